@@ -1,0 +1,1 @@
+"""The tests: what must be true, written as sentences that can be false."""
