@@ -1,0 +1,433 @@
+#!/usr/bin/env bash
+# Interlock's installer: a checkout goes in, a running demo or a tested commit comes out.
+#
+# Idempotent: what is already there is left alone. Unattended: never asks anything, works with
+# `</dev/null`. Everything it makes stands in this checkout (.venv, install.log), except the Debian
+# packages that it installs when run as root.
+
+set -Eeuo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Debian's own Python by its full path: another one may come first in PATH, without its packages.
+PYTHON=/usr/bin/python3
+VENV=$ROOT/.venv
+LOG=$ROOT/install.log
+# Installed --no-deps: its metadata pulls RPi.GPIO, which breaks a Pi 5 (docs/decisions/0001).
+MFRC522=mfrc522==0.0.7
+# A stage that takes longer than this hangs: the slowest takes a few minutes on two cores.
+STAGE_S_MAX=1800
+
+EXIT_FAULT=1
+EXIT_USAGE=2
+EXIT_PACKAGES=3
+
+DRY_RUN=no
+FORCE=no
+STEP="reading the command line"
+REMEDY="Read ./install.sh --help."
+TICKER=
+
+usage() {
+    cat <<'END'
+Usage: ./install.sh [--dry-run] [--force] COMMAND [ARGUMENT…]
+
+  demo [ARGUMENT…]   a whole lab on this computer: the hub, three machines and their front panels.
+                     Prints the address to open; Ctrl-C ends everything. ARGUMENTs go to
+                     `interlock demo`, for example --keep.
+  test [STAGE…]      install what the tests need and run them all. STAGE: lint, fast, real,
+                     browser, root.
+
+  node, hub, upgrade, rollback, uninstall, doctor
+                     for a real Raspberry Pi and server: not built yet.
+
+  --dry-run          say what would be done, change nothing
+  --force            go on without the Debian packages that seem to be missing
+  --help             this text
+
+Examples:
+  ./install.sh demo
+  ./install.sh test fast
+  ./install.sh --dry-run test
+
+Exit code: 0 done, 1 something failed, 2 wrong command line, 3 Debian packages are missing.
+END
+}
+
+say() { printf '%s\n' "$*"; }
+complain() { printf '%s\n' "$*" >&2; }
+
+# ------------------------------------------------------------------------ failing with words
+
+on_error() {
+    local code=$1
+    stop_ticker
+    complain ""
+    complain "install.sh failed while: $STEP (exit code $code)"
+    if [[ -s $LOG ]]; then
+        complain "The last lines of $LOG:"
+        tail -n 15 "$LOG" | sed 's/^/    /' >&2
+    fi
+    complain "What to do: $REMEDY"
+    exit "$EXIT_FAULT"
+}
+trap 'on_error $?' ERR
+trap stop_ticker EXIT
+
+start_ticker() {
+    (
+        trap - ERR EXIT
+        while sleep 5; do printf '.'; done
+    ) &
+    TICKER=$!
+}
+
+stop_ticker() {
+    if [[ -n $TICKER ]]; then
+        kill "$TICKER" 2>/dev/null || true
+        wait "$TICKER" 2>/dev/null || true
+        TICKER=
+    fi
+}
+
+# step WHAT REMEDY COMMAND…: say it, do it quietly into the log, say how long it took.
+step() {
+    STEP=$1
+    REMEDY=$2
+    shift 2
+    if [[ $DRY_RUN == yes ]]; then
+        say "would do: $STEP"
+        say "          $(printf '%q ' "$@")"
+        return
+    fi
+    printf '%s ' "$STEP"
+    local began=$SECONDS
+    printf '\n== %s: %s\n' "$(date -Iseconds)" "$*" >>"$LOG"
+    start_ticker
+    "$@" >>"$LOG" 2>&1 </dev/null
+    stop_ticker
+    say " done ($((SECONDS - began)) s)"
+}
+
+# ------------------------------------------------------------------------ Debian packages
+
+# Asks for the thing itself, not for the package: it may have come another way.
+have() {
+    case $1 in
+        python3-venv) [[ -x $PYTHON ]] && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    local install=(apt-get -o DPkg::Lock::Timeout=60 install -y --no-install-recommends "$@")
+    # The lists may be fresh, absent or outdated; refresh them only when that is what is wrong.
+    "${install[@]}" || { apt-get update && "${install[@]}"; }
+}
+
+require_packages() {
+    local missing=() name
+    for name in "$@"; do
+        have "$name" || missing+=("$name")
+    done
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        return
+    fi
+    if [[ $FORCE == yes ]]; then
+        complain "Going on without: ${missing[*]} (--force)"
+    elif ! command -v apt-get >/dev/null; then
+        complain "This computer has no apt. Interlock needs what Debian calls: ${missing[*]}"
+        complain "Install them your way, then run this again with --force if they are not seen."
+        exit "$EXIT_PACKAGES"
+    elif [[ $EUID -eq 0 ]]; then
+        step "Installing Debian packages: ${missing[*]}" \
+            "Check the network and /etc/apt/sources.list*, then run this again." \
+            apt_install "${missing[@]}"
+    else
+        complain "Debian packages are missing. Run this once, then ./install.sh again:"
+        complain ""
+        say "sudo apt-get install -y --no-install-recommends ${missing[*]}"
+        if [[ $DRY_RUN == no ]]; then
+            exit "$EXIT_PACKAGES"
+        fi
+    fi
+}
+
+# ------------------------------------------------------------------------ the environment
+
+require_writable_checkout() {
+    local path
+    for path in "$ROOT" "$VENV" "$LOG"; do
+        if [[ -e $path && ! -w $path ]]; then
+            complain "$path belongs to somebody else (was install.sh run as root before?)."
+            complain "What to do: sudo chown -R \"\$(id -un)\" \"$ROOT\""
+            exit "$EXIT_FAULT"
+        fi
+    done
+}
+
+require_python() {
+    STEP="checking $PYTHON"
+    REMEDY="Use Debian 12 or newer, or Raspberry Pi OS Bookworm or newer."
+    if [[ -x $PYTHON ]] && ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        complain "$PYTHON is $("$PYTHON" -V); Interlock needs Python 3.11 or newer."
+        complain "What to do: $REMEDY"
+        exit "$EXIT_FAULT"
+    fi
+}
+
+# What the environment must have been made from: when it changes, pip runs again.
+fingerprint() {
+    {
+        "$PYTHON" -V 2>/dev/null || true
+        printf '%s\n' "$ROOT" "$MFRC522" "$1"
+        cat "$ROOT/pyproject.toml"
+    } | sha256sum | cut -d' ' -f1
+}
+
+environment_works() {
+    [[ -x $VENV/bin/python ]] &&
+        "$VENV/bin/python" -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null &&
+        [[ $("$VENV/bin/python" -V) == $("$PYTHON" -V) ]]
+}
+
+# require_environment EXTRAS: .venv holds this checkout (editable) with those extras.
+require_environment() {
+    local extras=$1 stamp=$VENV/.interlock-$1 want
+    require_writable_checkout
+    want=$(fingerprint "$extras")
+    if environment_works && [[ -f $stamp && $(<"$stamp") == "$want" ]]; then
+        return
+    fi
+    if ! environment_works; then
+        step "Making the Python environment .venv" \
+            "Delete $VENV and run this again." \
+            "$PYTHON" -m venv --clear "$VENV"
+    fi
+    local pip=("$VENV/bin/python" -m pip install --quiet --no-input --disable-pip-version-check)
+    local remedy="Check the network (pip must reach PyPI or your mirror), then run this again."
+    step "Installing Interlock and its libraries [$extras]" "$remedy" \
+        "${pip[@]}" --editable "${ROOT}[$extras]"
+    step "Installing $MFRC522 without its dependencies" "$remedy" \
+        "${pip[@]}" --no-deps "$MFRC522"
+    if [[ $DRY_RUN == no ]]; then
+        printf '%s\n' "$want" >"$stamp"
+    fi
+}
+
+# ------------------------------------------------------------------------ demo
+
+demo() {
+    require_packages python3-venv
+    require_python
+    require_environment sync,hub
+    if [[ $DRY_RUN == yes ]]; then
+        say "would do: start the demo"
+        say "          $(printf '%q ' "$VENV/bin/interlock" demo "$@")"
+        return
+    fi
+    exec "$VENV/bin/interlock" demo "$@"
+}
+
+# ------------------------------------------------------------------------ test
+
+STAGES=(lint fast real browser root)
+# Each test runs in one stage: the most demanding of its markers decides.
+declare -A MARKERS=(
+    [fast]="fast and not (real or browser or root)"
+    [real]="real and not (browser or root)"
+    [browser]="browser and not root"
+    [root]="root"
+)
+TIMES=()
+PASSED=0
+FAILED=0
+SKIPPED=0
+
+record() { # WHAT BEGAN RESULT
+    TIMES+=("$(printf '%6d s  %-14s %s' $((SECONDS - $2)) "$1" "$3")")
+}
+
+# check WHAT COMMAND…: one tool, counted as one test.
+check() {
+    local what=$1 began=$SECONDS
+    shift
+    if [[ $DRY_RUN == yes ]]; then
+        say "would run: $(printf '%q ' "$@")"
+        return
+    fi
+    say "== $what"
+    if timeout --foreground --kill-after=10 "$STAGE_S_MAX" "$@"; then
+        PASSED=$((PASSED + 1))
+        record "$what" "$began" passed
+    else
+        FAILED=$((FAILED + 1))
+        record "$what" "$began" FAILED
+    fi
+}
+
+lint() {
+    check "ruff check" "$VENV/bin/ruff" check .
+    check "ruff format" "$VENV/bin/ruff" format --check .
+    check "mypy" "$VENV/bin/mypy"
+    check "shellcheck" shellcheck install.sh .ci/run tests/chroot/*.sh
+}
+
+# Adds one pytest run to the totals. Prints nothing; a run without a report counts as one failure.
+count() {
+    local report=$1 counts
+    counts=$("$VENV/bin/python" - "$report" <<'END' || true
+import sys
+import xml.etree.ElementTree as tree
+
+total = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+for suite in tree.parse(sys.argv[1]).iter("testsuite"):
+    for key in total:
+        total[key] += int(suite.get(key, 0))
+bad = total["failures"] + total["errors"]
+print(total["tests"] - bad - total["skipped"], bad, total["skipped"])
+END
+    )
+    local passed failed skipped
+    read -r passed failed skipped <<<"${counts:-0 1 0}"
+    PASSED=$((PASSED + passed))
+    FAILED=$((FAILED + failed))
+    SKIPPED=$((SKIPPED + skipped))
+}
+
+pytest_stage() {
+    local name=$1 code=0 began=$SECONDS report
+    report=$REPORTS/$name.xml
+    local pytest=("$VENV/bin/python" -m pytest -q -m "${MARKERS[$name]}" -rfE
+        --junitxml="$report" -o junit_duration_report=call)
+    if [[ $DRY_RUN == yes ]]; then
+        say "would run: $(printf '%q ' "${pytest[@]}")"
+        return
+    fi
+    say "== pytest: $name"
+    timeout --foreground --kill-after=10 "$STAGE_S_MAX" "${pytest[@]}" </dev/null || code=$?
+    case $code in
+        0)
+            count "$report"
+            record "pytest $name" "$began" passed
+            ;;
+        5) # Nothing collected. Only root tests may be absent: a lost suite must not look green.
+            if [[ $name == root ]]; then
+                record "pytest $name" "$began" "no test carries this marker"
+            else
+                FAILED=$((FAILED + 1))
+                record "pytest $name" "$began" "FAILED: no test carries this marker"
+            fi
+            ;;
+        *)
+            local before=$FAILED
+            count "$report"
+            # Killed, crashed or interrupted: the report may say nothing of it.
+            if [[ $FAILED -eq $before ]]; then
+                FAILED=$((FAILED + 1))
+            fi
+            record "pytest $name" "$began" "FAILED (exit code $code)"
+            ;;
+    esac
+}
+
+root_stage() {
+    if [[ $EUID -eq 0 || $DRY_RUN == yes ]]; then
+        pytest_stage root
+        return
+    fi
+    local names
+    names=$("$VENV/bin/python" -m pytest -q -m root --collect-only 2>/dev/null | grep '::' || true)
+    if [[ -n $names ]]; then
+        NEED_ROOT=$names
+        SKIPPED=$((SKIPPED + $(wc -l <<<"$names")))
+    fi
+    record "pytest root" "$SECONDS" "not run: not root"
+}
+
+run_tests() {
+    local wanted=("$@") stage
+    [[ ${#wanted[@]} -gt 0 ]] || wanted=("${STAGES[@]}")
+    for stage in "${wanted[@]}"; do
+        if [[ " ${STAGES[*]} " != *" $stage "* ]]; then
+            complain "There is no stage '$stage'. The stages are: ${STAGES[*]}"
+            exit "$EXIT_USAGE"
+        fi
+    done
+    require_packages python3-venv chromium git shellcheck strace
+    require_python
+    require_environment sync,hub,dev
+    STEP="running the tests"
+    REMEDY="Read the messages above."
+    NEED_ROOT=
+    cd "$ROOT"
+    if [[ $DRY_RUN == no ]]; then
+        REPORTS=$(mktemp -d)
+    else
+        REPORTS=/tmp/REPORTS
+    fi
+    for stage in "${wanted[@]}"; do
+        case $stage in
+            lint) lint ;;
+            root) root_stage ;;
+            *) pytest_stage "$stage" ;;
+        esac
+    done
+    if [[ $DRY_RUN == no ]]; then
+        rm -rf "$REPORTS"
+        closing_words
+    fi
+}
+
+closing_words() {
+    say ""
+    say "Time per stage:"
+    printf '%s\n' "${TIMES[@]}"
+    if [[ -n $NEED_ROOT ]]; then
+        say ""
+        say "These tests need root and were left out (sudo ./install.sh test root):"
+        say "$NEED_ROOT"
+    fi
+    say ""
+    say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+    if [[ $FAILED -gt 0 ]]; then
+        exit "$EXIT_FAULT"
+    fi
+}
+
+# ------------------------------------------------------------------------ the command line
+
+main() {
+    local rest=() argument
+    for argument in "$@"; do
+        case $argument in
+            --dry-run) DRY_RUN=yes ;;
+            --force) FORCE=yes ;;
+            --help | -h)
+                usage
+                exit 0
+                ;;
+            *) rest+=("$argument") ;;
+        esac
+    done
+    if [[ ${#rest[@]} -eq 0 ]]; then
+        usage >&2
+        exit "$EXIT_USAGE"
+    fi
+    local command=${rest[0]}
+    case $command in
+        demo) demo "${rest[@]:1}" ;;
+        test) run_tests "${rest[@]:1}" ;;
+        node | hub | upgrade | rollback | uninstall | doctor)
+            complain "'$command' is not built yet: Interlock cannot be installed on a real machine so far."
+            complain "What to do: try ./install.sh demo, and read README.md for what is built."
+            exit "$EXIT_USAGE"
+            ;;
+        *)
+            complain "There is no command '$command'. Read ./install.sh --help."
+            exit "$EXIT_USAGE"
+            ;;
+    esac
+}
+
+main "$@"
