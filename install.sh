@@ -23,13 +23,14 @@ EXIT_PACKAGES=3
 
 DRY_RUN=no
 FORCE=no
+PREPARE=no
 STEP="reading the command line"
 REMEDY="Read ./install.sh --help."
 TICKER=
 
 usage() {
     cat <<'END'
-Usage: ./install.sh [--dry-run] [--force] COMMAND [ARGUMENT…]
+Usage: ./install.sh [--dry-run] [--prepare] [--force] COMMAND [ARGUMENT…]
 
   demo [ARGUMENT…]   a whole lab on this computer: the hub, three machines and their front panels.
                      Prints the address to open; Ctrl-C ends everything. ARGUMENTs go to
@@ -41,11 +42,13 @@ Usage: ./install.sh [--dry-run] [--force] COMMAND [ARGUMENT…]
                      for a real Raspberry Pi and server: not built yet.
 
   --dry-run          say what would be done, change nothing
+  --prepare          install what the command needs and stop: it then works without the internet
   --force            go on without the Debian packages that seem to be missing
   --help             this text
 
 Examples:
   ./install.sh demo
+  ./install.sh demo --prepare
   ./install.sh test fast
   ./install.sh --dry-run test
 
@@ -221,6 +224,10 @@ demo() {
     require_packages python3-venv
     require_python
     require_environment sync,hub
+    if [[ $PREPARE == yes ]]; then
+        say "Everything the demo needs is here."
+        return
+    fi
     if [[ $DRY_RUN == yes ]]; then
         say "would do: start the demo"
         say "          $(printf '%q ' "$VENV/bin/interlock" demo "$@")"
@@ -357,6 +364,10 @@ run_tests() {
     require_packages python3-venv chromium git shellcheck strace
     require_python
     require_environment sync,hub,dev
+    if [[ $PREPARE == yes ]]; then
+        say "Everything the tests need is here."
+        return
+    fi
     STEP="running the tests"
     REMEDY="Read the messages above."
     NEED_ROOT=
@@ -403,6 +414,7 @@ main() {
         case $argument in
             --dry-run) DRY_RUN=yes ;;
             --force) FORCE=yes ;;
+            --prepare) PREPARE=yes ;;
             --help | -h)
                 usage
                 exit 0
