@@ -80,9 +80,8 @@ def processes_of_interlock() -> list[str]:
                 line = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
-        if ".venv/bin" in line or "interlock" in line.split("/")[-1]:
-            if int(pid) != os.getpid():
-                lines.append(f"{pid} {line}")
+        if int(pid) != os.getpid() and (".venv/bin" in line or "interlock.sim" in line):
+            lines.append(f"{pid} {line}")
     return lines
 
 
