@@ -1,0 +1,261 @@
+"""The values the decision is made of: badges' entries, machine rules, refusal reasons, inputs, time.
+
+Everything here is frozen. Times are integers: `*_ms` on the monotonic clock of this boot (CLOCK_BOOTTIME),
+`*_at` UTC seconds since 1970. `None` in a date means "without end".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+
+class Reason(StrEnum):
+    """Why a badge was refused. Stable codes shared by node, hub and docs/reasons.md."""
+
+    UNKNOWN_BADGE = "UNKNOWN_BADGE"
+    BADGE_BLOCKED = "BADGE_BLOCKED"
+    BADGE_NOT_SECURE_ENOUGH = "BADGE_NOT_SECURE_ENOUGH"
+    BADGE_NOT_GENUINE = "BADGE_NOT_GENUINE"
+    SEVERAL_BADGES = "SEVERAL_BADGES"
+    PRESENT_AGAIN = "PRESENT_AGAIN"
+    MEMBER_SUSPENDED = "MEMBER_SUSPENDED"
+    MEMBERSHIP_EXPIRED = "MEMBERSHIP_EXPIRED"
+    NOT_TRAINED = "NOT_TRAINED"
+    TRAINING_EXPIRED = "TRAINING_EXPIRED"
+    TRAINING_LAPSED = "TRAINING_LAPSED"
+    NEEDS_SUPERVISOR = "NEEDS_SUPERVISOR"
+    NEEDS_SECOND_PERSON = "NEEDS_SECOND_PERSON"
+    OUTSIDE_HOURS = "OUTSIDE_HOURS"
+    RESERVED = "RESERVED"
+    NO_CREDIT = "NO_CREDIT"
+    DAILY_LIMIT = "DAILY_LIMIT"
+    MACHINE_IN_USE = "MACHINE_IN_USE"
+    MACHINE_LOCKED_OUT = "MACHINE_LOCKED_OUT"
+    MACHINE_FAULT = "MACHINE_FAULT"
+    MACHINE_SWITCH_ON = "MACHINE_SWITCH_ON"
+    INTERLOCK_OPEN = "INTERLOCK_OPEN"
+    EMERGENCY_STOP = "EMERGENCY_STOP"
+    CACHE_STALE = "CACHE_STALE"
+    NO_CACHE = "NO_CACHE"
+    CLOCK_UNTRUSTED = "CLOCK_UNTRUSTED"
+    CANNOT_RECORD = "CANNOT_RECORD"
+
+
+class Assurance(Enum):
+    """How sure the node is that the badge is the one it claims to be; a higher value is surer."""
+
+    UID = 1
+    AES = 2
+
+
+class Level(StrEnum):
+    """What a training entitles its holder to."""
+
+    SUPERVISED = "supervised"
+    ALONE = "alone"
+    TRAINER = "trainer"
+
+
+class BadgeUse(StrEnum):
+    """`tap`: tap on, tap off. `hold`: the badge stays in the slot while the machine is enabled."""
+
+    TAP = "tap"
+    HOLD = "hold"
+
+
+class BadgeState(StrEnum):
+    """ACTIVE opens machines; BLOCKED (lost, stolen, retired) never does."""
+
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+
+
+class MemberStatus(StrEnum):
+    """SUSPENDED members keep badges and trainings but start nothing."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Needs(StrEnum):
+    """Whether a machine asks for all of its trainings or any one of them."""
+
+    ALL = "all"
+    ANY = "any"
+
+
+class Fault(StrEnum):
+    """Latched faults: recorded, they survive reboots and refuse everybody until a technician clears them."""
+
+    CONTACTOR_WELDED = "contactor_welded"
+    CONTACTOR_FAILED = "contactor_failed"
+
+
+class Ending(StrEnum):
+    """How a session ended, or why its end was asked."""
+
+    TAP_OFF = "tap_off"
+    BADGE_REMOVED = "badge_removed"
+    READER_LOST = "reader_lost"
+    STOP_BUTTON = "stop_button"
+    EMERGENCY_STOP = "emergency_stop"
+    IDLE_TIMEOUT = "idle_timeout"
+    CONTACT_LOST = "contact_lost"
+    FAULT = "fault"
+    BROKEN_PRESSED = "broken_pressed"
+    HUB_REQUEST = "hub_request"
+    CUT_NOW = "cut_now"
+    TERMINATED = "terminated"
+    POWER_LOST = "power_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One training a member holds since `since_at`; it lapses when not practised and expires at `until_at`."""
+
+    training: str
+    level: Level
+    since_at: int | None = None
+    until_at: int | None = None
+    lapses_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a node may need to know of one badge: no name unless the lab asked for it.
+
+    `tag` is 16 bytes (`protocol.tags.badge_tag`), `member` the hub's opaque member id.
+    """
+
+    tag: bytes
+    member: str
+    language: str = "en"
+    name: str | None = None
+    badge: BadgeState = BadgeState.ACTIVE
+    status: MemberStatus = MemberStatus.ACTIVE
+    member_until_at: int | None = None
+    rights: tuple[Right, ...] = ()
+    technician: bool = False
+
+    def to_wire(self) -> dict[str, Any]:
+        """The entry as JSON values: in snapshots, and as evidence in the record of a decision."""
+        return {
+            "tag": self.tag.hex(),
+            "member": self.member,
+            "language": self.language,
+            "name": self.name,
+            "badge": self.badge.value,
+            "status": self.status.value,
+            "member_until_at": self.member_until_at,
+            "technician": self.technician,
+            "rights": [
+                {
+                    "training": right.training,
+                    "level": right.level.value,
+                    "since_at": right.since_at,
+                    "until_at": right.until_at,
+                    "lapses_at": right.lapses_at,
+                }
+                for right in self.rights
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one machine asks of people and how it ends sessions; a session keeps those it started with.
+
+    Durations carry their unit; bounds stand in `config.py`, defaults in 2-machine.md. The TOML gives all but
+    `trainings` and `needs`, which come with the snapshot; the hub may only tighten.
+    """
+
+    badge_use: BadgeUse = BadgeUse.TAP
+    trainings: tuple[str, ...] = ()
+    needs: Needs = Needs.ALL
+    min_assurance: Assurance = Assurance.UID
+    max_offline_s: int = 7 * 86_400
+    progress_s: int = 60
+    grace_s: int = 10
+    warning_s: int = 60
+    idle_timeout_s: int | None = 900
+    start_deadline_ms: int = 2_000
+    close_time_ms: int = 200
+    open_time_ms: int = 500
+    notice_s: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The local copy of the rights a badge was looked up in: its version and how old it is.
+
+    `version` is (hub epoch, counter), None when there is no verified snapshot; `age_s` counts powered time
+    or trusted wall time since it was known to be current, whichever is larger.
+    """
+
+    version: tuple[int, int] | None = None
+    age_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A badge as the reader worker found it: looked up and, where the badge can, authenticated.
+
+    `seen_ms` is the monotonic time of its first sighting after the field was empty.
+    """
+
+    tag: bytes
+    seen_ms: int
+    assurance: Assurance
+    entry: Entry | None
+    cache: Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The sampled level of every declared input; None means "not declared, unknown".
+
+    `*_closed` speak of contacts, `*_pressed` of buttons, `busy` of the current sensor.
+    """
+
+    stop_pressed: bool = False
+    broken_pressed: bool = False
+    emergency_stop_closed: bool | None = None
+    mirror_closed: bool | None = None
+    machine_switch_on: bool | None = None
+    busy: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One instant: monotonic milliseconds, and the UTC second that end dates are compared with.
+
+    `wall_at` is the larger of wall time and last trusted wall time plus powered time (None: never known), so
+    that setting a clock back extends nothing; `wall_trusted` means a hub-signed time arrived in this boot.
+    """
+
+    boot_ms: int
+    wall_at: int | None = None
+    wall_trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The badge may start a session; `member` is who pays attention and who is billed."""
+
+    member: str
+    language: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The badge may not; `reason` says why and `training` names what is missing, where one is."""
+
+    reason: Reason
+    language: str | None = None
+    training: str | None = None
+
+
+Decision = Granted | Refusal

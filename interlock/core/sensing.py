@@ -1,0 +1,101 @@
+"""Sampled levels in, signals out: what changed since the last tick, and whether the contacts obey the coil.
+
+An opening signal counts on its first sample; only a permitting one may be debounced. The mirror contact (NC)
+is closed when the contactor is open. After each command it has a bounded time to follow; once it has
+followed, leaving again means the contactor moved without us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from interlock.core.events import (
+    BrokenPressed,
+    ContactLost,
+    ContactorStuckClosed,
+    ContactorStuckOpen,
+    EmergencyStopClosed,
+    EmergencyStopOpened,
+    Event,
+    MachineBecameBusy,
+    MachineBecameIdle,
+    StopPressed,
+)
+from interlock.core.model import Inputs, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The last sample, and how the contactor answered the last coil command.
+
+    `followed` is True once the mirror contact agreed with the coil after `commanded_ms`; `reported` once a
+    disagreement was reported, so that it is said one time.
+    """
+
+    inputs: Inputs
+    coil_on: bool
+    commanded_ms: int
+    followed: bool = False
+    reported: bool = False
+
+    def command(self, coil_on: bool, now_ms: int) -> Watch:
+        """The watch after the coil's commanded level became `coil_on`."""
+        if coil_on == self.coil_on:
+            return self
+        return replace(
+            self, coil_on=coil_on, commanded_ms=now_ms, followed=False, reported=False
+        )
+
+    def retest(self, now_ms: int) -> Watch:
+        """The watch with its contactor finding forgotten: a technician says the contactor was mended."""
+        return replace(self, commanded_ms=now_ms, followed=False, reported=False)
+
+
+def sense(
+    watch: Watch, inputs: Inputs, rules: Rules, now_ms: int
+) -> tuple[Watch, tuple[Event, ...]]:
+    """The watch after this sample and what it signals, opening signals first."""
+    signals = [
+        *_stop_signals(watch.inputs, inputs),
+        *_busy_signals(watch.inputs, inputs),
+    ]
+    watch, contact = _contact_signals(replace(watch, inputs=inputs), rules, now_ms)
+    return watch, (*contact, *signals)
+
+
+def _stop_signals(before: Inputs, after: Inputs) -> list[Event]:
+    signals: list[Event] = []
+    if after.emergency_stop_closed is False and before.emergency_stop_closed is not False:
+        signals.append(EmergencyStopOpened())
+    if after.stop_pressed and not before.stop_pressed:
+        signals.append(StopPressed())
+    if after.broken_pressed and not before.broken_pressed:
+        signals.append(BrokenPressed())
+    if after.emergency_stop_closed is True and before.emergency_stop_closed is False:
+        signals.append(EmergencyStopClosed())
+    return signals
+
+
+def _busy_signals(before: Inputs, after: Inputs) -> list[Event]:
+    if after.busy is before.busy or after.busy is None:
+        return []
+    return [MachineBecameBusy() if after.busy else MachineBecameIdle()]
+
+
+def _contact_signals(watch: Watch, rules: Rules, now_ms: int) -> tuple[Watch, list[Event]]:
+    if watch.inputs.mirror_closed is None:
+        return watch, []
+    agrees = watch.inputs.mirror_closed is not watch.coil_on
+    if agrees:
+        # A weld that lets go is still a weld: `reported` stays until a new command or a retest.
+        return replace(watch, followed=True), []
+    if watch.coil_on and watch.followed and not watch.reported:
+        return replace(watch, reported=True), [ContactLost()]
+    if watch.followed:
+        # Coil off and the contactor moved without a command: it has the opening time to come back.
+        watch = replace(watch, commanded_ms=now_ms, followed=False)
+    allowed_ms = rules.close_time_ms if watch.coil_on else rules.open_time_ms
+    if watch.reported or now_ms - watch.commanded_ms <= allowed_ms:
+        return watch, []
+    stuck: Event = ContactorStuckOpen() if watch.coil_on else ContactorStuckClosed()
+    return replace(watch, reported=True), [stuck]

@@ -1,0 +1,206 @@
+"""What a machine can be: one State, the few facts that state carries, and what surrounds every state.
+
+`State` is never a bundle of booleans: each state has its own frozen facts, and `MachineState.state` is read
+off their type. WAITING_FOR_SECOND, RUN_ON and UNMETERED of 2-machine.md join here with their own facts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from interlock.core.effects import Message
+from interlock.core.model import (
+    Cache,
+    Ending,
+    Fault,
+    Granted,
+    Inputs,
+    Reason,
+    Rules,
+)
+from interlock.core.sensing import Watch
+from interlock.core.usage import Meter
+
+
+class State(Enum):
+    """The machine's states (2-machine.md)."""
+
+    LOCKED = "locked"
+    STARTING = "starting"
+    ENABLED = "enabled"
+    ENDING = "ending"
+    LOCKED_OUT = "locked_out"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """In `hold`: the badge left the slot (or its reader died) at `since_ms`; grace runs from there."""
+
+    cause: Ending
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session: whose, under which rules, and what it has used so far.
+
+    `record` is the id of its start record; `idle_since_ms` is None while busy or unknown.
+    """
+
+    record: str
+    granted: Granted
+    rules: Rules
+    enabled_ms: int
+    meter: Meter
+    next_progress_ms: int
+    idle_since_ms: int | None = None
+    missing: Missing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFacts:
+    """Idle, off, waiting for a badge."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartingFacts:
+    """Accepted: the start record `ticket` is being made durable; nothing is powered yet."""
+
+    ticket: int
+    granted: Granted
+    rules: Rules
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnabledFacts:
+    """Relay closed, session open."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class EndingFacts:
+    """The end was asked: relay still closed until the first idle, at the latest `until_ms`."""
+
+    session: Session
+    cause: Ending
+    since_ms: int
+    until_ms: int
+    then_lock_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LockedOutFacts:
+    """Set by a person, cleared by a technician."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFacts:
+    """Latched; `locked_out` remembers a lock-out that stands behind the faults."""
+
+    faults: frozenset[Fault]
+    locked_out: bool = False
+
+
+Facts = LockedFacts | StartingFacts | EnabledFacts | EndingFacts | LockedOutFacts | FaultFacts
+
+STATE_OF: dict[type, State] = {
+    LockedFacts: State.LOCKED,
+    StartingFacts: State.STARTING,
+    EnabledFacts: State.ENABLED,
+    EndingFacts: State.ENDING,
+    LockedOutFacts: State.LOCKED_OUT,
+    FaultFacts: State.FAULT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the screen tells the person in front of it for a few seconds."""
+
+    message: Message
+    since_ms: int
+    until_ms: int
+    language: str | None = None
+    reason: Reason | None = None
+    training: str | None = None
+    name: str | None = None
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """Everything the decision knows. `rules` are the TOML's, tightened by the live snapshot.
+
+    `gate_ms`: an arrival seen up to here opens nothing (process start, last stop, fault, lock-out, reader
+    recovery). `reader_trouble` and `journal_trouble` are None when healthy, else say what is wrong.
+    `abandoned` are tickets of starts that were given up before their record was durable.
+    """
+
+    facts: Facts
+    base_rules: Rules
+    rules: Rules
+    watch: Watch
+    gate_ms: int
+    cache: Cache = Cache()
+    reader_trouble: str | None = None
+    journal_trouble: str | None = None
+    notice: Notice | None = None
+    next_ticket: int = 1
+    abandoned: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def state(self) -> State:
+        """Which state the facts belong to."""
+        return STATE_OF[type(self.facts)]
+
+    @property
+    def session(self) -> Session | None:
+        """The open session, if there is one."""
+        if isinstance(self.facts, EnabledFacts | EndingFacts):
+            return self.facts.session
+        return None
+
+    @property
+    def inputs(self) -> Inputs:
+        """The last sampled levels."""
+        return self.watch.inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What the journal remembers from before this process: latched faults and a local lock-out."""
+
+    faults: frozenset[Fault] = frozenset()
+    locked_out: bool = False
+
+
+def deadline_ms(state: MachineState) -> int | None:
+    """The monotonic millisecond at which the state wants DeadlinePassed; None when it only waits."""
+    facts = state.facts
+    if isinstance(facts, StartingFacts):
+        return facts.since_ms + facts.rules.start_deadline_ms
+    if isinstance(facts, EndingFacts):
+        return min(facts.until_ms, facts.session.next_progress_ms)
+    if isinstance(facts, EnabledFacts):
+        session = facts.session
+        candidates = [session.next_progress_ms, grace_ends_ms(session), idle_ends_ms(session)]
+        return min(candidate for candidate in candidates if candidate is not None)
+    return None
+
+
+def grace_ends_ms(session: Session) -> int | None:
+    """When a missing badge is asked about no longer; None while it is not missing."""
+    if session.missing is None:
+        return None
+    return session.missing.since_ms + session.rules.grace_s * 1_000
+
+
+def idle_ends_ms(session: Session) -> int | None:
+    """When idleness alone asks for the end; None while busy, unknown, or where the timeout is off."""
+    if session.idle_since_ms is None or session.rules.idle_timeout_s is None:
+        return None
+    return session.idle_since_ms + session.rules.idle_timeout_s * 1_000

@@ -1,0 +1,73 @@
+"""Values to bytes, one way only: canonical JSON, what every hash and signature is computed over.
+
+Sorted keys, no spaces, UTF-8 without escapes, integers only (a float has no single spelling). The
+subset of RFC 8785 that needs no number formatting.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from interlock.errors import ProtocolError
+
+FRAME_BYTES_MAX = 65_536
+"""Nothing on a Pi parses more at once: a 64 KiB line is the largest that never delays the loop."""
+
+DEPTH_MAX = 16
+"""Deeper nesting than any message of ours has; Python's parser would recurse on a hostile one."""
+
+
+def dumps(value: Any) -> bytes:
+    """The canonical bytes of `value`. Raises ProtocolError for floats and other non-canonical values."""
+    _refuse_inexact(value, DEPTH_MAX)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def loads(frame: bytes, *, where: str, bytes_max: int = FRAME_BYTES_MAX) -> dict[str, Any]:
+    """One JSON object out of `frame`. Raises ProtocolError when it is anything else or too large."""
+    if len(frame) > bytes_max:
+        raise ProtocolError(
+            f"a message of {len(frame)} bytes is larger than {bytes_max}", where=where
+        )
+    try:
+        value = json.loads(frame, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"this is not JSON: {error}", where=where) from error
+    if not isinstance(value, dict):
+        raise ProtocolError("the message is not a JSON object", where=where)
+    try:
+        _refuse_inexact(value, DEPTH_MAX)
+    except ProtocolError as error:
+        raise ProtocolError(error.what, where=where) from error
+    return value
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(f"{text} is not an integer")
+
+
+def _refuse_inexact(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise ProtocolError("the message is nested too deep")
+    if value is None or isinstance(value, bool | int):
+        return
+    if isinstance(value, str):
+        # A lone surrogate has no UTF-8 spelling, so it could be neither hashed nor stored.
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ProtocolError("a text with a lone surrogate has no canonical form")
+        return
+    if isinstance(value, list | tuple):
+        for item in value:
+            _refuse_inexact(item, depth - 1)
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ProtocolError(f"a key {key!r} is not text")
+            _refuse_inexact(key, depth - 1)
+            _refuse_inexact(item, depth - 1)
+        return
+    raise ProtocolError(f"a {type(value).__name__} has no canonical form")

@@ -1,0 +1,76 @@
+"""The node's control socket: one JSON object a line, `{"v": 1, "op": …}`, one answer each.
+
+    hello                          identity, software, boot, journal head, acknowledged head, snapshot version, fresh nonce
+    records EPOCH SEQ              records behind that point, cut by bytes; `next` says whether more wait
+    ack EPOCH SEQ HASH             the hub holds everything up to there; refused when the hash is another
+    snapshot FILE                  a signed snapshot lies in the spool folder under this plain name
+    time MESSAGE                   the hub's signed answer to the last nonce
+    status, panel, metrics, diagnose
+
+Answers carry `"ok": true` and their fields, or `"ok": false, "error": CODE, "message": …`. An unknown,
+oversized or malformed request gets an error answer and changes nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from interlock.errors import ProtocolError
+from interlock.protocol import canonical, fields
+
+VERSION = 1
+
+
+class Op(StrEnum):
+    """What a peer may ask."""
+
+    HELLO = "hello"
+    RECORDS = "records"
+    ACK = "ack"
+    SNAPSHOT = "snapshot"
+    TIME = "time"
+    STATUS = "status"
+    PANEL = "panel"
+    METRICS = "metrics"
+    DIAGNOSE = "diagnose"
+
+
+SYNC_OPS = frozenset(Op)
+"""What `interlock-sync`, the node's own user and root may ask."""
+
+WATCHER_OPS = frozenset({Op.STATUS, Op.PANEL})
+"""What any other local user who can open the socket may ask: nothing that names a badge."""
+
+
+def request(op: Op, **arguments: Any) -> dict[str, Any]:
+    """A request object."""
+    return {"v": VERSION, "op": op.value, **arguments}
+
+
+def read_request(line: bytes) -> tuple[Op, dict[str, Any]]:
+    """The operation and arguments of one line. Raises ProtocolError."""
+    wire = canonical.loads(line, where="control request")
+    fields.integer(wire, "v", low=VERSION, high=VERSION)
+    return fields.choice(wire, "op", Op), wire
+
+
+def answer(**values: Any) -> dict[str, Any]:
+    """A good answer."""
+    return {"v": VERSION, "ok": True, **values}
+
+
+def error_answer(code: str, message: str) -> dict[str, Any]:
+    """A refusal to answer; `code` is one word for programs, `message` for people."""
+    return {"v": VERSION, "ok": False, "error": code, "message": message}
+
+
+def read_answer(line: bytes) -> dict[str, Any]:
+    """The fields of a good answer. Raises ProtocolError, also when the node said no."""
+    wire = canonical.loads(line, where="control answer")
+    fields.integer(wire, "v", low=VERSION, high=VERSION)
+    if not fields.flag(wire, "ok"):
+        raise ProtocolError(
+            fields.text(wire, "message", length_max=2_000), where="the node answered"
+        )
+    return wire

@@ -1,0 +1,33 @@
+"""The hub's HTTP interface for nodes: paths, limits and the shape of each message.
+
+Every request carries `Authorization: Bearer CREDENTIAL`; the hub knows the node by its SHA-256.
+
+    POST hello      {v, software, boot_id, head, version, nonce, mode}  → {v, head, time, version}
+                    `head` in the answer is the hub's own: sync goes on behind it, so a restored hub is healed
+    POST records    {v, records: […]}                                   → {v, head, set_aside: [{epoch, seq, why}]}
+    GET  changes    ?since=EPOCH.COUNTER[&wait=S]                       → {v, version}, as soon as it is newer, or 204
+    GET  snapshot                                                       → the signed file (protocol/snapshots.py)
+
+401: no such credential, or revoked. 409: {v, error, message}: the node's chain is not the one the hub holds.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+PATH_HELLO = "/node/v1/hello"
+PATH_RECORDS = "/node/v1/records"
+PATH_CHANGES = "/node/v1/changes"
+PATH_SNAPSHOT = "/node/v1/snapshot"
+
+BATCH_RECORDS_MAX = 100
+"""One request, one transaction: about 100 KiB, a few milliseconds of the hub's single writer."""
+
+BATCH_BYTES_MAX = 1_048_576
+"""100 records of the largest size fit; anything bigger is not from a node."""
+
+WAIT_S_MAX = 55
+"""Shorter than the 60 s after which proxies cut a silent connection."""
+
+SNAPSHOT_BYTES_MAX = 268_435_456
+"""250,000 entries of 1 KiB: the cap sync applies while it downloads."""

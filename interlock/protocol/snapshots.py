@@ -1,0 +1,188 @@
+"""Snapshots: everything one node may need to decide, signed by the hub, as a file of lines.
+
+    line 1    {"statement": header, "signature": hex}        the header names the digest of the rest
+    line 2 …  one entry each, canonical JSON, sorted by tag
+
+A snapshot can hold 100,000 badges, so entries are hashed as they stream by; nothing is believed before the
+last line has matched the signed digest and count. Who switches to it persists the version mark first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from interlock.core.model import BadgeState, Entry, Level, MemberStatus, Needs, Right
+from interlock.errors import ProtocolError, StoreError
+from interlock.protocol import canonical, fields, signing
+from interlock.protocol.tags import TAG_BYTES
+
+KIND = "snapshot"
+VERSION = 1
+ENTRIES_MAX = 250_000
+"""Access controllers of transit gates hold 240,000 badges (7-targets.md); no lab has more."""
+RIGHTS_MAX = 64
+"""Trainings one machine can name for one member; a machine asks for a handful."""
+LINE_BYTES_MAX = canonical.FRAME_BYTES_MAX
+DIGEST_BYTES = 32
+
+SnapshotVersion = tuple[int, int]
+"""(hub epoch, counter); only rises. Restoring the hub raises the hub epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHeader:
+    """The signed head of a snapshot. `trainings`/`needs` are the machine's demand; empty `trainings`
+    with needs ALL means that every active member may use the machine. `max_offline_s` may only tighten."""
+
+    lab: str
+    node: str
+    version: SnapshotVersion
+    issued_at: int
+    machine_name: str
+    trainings: tuple[str, ...]
+    needs: Needs
+    entries: int
+    digest: bytes
+    max_offline_s: int | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The header as one JSON object, ready to sign."""
+        return {
+            "kind": KIND,
+            "v": VERSION,
+            "lab": self.lab,
+            "node": self.node,
+            "version": list(self.version),
+            "issued_at": self.issued_at,
+            "machine_name": self.machine_name,
+            "trainings": list(self.trainings),
+            "needs": self.needs.value,
+            "entries": self.entries,
+            "digest": self.digest.hex(),
+            "max_offline_s": self.max_offline_s,
+        }
+
+
+def entry_from_wire(wire: Mapping[str, Any]) -> Entry:
+    """The entry a JSON object describes. Raises ProtocolError."""
+    return Entry(
+        tag=fields.octets(wire, "tag", TAG_BYTES),
+        member=fields.text(wire, "member", length_max=64),
+        language=fields.text(wire, "language", length_max=8),
+        name=fields.optional_text(wire, "name"),
+        badge=fields.choice(wire, "badge", BadgeState),
+        status=fields.choice(wire, "status", MemberStatus),
+        member_until_at=fields.optional_integer(wire, "member_until_at"),
+        technician=fields.flag(wire, "technician"),
+        rights=tuple(
+            Right(
+                training=fields.text(right, "training", length_max=64),
+                level=fields.choice(right, "level", Level),
+                since_at=fields.optional_integer(right, "since_at"),
+                until_at=fields.optional_integer(right, "until_at"),
+                lapses_at=fields.optional_integer(right, "lapses_at"),
+            )
+            for right in fields.objects(wire, "rights", length_max=RIGHTS_MAX)
+        ),
+    )
+
+
+def digest_lines(lines: Iterable[bytes]) -> bytes:
+    """The digest a header names: BLAKE2b-256 over the entry lines, each with its newline."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for line in lines:
+        digest.update(line)
+    return digest.digest()
+
+
+def entry_lines(entries: Iterable[Entry]) -> list[bytes]:
+    """The canonical lines of `entries`, sorted by tag as the format asks."""
+    return [
+        canonical.dumps(entry.to_wire()) + b"\n"
+        for entry in sorted(entries, key=lambda entry: entry.tag)
+    ]
+
+
+def signed_snapshot(key: Ed25519PrivateKey, header: SnapshotHeader, lines: list[bytes]) -> bytes:
+    """The whole file. `header.entries` and `.digest` must describe `lines`. Raises ProtocolError."""
+    if header.entries != len(lines) or header.digest != digest_lines(lines):
+        raise ProtocolError("the snapshot's header does not describe its entries")
+    return canonical.dumps(signing.sign(key, header.to_wire())) + b"\n" + b"".join(lines)
+
+
+def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> SnapshotHeader:
+    """The verified header of a snapshot for this very node. Raises ProtocolError."""
+    where = "snapshot"
+    statement = signing.open_signed(key, canonical.loads(line, where=where), kind=KIND)
+    fields.integer(statement, "v", low=VERSION, high=VERSION)
+    version = statement.get("version")
+    if not isinstance(version, list) or len(version) != 2:
+        raise ProtocolError("version must be [hub epoch, counter]", where=where)
+    pair = {"hub_epoch": version[0], "counter": version[1]}
+    trainings = statement.get("trainings")
+    if not isinstance(trainings, list) or len(trainings) > RIGHTS_MAX:
+        raise ProtocolError(f"trainings must be a list of at most {RIGHTS_MAX}", where=where)
+    header = SnapshotHeader(
+        lab=fields.text(statement, "lab", length_max=64),
+        node=fields.text(statement, "node", length_max=64),
+        version=(fields.integer(pair, "hub_epoch", low=1), fields.integer(pair, "counter")),
+        issued_at=fields.integer(statement, "issued_at"),
+        machine_name=fields.text(statement, "machine_name"),
+        trainings=tuple(fields.text({"training": item}, "training") for item in trainings),
+        needs=fields.choice(statement, "needs", Needs),
+        entries=fields.integer(statement, "entries", high=ENTRIES_MAX),
+        digest=fields.octets(statement, "digest", DIGEST_BYTES),
+        max_offline_s=fields.optional_integer(statement, "max_offline_s"),
+    )
+    if (header.lab, header.node) != (lab, node):
+        raise ProtocolError(
+            f"it is for node {header.node} of lab {header.lab}, not for {node} of {lab}",
+            where=where,
+        )
+    return header
+
+
+def read_snapshot(
+    path: Path, key: Ed25519PublicKey, *, lab: str, node: str
+) -> tuple[SnapshotHeader, Iterator[Entry]]:
+    """The verified header and a stream of entries; the stream raises ProtocolError at its end when digest
+    or count do not match, so nothing may be used before it is exhausted. Raises StoreError, ProtocolError."""
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    try:
+        header = open_header(_line(source), key, lab=lab, node=node)
+    except ProtocolError:
+        source.close()
+        raise
+    return header, _entries(source, header)
+
+
+def _entries(source: BinaryIO, header: SnapshotHeader) -> Iterator[Entry]:
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    last = b""
+    with source:
+        for _ in range(header.entries):
+            line = _line(source)
+            digest.update(line)
+            entry = entry_from_wire(canonical.loads(line, where="snapshot entry"))
+            if entry.tag <= last:
+                raise ProtocolError("its entries are not in order", where="snapshot")
+            last = entry.tag
+            yield entry
+        if source.read(1) or digest.digest() != header.digest:
+            raise ProtocolError("its entries are not those the hub signed", where="snapshot")
+
+
+def _line(source: BinaryIO) -> bytes:
+    line = source.readline(LINE_BYTES_MAX + 1)
+    if len(line) > LINE_BYTES_MAX or not line.endswith(b"\n"):
+        raise ProtocolError("it is cut short or has an oversized line", where="snapshot")
+    return line
