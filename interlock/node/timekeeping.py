@@ -1,0 +1,230 @@
+"""The node's clock and the hub's signed answers in, one trustworthy `Now` and the cache's age out.
+
+Three sources, in order of belief. (1) A time signed by the hub over our own fresh nonce: from then on, for
+this boot, the wall is that anchor plus monotonic time and the system's wall clock is not asked again. (2) The
+last such time ever, plus all the time this Pi was powered since: a lower bound that no clock setting can
+move. (3) The system's wall clock, which may be wrong. Before (1), end dates are compared with the larger of
+(2) and (3), so a clock that is set back extends nothing (2-machine.md A5, A11).
+
+Powered time is an odometer: it runs with CLOCK_BOOTTIME and is saved every ten minutes (`Marks`), so a power
+cut loses at most that much of it, in the member's favour.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from interlock.clock import Clock
+from interlock.core.model import Now
+from interlock.errors import ProtocolError
+from interlock.protocol import fields, hubtime
+from interlock.protocol.snapshots import SnapshotVersion
+
+EARLIEST_WALL_MS = 1_767_225_600_000
+"""2026-01-01T00:00:00Z: no node ran this software before; a system clock that says so was never set."""
+
+NONCE_LIFE_MS = 60_000
+"""An answer that took longer would date us too far in the past; sync's own total timeout is shorter."""
+
+NONCES_MAX = 8
+"""Questions that may be open at once: sync, and people who look with `interlock node status`."""
+
+CACHE_AGE_UNKNOWN_S = 10 * 365 * 86_400
+"""Older than any bound of `max_offline_s`: a snapshot nobody ever confirmed is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMarks:
+    """What survives a power cut (the journal worker keeps it): odometer, trusted time, the cache's last proof.
+
+    `powered_ms` is all powered time until `boot_ms` of `boot_id`; `trusted_wall_ms` was true when the odometer
+    showed `trusted_powered_ms`; `current_version` was known current at `current_powered_ms` and, where time
+    was trusted then, at `current_wall_ms`.
+    """
+
+    boot_id: str = ""
+    boot_ms: int = 0
+    powered_ms: int = 0
+    trusted_wall_ms: int | None = None
+    trusted_powered_ms: int = 0
+    current_version: SnapshotVersion | None = None
+    current_powered_ms: int = 0
+    current_wall_ms: int | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The marks as one JSON object."""
+        version = self.current_version
+        return {
+            "boot_id": self.boot_id,
+            "boot_ms": self.boot_ms,
+            "powered_ms": self.powered_ms,
+            "trusted_wall_ms": self.trusted_wall_ms,
+            "trusted_powered_ms": self.trusted_powered_ms,
+            "current_version": None if version is None else list(version),
+            "current_powered_ms": self.current_powered_ms,
+            "current_wall_ms": self.current_wall_ms,
+        }
+
+
+def marks_from_wire(wire: Mapping[str, Any]) -> TimeMarks:
+    """The marks a JSON object describes. Raises ProtocolError."""
+    version = wire.get("current_version")
+    if version is not None and not (isinstance(version, list | tuple) and len(version) == 2):
+        raise ProtocolError("current_version must be [hub epoch, counter]", where="time marks")
+    pair = {} if version is None else {"hub_epoch": version[0], "counter": version[1]}
+    return TimeMarks(
+        boot_id=fields.text(wire, "boot_id", length_max=64),
+        boot_ms=fields.integer(wire, "boot_ms"),
+        powered_ms=fields.integer(wire, "powered_ms"),
+        trusted_wall_ms=fields.optional_integer(wire, "trusted_wall_ms"),
+        trusted_powered_ms=fields.integer(wire, "trusted_powered_ms"),
+        current_version=(
+            (fields.integer(pair, "hub_epoch"), fields.integer(pair, "counter")) if pair else None
+        ),
+        current_powered_ms=fields.integer(wire, "current_powered_ms"),
+        current_wall_ms=fields.optional_integer(wire, "current_wall_ms"),
+    )
+
+
+class Timekeeper:
+    """One per process, used by every thread: reading never blocks, writing holds a lock for microseconds."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        marks: TimeMarks | None = None,
+        *,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._clock = clock
+        self._entropy = entropy
+        self._lock = threading.Lock()
+        self._trusted_now = False
+        self._nonces: dict[bytes, int] = {}
+        self._marks = self._wound_on(marks or TimeMarks())
+
+    def now(self) -> Now:
+        """This instant, as the decision takes it."""
+        boot_ms, marks = self._clock.boot_ms(), self._marks
+        wall_ms = self._wall_ms(marks, boot_ms)
+        return Now(boot_ms, None if wall_ms is None else wall_ms // 1_000, self._trusted_now)
+
+    def wall(self) -> tuple[int | None, bool]:
+        """UTC milliseconds (None: never known) and whether they are trusted, for a record's header."""
+        return self._wall_ms(self._marks, self._clock.boot_ms()), self._trusted_now
+
+    def powered_ms(self) -> int:
+        """All the time this node was ever powered, as far as it was saved."""
+        return self._powered_ms(self._marks, self._clock.boot_ms())
+
+    def marks(self) -> TimeMarks:
+        """What to keep on the disk now."""
+        return self._wound_on(self._marks)
+
+    # ------------------------------------------------------------------------------------ the hub's time
+
+    def fresh_nonce(self) -> bytes:
+        """A new question for the hub; its answer counts once and for a minute."""
+        nonce = self._entropy(hubtime.NONCE_BYTES)
+        with self._lock:
+            while len(self._nonces) >= NONCES_MAX:
+                del self._nonces[next(iter(self._nonces))]
+            self._nonces[nonce] = self._clock.boot_ms()
+        return nonce
+
+    def accept(
+        self, message: Mapping[str, Any], key: Ed25519PublicKey, *, lab: str, node: str
+    ) -> hubtime.HubTime:
+        """Time is trusted from here on, as the hub signed it over one of our open nonces.
+
+        Trusted time never goes back within what this node knows: a hub whose own clock was set back (a
+        computer without a battery clock) must not revive an ended right. Raises ProtocolError, changing nothing.
+        """
+        nonce = self._open_nonce(message)
+        time = hubtime.open_time(message, key, lab=lab, node=node, nonce=nonce)
+        with self._lock:
+            if self._nonces.pop(nonce, None) is None:
+                raise ProtocolError("its question was answered already", where="hub time")
+            marks = self._wound_on(self._marks)
+            wall_ms = max(time.wall_ms, self._floor_ms(marks, marks.powered_ms) or 0)
+            self._marks = replace(
+                marks, trusted_wall_ms=wall_ms, trusted_powered_ms=marks.powered_ms
+            )
+            self._trusted_now = True
+        return time
+
+    def confirm_current(self, version: SnapshotVersion, issued_at: int | None = None) -> None:
+        """`version` is what the hub holds for this node, now (or at `issued_at`, when it comes with a snapshot)."""
+        with self._lock:
+            marks = self._wound_on(self._marks)
+            wall_ms = self._floor_ms(marks, marks.powered_ms)
+            if issued_at is not None:
+                # A snapshot that lay on a shelf is as old as its signature says, not as its arrival.
+                wall_ms = issued_at * 1_000 if wall_ms is None else min(wall_ms, issued_at * 1_000)
+            self._marks = replace(
+                marks,
+                current_version=version,
+                current_powered_ms=marks.powered_ms,
+                current_wall_ms=wall_ms,
+            )
+
+    def cache_age_s(self, version: SnapshotVersion | None) -> int:
+        """Seconds since `version` was known to be current: powered or trusted wall time, whichever is more."""
+        marks, boot_ms = self._marks, self._clock.boot_ms()
+        if version is None or version != marks.current_version:
+            return CACHE_AGE_UNKNOWN_S
+        powered_ms = self._powered_ms(marks, boot_ms)
+        ages_ms = [powered_ms - marks.current_powered_ms]
+        floor_ms = self._floor_ms(marks, powered_ms)
+        if floor_ms is not None and marks.current_wall_ms is not None:
+            ages_ms.append(floor_ms - marks.current_wall_ms)
+        return max(ages_ms) // 1_000
+
+    # ------------------------------------------------------------------------------------------- arithmetic
+
+    def _open_nonce(self, message: Mapping[str, Any]) -> bytes:
+        statement = message.get("statement")
+        if not isinstance(statement, dict):
+            raise ProtocolError("this is not a signed time", where="hub time")
+        nonce = fields.octets(statement, "nonce", hubtime.NONCE_BYTES)
+        asked_ms = self._nonces.get(nonce)
+        if asked_ms is None or self._clock.boot_ms() - asked_ms > NONCE_LIFE_MS:
+            raise ProtocolError(
+                "it answers no question of the last minute",
+                where="hub time",
+                remedy="Ask again with hello and hand in the answer at once",
+            )
+        return nonce
+
+    def _powered_ms(self, marks: TimeMarks, boot_ms: int) -> int:
+        passed_ms = boot_ms - marks.boot_ms if marks.boot_id == self._clock.boot_id else boot_ms
+        return marks.powered_ms + max(0, passed_ms)
+
+    def _wound_on(self, marks: TimeMarks) -> TimeMarks:
+        boot_ms = self._clock.boot_ms()
+        return replace(
+            marks,
+            boot_id=self._clock.boot_id,
+            boot_ms=boot_ms,
+            powered_ms=self._powered_ms(marks, boot_ms),
+        )
+
+    def _floor_ms(self, marks: TimeMarks, powered_ms: int) -> int | None:
+        if marks.trusted_wall_ms is None:
+            return None
+        return marks.trusted_wall_ms + powered_ms - marks.trusted_powered_ms
+
+    def _wall_ms(self, marks: TimeMarks, boot_ms: int) -> int | None:
+        floor_ms = self._floor_ms(marks, self._powered_ms(marks, boot_ms))
+        if self._trusted_now:
+            return floor_ms
+        system_ms = self._clock.wall_ms()
+        if system_ms < EARLIEST_WALL_MS:
+            return floor_ms
+        return system_ms if floor_ms is None else max(system_ms, floor_ms)
