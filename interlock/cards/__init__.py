@@ -1,0 +1,1 @@
+"""Contactless cards as pure protocols: bytes to send flow out, bytes heard flow in, no I/O."""
