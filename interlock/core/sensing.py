@@ -42,9 +42,7 @@ class Watch:
         """The watch after the coil's commanded level became `coil_on`."""
         if coil_on == self.coil_on:
             return self
-        return replace(
-            self, coil_on=coil_on, commanded_ms=now_ms, followed=False, reported=False
-        )
+        return replace(self, coil_on=coil_on, commanded_ms=now_ms, followed=False, reported=False)
 
     def retest(self, now_ms: int) -> Watch:
         """The watch with its contactor finding forgotten: a technician says the contactor was mended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from interlock.core.effects import Message
+from interlock.core.effects import Message, Panel
 from interlock.core.model import (
     Cache,
     Ending,
@@ -137,7 +137,8 @@ class MachineState:
 
     `gate_ms`: an arrival seen up to here opens nothing (process start, last stop, fault, lock-out, reader
     recovery). `reader_trouble` and `journal_trouble` are None when healthy, else say what is wrong.
-    `abandoned` are tickets of starts that were given up before their record was durable.
+    `abandoned` are tickets of starts that were given up before their record was durable, `shown` is the
+    panel as it was last told to the loop.
     """
 
     facts: Facts
@@ -145,12 +146,13 @@ class MachineState:
     rules: Rules
     watch: Watch
     gate_ms: int
-    cache: Cache = Cache()
+    cache: Cache = field(default_factory=Cache)
     reader_trouble: str | None = None
     journal_trouble: str | None = None
     notice: Notice | None = None
     next_ticket: int = 1
     abandoned: frozenset[int] = field(default_factory=frozenset)
+    shown: Panel | None = None
 
     @property
     def state(self) -> State:

@@ -1,0 +1,66 @@
+"""An arrived badge in, a decision out: the policy about the person, then the machine's own preconditions."""
+
+from __future__ import annotations
+
+from interlock.core.model import (
+    Assurance,
+    Decision,
+    Granted,
+    Inputs,
+    Now,
+    Presented,
+    Reason,
+    Refusal,
+)
+from interlock.core.policy import decide, identify
+from interlock.core.states import MachineState
+
+
+def admit(state: MachineState, badge: Presented, now: Now) -> Decision:
+    """Granted when this arrival may start a session here and now; otherwise the first Refusal that applies."""
+    language = badge.entry.language if badge.entry is not None else None
+    if badge.seen_ms <= state.gate_ms:
+        return Refusal(Reason.PRESENT_AGAIN, language)
+    decision = decide(badge.entry, state.rules, now, badge.cache, badge.assurance)
+    if isinstance(decision, Refusal):
+        return decision
+    reason = closing_obstacle(state)
+    return decision if reason is None else Refusal(reason, decision.language)
+
+
+def closing_obstacle(state: MachineState) -> Reason | None:
+    """Why the relay must not close whoever asks; None when nothing stands in the way."""
+    if state.journal_trouble is not None:
+        return Reason.CANNOT_RECORD
+    return input_obstacle(state.inputs)
+
+
+def input_obstacle(inputs: Inputs) -> Reason | None:
+    """What the sampled levels hold against closing the relay; None when nothing."""
+    if inputs.emergency_stop_closed is False:
+        return Reason.EMERGENCY_STOP
+    if inputs.machine_switch_on is True:
+        return Reason.MACHINE_SWITCH_ON
+    if inputs.mirror_closed is False:
+        # The contactor has not let go yet; longer than the opening time and it is a latched fault.
+        return Reason.MACHINE_FAULT
+    if inputs.stop_pressed or inputs.broken_pressed:
+        return Reason.INTERLOCK_OPEN
+    return None
+
+
+def technician(
+    state: MachineState, badge: Presented, now: Now, *, assurance: Assurance
+) -> Granted | Refusal:
+    """Granted when the badge is an active technician's with at least `assurance`."""
+    language = badge.entry.language if badge.entry is not None else None
+    if badge.seen_ms <= state.gate_ms:
+        return Refusal(Reason.PRESENT_AGAIN, language)
+    refusal = identify(badge.entry, state.rules, now, badge.cache, badge.assurance)
+    if refusal is not None or badge.entry is None:
+        return refusal or Refusal(Reason.UNKNOWN_BADGE)
+    if not badge.entry.technician:
+        return Refusal(Reason.MACHINE_LOCKED_OUT, language)
+    if badge.assurance.value < assurance.value:
+        return Refusal(Reason.BADGE_NOT_SECURE_ENOUGH, language)
+    return Granted(badge.entry.member, badge.entry.language, badge.entry.name)

@@ -1,0 +1,203 @@
+"""The open session: absence, idleness, asked and forced ends. A planned end warns first; a forced one does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from interlock.core.effects import Exit, Message
+from interlock.core.faults import latch, lock_out
+from interlock.core.model import BadgeUse, Ending, Fault, Now
+from interlock.core.outcomes import Outcome, enabled, gated, open_session, record, with_session
+from interlock.core.states import (
+    EndingFacts,
+    LockedFacts,
+    MachineState,
+    Missing,
+    Notice,
+    Session,
+    grace_ends_ms,
+    idle_ends_ms,
+)
+
+
+def miss_badge(state: MachineState, event: Any, now: Now) -> Outcome:
+    """In `hold` the grace time begins; in `tap` the badge is free to go."""
+    return miss(state, Ending.BADGE_REMOVED, now), ()
+
+
+def miss_reader(state: MachineState, event: Any, now: Now) -> Outcome:
+    """A reader that dies in mid-session counts as removal in `hold`."""
+    state = replace(state, reader_trouble=event.detail)
+    return miss(state, Ending.READER_LOST, now), ()
+
+
+def note_idle(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The idle time runs from here."""
+    session = open_session(state)
+    return with_session(state, replace(session, idle_since_ms=now.boot_ms)), ()
+
+
+def note_busy(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The machine works: the idle time is forgotten."""
+    return with_session(state, replace(open_session(state), idle_since_ms=None)), ()
+
+
+def end_when_idle(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The end was asked and the machine rests: off. An idle warning runs its time instead."""
+    assert isinstance(state.facts, EndingFacts)
+    if state.facts.cause is Ending.IDLE_TIMEOUT:
+        return state, ()
+    return end(state, state.facts.cause, now)
+
+
+def resume_if_idle_warned(state: MachineState, event: Any, now: Now) -> Outcome:
+    """Work began during the idle warning, so its reason is gone; any other asked end stands."""
+    assert isinstance(state.facts, EndingFacts)
+    if state.facts.cause is not Ending.IDLE_TIMEOUT:
+        return state, ()
+    return enabled(state, replace(state.facts.session, idle_since_ms=None)), ()
+
+
+def enabled_deadline(state: MachineState, event: Any, now: Now) -> Outcome:
+    """Progress is due, the grace time is over, or the machine has been idle too long."""
+    state, effects = _progress(state, now)
+    session = open_session(state)
+    grace_ms, idle_ms = grace_ends_ms(session), idle_ends_ms(session)
+    if session.missing is not None and grace_ms is not None and now.boot_ms >= grace_ms:
+        state, more = request_end(state, session, session.missing.cause, now)
+    elif idle_ms is not None and now.boot_ms >= idle_ms:
+        state, more = request_end(state, session, Ending.IDLE_TIMEOUT, now)
+    else:
+        more = ()
+    return state, effects + more
+
+
+def ending_deadline(state: MachineState, event: Any, now: Now) -> Outcome:
+    """Progress is due, or the warning time is over and the power goes off."""
+    assert isinstance(state.facts, EndingFacts)
+    until_ms, cause = state.facts.until_ms, state.facts.cause
+    state, effects = _progress(state, now)
+    if now.boot_ms < until_ms:
+        return state, effects
+    state, more = end(state, cause, now)
+    return state, effects + more
+
+
+def request_end(
+    state: MachineState, session: Session, cause: Ending, now: Now, *, then_lock_out: bool = False
+) -> Outcome:
+    """Idle: off at once. Busy or unknown: warned, off at the first idle, at the latest after the warning."""
+    facts = EndingFacts(
+        session=session,
+        cause=cause,
+        since_ms=now.boot_ms,
+        until_ms=now.boot_ms + session.rules.warning_s * 1_000,
+        then_lock_out=then_lock_out,
+    )
+    state = replace(state, facts=facts, notice=None)
+    if state.inputs.busy is False and cause is not Ending.IDLE_TIMEOUT:
+        return end(state, cause, now)
+    return state, ()
+
+
+def ask_end_from_hub(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The hub asks that the session end when the machine is idle."""
+    return request_end(state, open_session(state), Ending.HUB_REQUEST, now)
+
+
+def confirm_end_from_hub(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The hub asks for an end that is already asked: from now on nobody's badge takes it back."""
+    assert isinstance(state.facts, EndingFacts)
+    return _harden(state, Ending.HUB_REQUEST, state.facts.then_lock_out, now)
+
+
+def end_then_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The "broken" button was pressed during somebody's session: its end is asked, the lock-out follows."""
+    return request_end(state, open_session(state), Ending.BROKEN_PRESSED, now, then_lock_out=True)
+
+
+def confirm_end_then_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The "broken" button was pressed while an end is already asked: the lock-out follows it."""
+    return _harden(state, Ending.BROKEN_PRESSED, True, now)
+
+
+def end_by_stop(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The stop button: off now."""
+    return end(state, Ending.STOP_BUTTON, now)
+
+
+def end_by_emergency_stop(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The stop chain is open: off now, whatever the contactor already did by itself."""
+    return end(state, Ending.EMERGENCY_STOP, now)
+
+
+def end_by_cut(state: MachineState, event: Any, now: Now) -> Outcome:
+    """`cut_now`: off now."""
+    return end(state, Ending.CUT_NOW, now)
+
+
+def end_by_contact_lost(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The contactor dropped by itself: coil off, so that returning power closes nothing. Not latched."""
+    return end(state, Ending.CONTACT_LOST, now)
+
+
+def end_and_exit(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The process stops: off, said, over."""
+    state, effects = end(state, Ending.TERMINATED, now)
+    return state, (*effects, Exit())
+
+
+def end_and_latch_failed(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The contactor does not follow the coil: session over, latched."""
+    state, effects = end(state, Ending.FAULT, now)
+    state, more = latch(state, Fault.CONTACTOR_FAILED, now)
+    return state, effects + more
+
+
+def end(state: MachineState, how: Ending, now: Now) -> Outcome:
+    """The session is over: coil off by the state alone, then its record. A lock-out that was asked follows."""
+    facts = state.facts
+    session = open_session(state)
+    state = replace(state, facts=LockedFacts(), notice=_ended_notice(session, now))
+    body = {"session": session.record, "how": how.value, **session.meter.totals()}
+    state, effects = record(gated(state, now), "session_ended", {**body, "estimated": False})
+    if isinstance(facts, EndingFacts) and facts.then_lock_out:
+        state, more = lock_out(state, None, now)
+        return state, effects + more
+    return state, effects
+
+
+def miss(state: MachineState, cause: Ending, now: Now) -> MachineState:
+    """In `hold` the grace time runs from the first moment of absence; `tap` knows no absence."""
+    session = open_session(state)
+    if session.rules.badge_use is BadgeUse.TAP or session.missing is not None:
+        return state
+    return with_session(state, replace(session, missing=Missing(cause, now.boot_ms)))
+
+
+def _progress(state: MachineState, now: Now) -> Outcome:
+    session = open_session(state)
+    if now.boot_ms < session.next_progress_ms:
+        return state, ()
+    body = {"session": session.record, **session.meter.totals()}
+    session = replace(session, next_progress_ms=now.boot_ms + session.rules.progress_s * 1_000)
+    return record(with_session(state, session), "session_progress", body)
+
+
+def _harden(state: MachineState, cause: Ending, then_lock_out: bool, now: Now) -> Outcome:
+    assert isinstance(state.facts, EndingFacts)
+    facts = replace(state.facts, cause=cause, then_lock_out=then_lock_out)
+    state = replace(state, facts=facts)
+    return end(state, cause, now) if state.inputs.busy is False else (state, ())
+
+
+def _ended_notice(session: Session, now: Now) -> Notice:
+    return Notice(
+        message=Message.SESSION_ENDED,
+        since_ms=now.boot_ms,
+        until_ms=now.boot_ms + session.rules.notice_s * 1_000,
+        language=session.granted.language,
+        name=session.granted.name,
+        seconds=session.meter.enabled_ms // 1_000,
+    )
