@@ -1,0 +1,226 @@
+"""The hub's folder to typed paths, settings and keys: hub.db, hub.toml, keys/ (each 0600).
+
+hub.toml   name, time zone and language of the lab, and the names the hub answers to
+keys/      signing.key (Ed25519, signs snapshots and time), badge.key (makes badge tags),
+           secret.key (signs people's sessions)
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+import stat
+import tomllib
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from interlock.errors import ConfigError
+from interlock.protocol.tags import BADGE_KEY_BYTES
+
+KEY_MODE = 0o600
+FOLDER_MODE = 0o700
+SIGNING_KEY_BYTES = 32
+"""An Ed25519 private key in raw form, RFC 8032."""
+SECRET_KEY_BYTES = 50
+"""What `django-admin startproject` makes; it keys the signatures of people's sessions."""
+
+LANGUAGES = ("en", "fr")
+NAME_LENGTH_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HubConfig:
+    """What hub.toml says. `hosts` are the names and addresses the hub may be called by."""
+
+    name: str
+    time_zone: str = "Europe/Paris"
+    language: str = "fr"
+    hosts: tuple[str, ...] = ()
+
+    def to_toml(self) -> str:
+        """The file that reads back as this configuration."""
+        hosts = ", ".join(_quoted(host) for host in self.hosts)
+        return (
+            "# Interlock's hub. Every key is documented in config/hub.example.toml.\n\n[lab]\n"
+            f"name = {_quoted(self.name)}\n"
+            f"time_zone = {_quoted(self.time_zone)}\n"
+            f"language = {_quoted(self.language)}\n\n[hub]\nhosts = [{hosts}]\n"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HubDirectory:
+    """One hub's folder; nothing is read before a method is called."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database."""
+        return self.path / "hub.db"
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, TOML."""
+        return self.path / "hub.toml"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the hub's secrets."""
+        return self.path / "keys"
+
+    def config(self) -> HubConfig:
+        """hub.toml, checked. Raises ConfigError: missing, unreadable, unknown key, wrong value."""
+        return read_config(self.config_file)
+
+    def signing_key(self) -> Ed25519PrivateKey:
+        """The key that signs snapshots and time. Raises ConfigError."""
+        return Ed25519PrivateKey.from_private_bytes(self._secret("signing.key", SIGNING_KEY_BYTES))
+
+    def badge_key(self) -> bytes:
+        """The lab badge key that turns UIDs into tags. Raises ConfigError."""
+        return self._secret("badge.key", BADGE_KEY_BYTES)
+
+    def secret_key(self) -> str:
+        """Django's SECRET_KEY. Raises ConfigError."""
+        return self._secret("secret.key", SECRET_KEY_BYTES).hex()
+
+    def create(self, config: HubConfig) -> None:
+        """The folder holds hub.toml and fresh keys. Raises ConfigError when a hub lives there."""
+        check_config(config, where="hub.toml")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(FOLDER_MODE)
+            self.keys.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot be made: {error.strerror}", where=str(self.path)) from error
+        for name, length in _KEY_BYTES.items():
+            _write_new(self.keys / name, secrets.token_bytes(length).hex().encode() + b"\n")
+        _write_new(self.config_file, config.to_toml().encode())
+
+    def _secret(self, name: str, length: int) -> bytes:
+        path = self.keys / name
+        try:
+            with path.open("rb") as source:
+                mode = stat.S_IMODE(os.fstat(source.fileno()).st_mode)
+                text = source.read(4 * SECRET_KEY_BYTES)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot be read: {error.strerror}", where=str(path), remedy=_NO_HUB
+            ) from error
+        if mode & 0o077:
+            raise ConfigError(
+                f"others may read or change this secret (mode {mode:04o})",
+                where=str(path),
+                remedy=f"Run: chmod 600 {path}",
+            )
+        try:
+            value = bytes.fromhex(text.decode("ascii").strip())
+        except ValueError:
+            value = b""
+        if len(value) != length:
+            raise ConfigError(
+                f"this is not a key of {length} bytes in hexadecimal",
+                where=str(path),
+                remedy="Restore it from a back-up: nodes and badges depend on it",
+            )
+        return value
+
+
+_KEY_BYTES = {
+    "signing.key": SIGNING_KEY_BYTES,
+    "badge.key": BADGE_KEY_BYTES,
+    "secret.key": SECRET_KEY_BYTES,
+}
+_NO_HUB = "Make a hub first: interlock hub init --dir DIR"
+_KNOWN = {"lab": ("name", "time_zone", "language"), "hub": ("hosts",)}
+
+
+def read_config(path: Path) -> HubConfig:
+    """The configuration in `path`. Raises ConfigError: the key's path and the nearest known."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy=_NO_HUB
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"this is not TOML: {error}", where=str(path)) from error
+    _refuse_unknown(path, tables)
+    lab, hub = tables.get("lab", {}), tables.get("hub", {})
+    hosts = hub.get("hosts", [])
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise ConfigError("must be a list of texts", where=f"{path}: hub.hosts")
+    if "name" not in lab:
+        raise ConfigError("is missing", where=f"{path}: lab.name", remedy='Write name = "…"')
+    config = HubConfig(**lab, hosts=tuple(hosts))
+    check_config(config, where=str(path))
+    return config
+
+
+def check_config(config: HubConfig, *, where: str) -> None:
+    """Return when every value is usable. Raises ConfigError."""
+    for key in _KNOWN["lab"]:
+        if not isinstance(getattr(config, key), str):
+            raise ConfigError("must be text", where=f"{where}: lab.{key}")
+    if not 0 < len(config.name.strip()) <= NAME_LENGTH_MAX:
+        raise ConfigError(
+            f"must have 1 to {NAME_LENGTH_MAX} characters", where=f"{where}: lab.name"
+        )
+    if config.language not in LANGUAGES:
+        raise ConfigError(
+            f"must be one of {', '.join(LANGUAGES)}, not {config.language!r}",
+            where=f"{where}: lab.language",
+        )
+    try:
+        zoneinfo.ZoneInfo(config.time_zone)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise ConfigError(
+            f"{config.time_zone!r} is no time zone",
+            where=f"{where}: lab.time_zone",
+            remedy='Write one like "Europe/Paris"',
+        ) from error
+
+
+def _refuse_unknown(path: Path, tables: Mapping[str, Any]) -> None:
+    for name, table in tables.items():
+        _refuse_unknown_key(path, name, tuple(_KNOWN))
+        if not isinstance(table, dict):
+            raise ConfigError("must be a table", where=f"{path}: {name}", remedy=f"Write [{name}]")
+        for key in table:
+            _refuse_unknown_key(path, f"{name}.{key}", tuple(f"{name}.{k}" for k in _KNOWN[name]))
+
+
+def _refuse_unknown_key(path: Path, key: str, known: tuple[str, ...]) -> None:
+    if key in known:
+        return
+    nearest = difflib.get_close_matches(key, known, n=1)
+    remedy = f"Did you mean {nearest[0]}?" if nearest else f"Known here: {', '.join(known)}"
+    raise ConfigError("is not a setting of the hub", where=f"{path}: {key}", remedy=remedy)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string (TOML 1.0, "String")."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_MODE)
+    except FileExistsError as error:
+        raise ConfigError(
+            "a hub lives in this folder already",
+            where=str(path),
+            remedy="Choose an empty folder, or run the hub that is there",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(content)

@@ -1,0 +1,95 @@
+"""Around every page: security headers, static files, limits of a login, and the lab it is about."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from interlock.hub.permissions import lab_of
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing inline, nothing from elsewhere: a name typed into a form can never become a script."""
+
+SEEN_EVERY_S = 60
+"""How often a login's last use is written: each write takes the hub's single writer."""
+
+
+class SecurityHeaders:
+    """Every answer carries the content security policy and forbids what no page uses."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), microphone=(), geolocation=()"
+        )
+        return response
+
+
+class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]  # whitenoise has no types
+    """WhiteNoise, answering whole files: under ASGI Django warns about its streamed ones."""
+
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
+        """The file as one plain answer; ours are small."""
+        found = static_file.get_response(request.method, request.META)
+        body = b""
+        if found.file is not None:
+            with found.file:
+                body = found.file.read()
+        response = HttpResponse(body, status=int(found.status))
+        del response["content-type"]
+        for key, value in found.headers:
+            response[key] = value
+        return response
+
+
+class SessionLimits:
+    """A login ends after its longest life or after an hour without use, whichever comes first."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            self._apply(request)
+        return self.get_response(request)
+
+    def _apply(self, request: HttpRequest) -> None:
+        now_s = settings.HUB_CLOCK.wall_ms() // 1_000
+        began_s = request.session.setdefault("began_s", now_s)
+        seen_s = request.session.setdefault("seen_s", now_s)
+        idle_s, age_s = now_s - seen_s, now_s - began_s
+        if idle_s > settings.SESSION_IDLE_S_MAX or age_s > settings.SESSION_COOKIE_AGE:
+            logout(request)
+        elif idle_s >= SEEN_EVERY_S:
+            request.session["seen_s"] = now_s
+
+
+class CurrentLab:
+    """`request.lab` is the lab a request is about (None before one exists); times show in its zone."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        lab = lab_of(request.user, request.session.get("lab"))
+        request.lab = lab  # type: ignore[attr-defined]
+        with timezone.override(zoneinfo.ZoneInfo(lab.time_zone) if lab else None):
+            return self.get_response(request)

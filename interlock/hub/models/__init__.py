@@ -1,0 +1,67 @@
+"""The hub's tables, in the field's words (5-hub.md, "Model"); each lab's own rows name it."""
+
+from __future__ import annotations
+
+from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
+from interlock.hub.models.machines import LiveState, Machine, Node, Snapshot
+from interlock.hub.models.money import Basis, Line, Rounding, Tariff, TariffVersion
+from interlock.hub.models.people import (
+    Authorisation,
+    Badge,
+    BadgeCondition,
+    Group,
+    Member,
+    OneTimeLink,
+    Payer,
+    PayerKind,
+    Role,
+    RoleName,
+    Training,
+    User,
+)
+from interlock.hub.models.use import (
+    Alarm,
+    AlarmKind,
+    Boot,
+    ClockAnchor,
+    NodeRecord,
+    Purpose,
+    Session,
+    SetAside,
+)
+
+__all__ = [
+    "Alarm",
+    "AlarmKind",
+    "AuditRow",
+    "Authorisation",
+    "Badge",
+    "BadgeCondition",
+    "Basis",
+    "Boot",
+    "ChangeLog",
+    "ClockAnchor",
+    "Group",
+    "Lab",
+    "Line",
+    "LiveState",
+    "Machine",
+    "Member",
+    "Node",
+    "NodeRecord",
+    "OneTimeLink",
+    "Payer",
+    "PayerKind",
+    "Purpose",
+    "Role",
+    "RoleName",
+    "Rounding",
+    "Session",
+    "SetAside",
+    "Snapshot",
+    "Tariff",
+    "TariffVersion",
+    "Topic",
+    "Training",
+    "User",
+]

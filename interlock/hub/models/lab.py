@@ -1,0 +1,86 @@
+"""A lab, the numbered log of its changes, and the chained log of who changed what."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Lab(models.Model):
+    """One lab; several can share a hub. `slug` is what nodes know it by and never changes."""
+
+    slug = models.SlugField(max_length=64, unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    time_zone = models.CharField(_("time zone"), max_length=64, default="Europe/Paris")
+    language = models.CharField(_("language"), max_length=8, default="fr")
+    # Raised by a restore from a back-up, so that a restored hub is not refused (4-protocol.md).
+    hub_epoch = models.PositiveBigIntegerField(default=1)
+    # Names leave the hub only when the lab asks for it (A9: a stolen node names nobody).
+    sends_names = models.BooleanField(_("show names at the machines"), default=False)
+    # The heads of the lab's logs: raising one under the writer's lock hands out the next number.
+    change_seq = models.PositiveBigIntegerField(default=0)
+    rights_seq = models.PositiveBigIntegerField(default=0)
+    audit_seq = models.PositiveBigIntegerField(default=0)
+    audit_head = models.BinaryField(default=bytes(32))
+
+    class Meta:
+        verbose_name = _("lab")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Topic(models.TextChoices):
+    """What a change concerns: RIGHTS may alter what nodes decide, USE what the board shows."""
+
+    RIGHTS = "rights"
+    USE = "use"
+    OTHER = "other"
+
+
+class ChangeLog(models.Model):
+    """One change of one lab, numbered without gaps, written in the transaction of the change."""
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
+    seq = models.PositiveBigIntegerField()
+    topic = models.CharField(max_length=8, choices=Topic.choices)
+    what = models.CharField(max_length=64)
+    subject = models.CharField(max_length=128)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lab", "seq"], name="change_seq_once")]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.what} {self.subject}"
+
+
+class AuditRow(models.Model):
+    """Who did what to what, before and after, and why; append-only, a chain of commitments.
+
+    commit = BLAKE2b-256(salt ‖ canonical JSON of the row), hash = BLAKE2b-256(prev ‖ commit).
+    """
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
+    seq = models.PositiveBigIntegerField()
+    done_at = models.DateTimeField()
+    user = models.ForeignKey(
+        "hub.User", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=64)
+    subject = models.CharField(max_length=128)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    why = models.TextField(blank=True)
+    salt = models.BinaryField(null=True)
+    commit = models.BinaryField()
+    prev = models.BinaryField()
+    hash = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lab", "seq"], name="audit_seq_once")]
+        ordering = ["-seq"]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.actor} {self.action} {self.subject}"

@@ -1,0 +1,123 @@
+"""Machines as rules and live state, the nodes bolted to them, and each node's signed snapshot."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from interlock.core import model as core
+from interlock.hub.models.lab import Lab
+from interlock.hub.models.people import Training
+
+
+class LiveState(models.TextChoices):
+    """What the board says of a machine by its records; "offline" follows from last contact."""
+
+    FREE = "free", _("free")
+    IN_USE = "in_use", _("in use")
+    ENDING = "ending", _("ending")
+    FAULT = "fault", _("fault")
+    LOCKED_OUT = "locked_out", _("locked out")
+
+
+class Machine(models.Model):
+    """A machine: what it asks of people, what it costs, and (`live_*`) what it is doing now."""
+
+    class Needs(models.TextChoices):
+        """The core's words, with what people read."""
+
+        ALL = core.Needs.ALL.value, _("all of them")
+        ANY = core.Needs.ANY.value, _("any of them")
+
+    class BadgeUse(models.TextChoices):
+        """The core's words, with what people read."""
+
+        TAP = core.BadgeUse.TAP.value, _("tap on, tap off")
+        HOLD = core.BadgeUse.HOLD.value, _("badge stays in the slot")
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="machines")
+    slug = models.SlugField(max_length=64)
+    name = models.CharField(_("name"), max_length=100)
+    location = models.CharField(_("place"), max_length=100, blank=True)
+    badge_use = models.CharField(max_length=8, choices=BadgeUse.choices, default=BadgeUse.TAP)
+    trainings = models.ManyToManyField(Training, related_name="machines", blank=True)
+    needs = models.CharField(max_length=8, choices=Needs.choices, default=Needs.ALL)
+    max_offline_s = models.PositiveIntegerField(null=True, blank=True)
+    has_current_sensor = models.BooleanField(_("has a current sensor"), default=False)
+    tariff = models.ForeignKey(
+        "hub.Tariff", null=True, blank=True, on_delete=models.PROTECT, related_name="machines"
+    )
+    locked_out_at = models.DateTimeField(null=True, blank=True)
+    locked_out_why = models.CharField(max_length=200, blank=True)
+
+    live_state = models.CharField(max_length=12, choices=LiveState.choices, default=LiveState.FREE)
+    live_since_at = models.DateTimeField(null=True, blank=True)
+    live_session = models.ForeignKey(
+        "hub.Session", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    # None: no current sensor, or none of its reports yet.
+    live_busy = models.BooleanField(null=True)
+    live_faults = models.JSONField(default=list, blank=True)
+    live_lock_outs = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lab", "slug"], name="machine_slug_once")]
+        ordering = ["name"]
+        verbose_name = _("machine")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Node(models.Model):
+    """The Pi at a machine: how it proves itself, how far its journal is here, what it last said."""
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="nodes")
+    slug = models.SlugField(max_length=64)
+    machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="nodes")
+    credential_hash = models.BinaryField(unique=True)
+    chain_key = models.BinaryField()
+    epoch = models.PositiveBigIntegerField(default=1)
+    enrolled_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    head_epoch = models.PositiveBigIntegerField(default=0)
+    head_seq = models.PositiveBigIntegerField(default=0)
+    head_hash = models.BinaryField(default=bytes(32))
+
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+    software = models.CharField(max_length=64, blank=True)
+    mode = models.CharField(max_length=64, blank=True)
+    boot_id = models.CharField(max_length=64, blank=True)
+    # The snapshot the node says it decides by.
+    confirmed_epoch = models.PositiveBigIntegerField(null=True, blank=True)
+    confirmed_counter = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["lab", "slug"], name="node_slug_once"),
+            models.UniqueConstraint(
+                fields=["machine"], condition=Q(revoked_at=None), name="node_per_machine"
+            ),
+        ]
+        verbose_name = _("node")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Snapshot(models.Model):
+    """A node's current signed snapshot; `content_hash` says whether anything changed for it."""
+
+    node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="snapshot")
+    epoch = models.PositiveBigIntegerField()
+    counter = models.PositiveBigIntegerField()
+    # Lab.rights_seq when the content was last compared: equal means nothing can have changed.
+    rights_seq = models.PositiveBigIntegerField()
+    content_hash = models.BinaryField()
+    issued_at = models.DateTimeField()
+    body = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.counter}"

@@ -1,0 +1,207 @@
+"""What nodes report: records as they came, clocks, conflicts, and the sessions made of them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from interlock.hub.models.lab import Lab
+from interlock.hub.models.machines import Machine, Node
+from interlock.hub.models.people import Badge, Group, Member, Payer
+
+
+class NodeRecord(models.Model):
+    """One journal record, whole and verified; body and salt are None once erased."""
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="records")
+    epoch = models.PositiveBigIntegerField()
+    seq = models.PositiveBigIntegerField()
+    boot_id = models.CharField(max_length=64)
+    boot_ms = models.PositiveBigIntegerField()
+    wall_ms = models.PositiveBigIntegerField(null=True)
+    wall_trusted = models.BooleanField()
+    type = models.CharField(max_length=32)
+    # Canonical JSON, as the commitment was computed over it.
+    body = models.TextField(null=True)
+    salt = models.BinaryField(null=True)
+    commit = models.BinaryField()
+    prev = models.BinaryField()
+    hash = models.BinaryField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["node", "epoch", "seq"], name="record_once")]
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.seq} {self.type}"
+
+
+class SetAside(models.Model):
+    """A record that contradicts what is stored: kept whole beside it, never in its place."""
+
+    class Why(models.TextChoices):
+        """What is wrong with it; the codes of the hub's answer to the node."""
+
+        OTHER_BODY = "other_body", _("the same number with another content")
+        BROKEN_CHAIN = "broken_chain", _("it does not follow the record before it")
+        BEHIND_HEAD = "behind_head", _("it arrived after later records were accepted")
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="set_aside")
+    epoch = models.PositiveBigIntegerField()
+    seq = models.PositiveBigIntegerField()
+    hash = models.BinaryField()
+    why = models.CharField(max_length=16, choices=Why.choices)
+    wire = models.TextField()
+    arrived_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "epoch", "seq", "hash"], name="set_aside_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.seq} {self.why}"
+
+
+class AlarmKind(models.TextChoices):
+    """What a person has to look at."""
+
+    RECORDS_SET_ASIDE = "records_set_aside", _("records contradict what is stored")
+    RECORDS_MISSING = "records_missing", _("records before these never arrived")
+    NODE_BEHIND = "node_behind", _("the node knows less than the hub: an old or copied SD card")
+    CHAIN_DIFFERS = "chain_differs", _("the node's journal is not the one the hub holds")
+    RECORD_UNREADABLE = "record_unreadable", _("a record makes no sense")
+    SESSION_OVERLAP = "session_overlap", _("a session began before the last one ended")
+    MEMBER_UNKNOWN = "member_unknown", _("a session of a member the hub does not know")
+
+
+class Alarm(models.Model):
+    """Something a node did that a person has to look at; one open alarm per node and kind."""
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="alarms")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="alarms")
+    kind = models.CharField(max_length=24, choices=AlarmKind.choices)
+    detail = models.TextField(blank=True)
+    raised_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    count = models.PositiveIntegerField(default=1)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["node", "kind"],
+                condition=models.Q(closed_at=None),
+                name="alarm_open_once",
+            )
+        ]
+        verbose_name = _("alarm")
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.count})"
+
+
+class Boot(models.Model):
+    """One boot of a node: the scale its monotonic milliseconds count on."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="boots")
+    boot_id = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["node", "boot_id"], name="boot_once")]
+
+    def __str__(self) -> str:
+        return self.boot_id
+
+
+class ClockAnchor(models.Model):
+    """At `boot_ms` of this boot it was `wall_ms` UTC, by the hub's own signature."""
+
+    boot = models.ForeignKey(Boot, on_delete=models.CASCADE, related_name="anchors")
+    boot_ms = models.PositiveBigIntegerField()
+    wall_ms = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["boot", "boot_ms"], name="anchor_once")]
+
+    def __str__(self) -> str:
+        return f"{self.boot_ms} = {self.wall_ms}"
+
+
+class Purpose(models.TextChoices):
+    """What a session was for."""
+
+    OWN = "own", _("own project")
+    COMPANY = "company", _("company")
+    TRAINING = "training", _("training")
+    VOLUNTEERING = "volunteering", _("volunteering")
+    MAINTENANCE = "maintenance", _("maintenance")
+
+
+class Session(models.Model):
+    """One use of a machine, from its start record (node, epoch, seq) to its end.
+
+    Seconds come from the node's monotonic clock and are final; `started_at` and `ended_at` are
+    mapped from it and stay `provisional` until an anchor of that boot has arrived.
+    """
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="sessions")
+    machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="sessions")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="sessions")
+    epoch = models.PositiveBigIntegerField()
+    seq = models.PositiveBigIntegerField()
+    member = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.SET_NULL, related_name="sessions"
+    )
+    badge = models.ForeignKey(
+        Badge, null=True, blank=True, on_delete=models.SET_NULL, related_name="sessions"
+    )
+    payer = models.ForeignKey(
+        Payer, null=True, blank=True, on_delete=models.PROTECT, related_name="sessions"
+    )
+    # The tariff class the member belonged to when the session arrived.
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    purpose = models.CharField(max_length=16, choices=Purpose.choices, default=Purpose.OWN)
+
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    provisional = models.BooleanField(default=False)
+    start_boot_id = models.CharField(max_length=64)
+    start_boot_ms = models.PositiveBigIntegerField()
+    end_boot_id = models.CharField(max_length=64, blank=True)
+    end_boot_ms = models.PositiveBigIntegerField(null=True, blank=True)
+
+    enabled_ms = models.PositiveBigIntegerField(default=0)
+    busy_ms = models.PositiveBigIntegerField(default=0)
+    idle_ms = models.PositiveBigIntegerField(default=0)
+    # core.model.Ending; empty while the session runs.
+    how = models.CharField(max_length=24, blank=True)
+    # The node was cut: the end is its last proof of life, not a measurement.
+    estimated = models.BooleanField(default=False)
+    voided = models.BooleanField(default=False)
+    voided_why = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "epoch", "seq"], name="session_once")
+        ]
+        indexes = [
+            models.Index(fields=["lab", "-started_at"], name="session_by_start"),
+            models.Index(fields=["member", "-started_at"], name="session_by_member"),
+            models.Index(fields=["machine", "-started_at"], name="session_by_machine"),
+            models.Index(fields=["payer", "ended_at"], name="session_by_payer"),
+            models.Index(fields=["node", "start_boot_id"], name="session_by_boot"),
+        ]
+        verbose_name = _("session")
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.seq}"
+
+    @property
+    def unknown_ms(self) -> int:
+        """Enabled time of which no current sensor told whether the machine worked."""
+        return self.enabled_ms - self.busy_ms - self.idle_ms

@@ -1,0 +1,15 @@
+"""Addresses to views: nodes speak to `/node/v1/…`, people to everything else."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from interlock.hub import node_api
+from interlock.protocol import hubapi
+
+urlpatterns = [
+    path(hubapi.PATH_HELLO.lstrip("/"), node_api.hello),
+    path(hubapi.PATH_RECORDS.lstrip("/"), node_api.records),
+    path(hubapi.PATH_SNAPSHOT.lstrip("/"), node_api.snapshot),
+    path("", include("interlock.hub.pages.urls")),
+]
