@@ -1,0 +1,271 @@
+"""Between node and hub: greetings and records one way, acknowledgements and signed time the other.
+
+Each step packs one errand at the node, carries it to the hub and hands the answer back:
+
+    greeting    node hello → hub hello → the hub's time to the node, its head becomes the cursor
+    batch       node records behind the cursor → hub records → ack to the node, the cursor moves
+
+The cursor is the hub's own head and never ours, so nothing here needs a disk: whoever starts,
+restarts or is restored, the next greeting says where to go on, and the hub takes a repeated record
+without effect. After any failure the cursor is forgotten and a greeting comes first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from interlock.clock import Clock
+from interlock.errors import LinkError
+from interlock.protocol.hubapi import BATCH_RECORDS_MAX
+from interlock.protocol.records import Head, head_from_wire
+from interlock.sync.backoff import Backoff
+from interlock.sync.links import (
+    Delivered,
+    HubHello,
+    HubLink,
+    No,
+    NodeHello,
+    NodeLink,
+    RecordPage,
+    Wire,
+    said_by,
+    version_text,
+)
+from interlock.sync.versions import Versions
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 500
+"""How often the node is asked for new records: one question of 0.2 ms on a Unix socket, and a
+session shows on the hub's board within a second."""
+
+HELLO_MS = 30_000
+"""How often node and hub greet: fresh signed time, a heartbeat for the hub, and the fallback for a
+long poll that does not get through (4-protocol.md)."""
+
+NODE_RETRY_MS = 1_000
+"""A local socket costs nothing to try, and systemd restarts the node after one second."""
+
+REFUSED_MS = 60_000
+"""A hub that understood and said no (revoked, other chain, set aside) will say so for a while."""
+
+Errand = NodeHello | RecordPage
+Answer = HubHello | Delivered | No
+
+
+class Courier:
+    """One node's deliveries; `step()` is called by one thread, `wake()` by any.
+
+    `report` receives one sentence whenever the state of the connection changes; `reached` is called
+    when the hub answers after a failure or has news, so that the fetcher tries again too.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: tuple[str, str],
+        node: NodeLink,
+        hub: HubLink,
+        clock: Clock,
+        backoff: Backoff,
+        versions: Versions,
+        report: Callable[[str], None],
+        reached: Callable[[], None],
+    ) -> None:
+        self._identity = identity
+        self._node = node
+        self._hub = hub
+        self._clock = clock
+        self._backoff = backoff
+        self._versions = versions
+        self._report = report
+        self._reached = reached
+        self._cursor: Head | None = None
+        self._greet_at_ms = 0
+        self._resume_at_ms = 0
+        self._records_at_ms = 0
+        self._hub_is_away = False
+        self._said = ""
+
+    def step(self) -> int:
+        """Run one errand; the milliseconds after which the next step is due."""
+        now_ms = self._clock.boot_ms()
+        if now_ms < self._resume_at_ms:
+            return self._resume_at_ms - now_ms
+        try:
+            errand = self._pack(now_ms)
+        except LinkError as error:
+            return self._node_failed(error)
+        if errand is None:
+            return POLL_MS
+        try:
+            answer = self._carry(errand)
+        except LinkError as error:
+            return self._hub_failed(error)
+        self._hub_answered()
+        try:
+            return self._hand_back(errand, answer)
+        except LinkError as error:
+            return self._node_failed(error)
+
+    def wake(self) -> None:
+        """The hub was reached by somebody else: do not sit out the rest of a back-off."""
+        if self._hub_is_away:
+            self._resume_at_ms = 0
+
+    # ------------------------------------------------------------------------------- at the node
+
+    def _pack(self, now_ms: int) -> Errand | None:
+        if now_ms >= self._greet_at_ms:
+            return self._introduced()
+        if self._versions.watching(now_ms):
+            hello = self._introduced()
+            if hello.version != self._versions.node:
+                return hello
+        if self._cursor is None or now_ms < self._records_at_ms:
+            return None
+        return self._batch(self._cursor)
+
+    def _introduced(self) -> NodeHello:
+        hello = self._node.hello()
+        if (hello.lab, hello.node) != self._identity:
+            lab, node = self._identity
+            raise LinkError(
+                f"it is node {hello.node} of lab {hello.lab}; our credential says {node} of {lab}",
+                where="the node",
+                remedy="Install the NODE.node.json and NODE.sync.json that were made together",
+            )
+        return hello
+
+    def _batch(self, cursor: Head) -> RecordPage | None:
+        records: list[Wire] = []
+        more = True
+        while more and len(records) < BATCH_RECORDS_MAX:
+            with said_by("the node"):
+                after = head_from_wire(records[-1]) if records else cursor
+            page = self._node.records(after)
+            records += page.records
+            more = page.more and bool(page.records)
+        if not records:
+            return None
+        return RecordPage(
+            tuple(records[:BATCH_RECORDS_MAX]), more or len(records) > BATCH_RECORDS_MAX
+        )
+
+    # -------------------------------------------------------------------------------- at the hub
+
+    def _carry(self, errand: Errand) -> Answer:
+        if isinstance(errand, NodeHello):
+            return self._hub.hello(errand)
+        return self._hub.deliver(errand.records)
+
+    # -------------------------------------------------------------------------- back at the node
+
+    def _hand_back(self, errand: Errand, answer: Answer) -> int:
+        if isinstance(answer, No):
+            return self._refused(errand, answer)
+        if isinstance(errand, NodeHello) and isinstance(answer, HubHello):
+            return self._greeted(errand, answer)
+        if isinstance(errand, RecordPage) and isinstance(answer, Delivered):
+            return self._delivered(errand, answer)
+        raise AssertionError("the hub link answered a question nobody asked")
+
+    def _greeted(self, hello: NodeHello, answer: HubHello) -> int:
+        now_ms = self._clock.boot_ms()
+        self._greet_at_ms = now_ms + HELLO_MS
+        self._versions.learn(node=hello.version, hub=answer.version)
+        if self._versions.wanted(now_ms) is not None:
+            self._reached()
+        no = self._node.time(answer.time)
+        if no is not None:
+            log.warning("the node did not take the hub's time (%s): %s", no.code, no.message)
+        if _place(answer.head) < _place(hello.acked):
+            log.warning(
+                "the hub holds less than it acknowledged (%s, was %s): sending again from there",
+                _name(answer.head),
+                _name(hello.acked),
+            )
+        elif answer.head != hello.acked:
+            no = self._node.ack(answer.head)
+            if no is not None:
+                return self._other_chain(no)
+        self._cursor = answer.head
+        if now_ms >= self._records_at_ms:
+            self._say(f"connected; the node decides by snapshot {version_text(hello.version)}")
+        return 0
+
+    def _delivered(self, batch: RecordPage, answer: Delivered) -> int:
+        before = self._cursor
+        for sentence in answer.set_aside:
+            log.error("the hub set a record aside: %s", sentence)
+        if before is not None and _place(answer.head) <= _place(before):
+            why = answer.set_aside[0] if answer.set_aside else "no reason given"
+            return self._pause_records(
+                f"the hub does not go on behind record {_name(before)}: {why}"
+            )
+        no = self._node.ack(answer.head)
+        if no is not None:
+            return self._other_chain(no)
+        self._cursor = answer.head
+        return 0 if batch.more else POLL_MS
+
+    def _refused(self, errand: Errand, no: No) -> int:
+        if isinstance(errand, RecordPage):
+            return self._pause_records(f"the hub refuses the records ({no.code}): {no.message}")
+        self._say(f"the hub refuses this node ({no.code}): {no.message}", logging.ERROR)
+        self._cursor = None
+        return self._pause(REFUSED_MS)
+
+    def _other_chain(self, no: No) -> int:
+        return self._pause_records(
+            f"node and hub hold different records ({no.code}): {no.message}. "
+            "Nothing is lost; the fab manager has to look at this node's page"
+        )
+
+    # --------------------------------------------------------------------------------- failures
+
+    def _node_failed(self, error: LinkError) -> int:
+        self._say(f"node not reached: {error}", logging.WARNING)
+        self._forget_cursor()
+        return self._pause(NODE_RETRY_MS)
+
+    def _hub_failed(self, error: LinkError) -> int:
+        self._say(f"hub not reached, records wait in the node: {error}", logging.WARNING)
+        self._hub_is_away = True
+        self._forget_cursor()
+        return self._pause(self._backoff.failed())
+
+    def _hub_answered(self) -> None:
+        self._backoff.succeeded()
+        if self._hub_is_away:
+            self._hub_is_away = False
+            self._reached()
+
+    def _forget_cursor(self) -> None:
+        self._cursor = None
+        self._greet_at_ms = 0
+
+    def _pause(self, wait_ms: int) -> int:
+        self._resume_at_ms = self._clock.boot_ms() + wait_ms
+        return wait_ms
+
+    def _pause_records(self, why: str) -> int:
+        """Time and snapshots go on; records wait: sent again they would only be set aside again."""
+        self._say(why, logging.ERROR)
+        self._records_at_ms = self._clock.boot_ms() + REFUSED_MS
+        return POLL_MS
+
+    def _say(self, text: str, level: int = logging.INFO) -> None:
+        if text != self._said:
+            self._said = text
+            log.log(level, "%s", text)
+            self._report(text)
+
+
+def _place(head: Head) -> tuple[int, int]:
+    return head.epoch, head.seq
+
+
+def _name(head: Head) -> str:
+    return f"{head.epoch}.{head.seq}"

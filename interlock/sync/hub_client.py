@@ -1,0 +1,316 @@
+"""Greetings and records to the hub, snapshots from it, over HTTP: bounded in time and in size.
+
+Every call ends within its total time, whatever the hub does, and reads no more than its cap. It
+follows no redirect (the credential goes to the pinned address only), uses no proxy of the
+environment, and retries nothing: the back-off of courier and fetcher is the one place that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+
+from interlock import __version__
+from interlock.errors import ConfigError, ProtocolError, StoreError
+from interlock.protocol import canonical, fields, hubapi
+from interlock.protocol.credentials import HubAccess
+from interlock.protocol.records import head_from_wire
+from interlock.protocol.snapshots import SnapshotVersion
+from interlock.sync.guillotine import GuardedAdapter, Guillotine
+from interlock.sync.links import (
+    Delivered,
+    HubHello,
+    No,
+    NodeHello,
+    Wire,
+    said_by,
+    version_from_wire,
+    version_text,
+    version_to_wire,
+)
+
+ANSWER_BYTES_MAX = canonical.FRAME_BYTES_MAX
+"""Every answer but a snapshot is a few hundred bytes, or a line for each set-aside record."""
+
+CHUNK_BYTES = 65_536
+
+REFUSALS = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UPGRADE_REQUIRED,
+    }
+)
+"""Answers that are a decision about this node; everything else unexpected is a broken link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds each call may take; `total_s` is the whole of it, name resolution apart."""
+
+    connect_s: float = 5.0
+    read_s: float = 10.0
+    total_s: float = 20.0
+    download_total_s: float = 300.0
+    """64 MB, the largest snapshot of a big lab, at 2 Mbit/s."""
+    grace_s: float = 5.0
+    """How much later than asked the hub may answer a long poll."""
+
+
+class HubClient:
+    """The hub as one node sees it; each instance belongs to one thread. A `links.HubLink`."""
+
+    def __init__(self, access: HubAccess, timeouts: Timeouts | None = None) -> None:
+        if not access.hub_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"{access.hub_url!r} is not the address of a hub",
+                where="hub_url",
+                remedy="It begins with http:// or https://",
+            )
+        self._base = access.hub_url.rstrip("/")
+        self._timeouts = timeouts or Timeouts()
+        self._guillotine = Guillotine()
+        self._session = requests.Session()
+        # Not from the environment: a proxy would see the credential, ~/.netrc would replace it.
+        self._session.trust_env = False
+        self._session.auth = _Bearer(access.credential)
+        self._session.headers["User-Agent"] = f"interlock-sync/{__version__}"
+        # A compressed answer could unfold to any size; ours are small or already compact.
+        self._session.headers["Accept-Encoding"] = "identity"
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, GuardedAdapter(self._guillotine))
+
+    def hello(self, hello: NodeHello) -> HubHello | No:
+        """Introduce the node."""
+        answer = self._post(
+            hubapi.PATH_HELLO,
+            {
+                "v": hubapi.VERSION,
+                "software": hello.software,
+                "boot_id": hello.boot_id,
+                "head": hello.head.to_wire(),
+                "version": version_to_wire(hello.version),
+                "nonce": hello.nonce,
+                "mode": hello.mode,
+            },
+        )
+        if isinstance(answer, No):
+            return answer
+        with said_by(self._name):
+            return HubHello(
+                head=head_from_wire(_object(answer, "head")),
+                time=_object(answer, "time"),
+                version=version_from_wire(answer),
+            )
+
+    def deliver(self, records: Sequence[Wire]) -> Delivered | No:
+        """Hand over records in order."""
+        answer = self._post(
+            hubapi.PATH_RECORDS,
+            {"v": hubapi.VERSION, "records": [dict(record) for record in records]},
+        )
+        if isinstance(answer, No):
+            return answer
+        with said_by(self._name):
+            aside = fields.objects(answer, "set_aside", length_max=hubapi.BATCH_RECORDS_MAX)
+            return Delivered(
+                head=head_from_wire(_object(answer, "head")),
+                set_aside=tuple(_sentence(one) for one in aside),
+            )
+
+    def changes(self, since: SnapshotVersion, wait_s: int) -> SnapshotVersion | No | None:
+        """The hub's version once it is newer than `since`; None when `wait_s` passed without."""
+        late_s = wait_s + self._timeouts.grace_s
+        with self._call(
+            "GET",
+            hubapi.PATH_CHANGES,
+            read_s=late_s,
+            total_s=late_s,
+            params={"since": version_text(since), "wait": str(wait_s)},
+        ) as response:
+            if response.status_code == HTTPStatus.NO_CONTENT:
+                return None
+            answer = self._read_json(response)
+        if isinstance(answer, No):
+            return answer
+        with said_by(self._name):
+            return version_from_wire(answer)
+
+    def download(self, target: Path) -> No | None:
+        """`target` holds the current signed snapshot. Raises LinkError, StoreError."""
+        with self._call(
+            "GET",
+            hubapi.PATH_SNAPSHOT,
+            read_s=self._timeouts.read_s,
+            total_s=self._timeouts.download_total_s,
+        ) as response:
+            if response.status_code != HTTPStatus.OK:
+                answer = self._read_json(response)
+                return answer if isinstance(answer, No) else self._unexpected(response)
+            if "html" in response.headers.get("Content-Type", ""):
+                raise self._fault("it sent a page instead of a snapshot")
+            self._save(response, target)
+        return None
+
+    def cut(self) -> None:
+        """The call under way, if any, raises LinkError at once; any thread may call this."""
+        self._guillotine.cut()
+
+    def close(self) -> None:
+        """Every connection is closed."""
+        self._session.close()
+
+    # ------------------------------------------------------------------------------- one exchange
+
+    @property
+    def _name(self) -> str:
+        return f"the hub at {self._base}"
+
+    def _post(self, path: str, message: dict[str, Any]) -> dict[str, Any] | No:
+        with self._call(
+            "POST",
+            path,
+            read_s=self._timeouts.read_s,
+            total_s=self._timeouts.total_s,
+            data=canonical.dumps(message),
+            headers={"Content-Type": "application/json"},
+        ) as response:
+            return self._read_json(response)
+
+    @contextmanager
+    def _call(
+        self, method: str, path: str, *, read_s: float, total_s: float, **options: Any
+    ) -> Iterator[requests.Response]:
+        """The response, its body unread. What goes wrong inside is a LinkError that says how."""
+        try:
+            with (
+                self._guillotine.after(total_s),
+                self._session.request(
+                    method,
+                    self._base + path,
+                    timeout=(self._timeouts.connect_s, read_s),
+                    stream=True,
+                    allow_redirects=False,
+                    **options,
+                ) as response,
+            ):
+                yield response
+                self._check_time(total_s)
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            self._check_time(total_s)
+            raise self._fault(_in_words(error)) from error
+
+    def _check_time(self, total_s: float) -> None:
+        # A cut connection can look like a clean end of a body without a length.
+        if self._guillotine.fell:
+            raise self._fault(f"the whole answer took longer than {total_s:g} s, or was given up")
+
+    def _read_json(self, response: requests.Response) -> dict[str, Any] | No:
+        status = response.status_code
+        if status in REFUSALS:
+            return _no(status, self._body(response))
+        if status != HTTPStatus.OK:
+            return self._unexpected(response)
+        if response.headers.get("Content-Type", "").split(";")[0].strip() != "application/json":
+            raise self._fault("its answer is not JSON: another server may be at this address")
+        answer = canonical.loads(self._body(response), where=self._name, bytes_max=ANSWER_BYTES_MAX)
+        with said_by(self._name):
+            fields.integer(answer, "v", low=hubapi.VERSION, high=hubapi.VERSION)
+        return answer
+
+    def _unexpected(self, response: requests.Response) -> No:
+        status = response.status_code
+        if response.is_redirect:
+            raise self._fault("it redirects elsewhere; NODE.sync.json must name the final address")
+        raise self._fault(f"it answered with HTTP status {status}")
+
+    def _body(self, response: requests.Response) -> bytes:
+        return b"".join(self._chunks(response, ANSWER_BYTES_MAX))
+
+    def _chunks(self, response: requests.Response, bytes_max: int) -> Iterator[bytes]:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise self._fault("it compressed its answer, which nobody asked for")
+        total = 0
+        for chunk in response.iter_content(CHUNK_BYTES):
+            total += len(chunk)
+            if total > bytes_max:
+                raise self._fault(f"its answer is longer than {bytes_max} bytes")
+            yield chunk
+
+    def _save(self, response: requests.Response, target: Path) -> None:
+        try:
+            sink = target.open("wb")
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        with sink:
+            for chunk in self._chunks(response, hubapi.SNAPSHOT_BYTES_MAX):
+                try:
+                    sink.write(chunk)
+                except OSError as error:
+                    raise _unwritable(target, error) from error
+
+    def _fault(self, why: str) -> ProtocolError:
+        return ProtocolError(why, where=self._name)
+
+
+class _Bearer(AuthBase):
+    """Sets the header itself, so that `requests` never looks for other credentials."""
+
+    def __init__(self, credential: str) -> None:
+        self._credential = credential
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._credential}"
+        return request
+
+
+def _no(status: int, body: bytes) -> No:
+    """The hub's own words where it has some, else the meaning of the status."""
+    phrase = HTTPStatus(status).phrase
+    try:
+        wire = canonical.loads(body, where="the hub", bytes_max=ANSWER_BYTES_MAX)
+        return No(fields.text(wire, "error"), fields.text(wire, "message"))
+    except ProtocolError:
+        return No(str(status), phrase)
+
+
+def _sentence(aside: Wire) -> str:
+    epoch, seq = fields.integer(aside, "epoch"), fields.integer(aside, "seq")
+    return f"{epoch}.{seq}: {fields.text(aside, 'why')}"
+
+
+def _object(wire: Wire, key: str) -> dict[str, Any]:
+    value = wire.get(key)
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{key} must be an object, not {value!r:.60}")
+    return value
+
+
+def _in_words(error: Exception) -> str:
+    """What happened, without the addresses and object names that library errors carry."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "it did not take the connection in time"
+    if isinstance(error, requests.Timeout):
+        return "it did not answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not the lab's"
+    if isinstance(error, requests.ConnectionError):
+        return "it cannot be reached, or hung up"
+    return f"its answer cannot be read ({type(error).__name__})"
+
+
+def _unwritable(target: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot be written: {error.strerror}",
+        where=str(target),
+        remedy="Check the free space and the owner of the spool folder",
+    )
