@@ -1,8 +1,9 @@
 """Events from the workers in, at most a tick's worth of them out: the one queue the loop reads.
 
-First in, first out: a badge that was removed must not overtake its own arrival. A full queue blocks the
-worker that fills it, never the loop. What opens the relay or answers a start has room of its own behind the
-ordinary places, so a flood of badges cannot keep a removal or a `cut_now` waiting outside.
+First in, first out: a badge that was removed must not overtake its own arrival. A full queue
+blocks the worker that fills it, never the loop. What opens the relay or answers a start has room
+of its own behind the ordinary places, so a flood of badges cannot keep a removal or a `cut_now`
+waiting outside.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from interlock.core.events import (
 )
 
 ORDINARY_PLACES = 128
-"""Four ticks' worth: more waiting badges than a reader at 20 polls a second sends in six seconds."""
+"""Four ticks' worth: more waiting badges than a reader at 20 polls a second sends in six seconds.
+"""
 
 RESERVED_PLACES = 64
-"""Two ticks' worth of what may not wait: removals, failures, answers about records, requests to cut."""
+"""Two ticks' worth of what may not wait: removals, failures, answers about records, requests to
+cut.
+"""
 
 RESERVED_EVENTS = (
     BadgeRemoved,
@@ -43,7 +47,9 @@ RESERVED_EVENTS = (
 
 
 class Inbox:
-    """A bounded queue with many writers and one reader; every method but `put` returns at once or in time."""
+    """A bounded queue with many writers and one reader; every method but `put` returns at once or
+    in time.
+    """
 
     def __init__(
         self, ordinary_places: int = ORDINARY_PLACES, reserved_places: int = RESERVED_PLACES
@@ -60,7 +66,8 @@ class Inbox:
     def put(self, event: Event, timeout_s: float | None = None) -> bool:
         """True when the loop will see `event`; waits while its kind has no room.
 
-        False when the inbox was closed, or `timeout_s` passed first (None: wait as long as it takes).
+        False when the inbox was closed, or `timeout_s` passed first (None: wait as long as it
+        takes).
         """
         places = self._all_places if isinstance(event, RESERVED_EVENTS) else self._ordinary_places
         with self._lock:
@@ -74,7 +81,9 @@ class Inbox:
             return True
 
     def take(self, count_max: int) -> list[Event]:
-        """The oldest events, at most `count_max`; empty when nothing waits. Never blocks on a worker."""
+        """The oldest events, at most `count_max`; empty when nothing waits. Never blocks on a
+        worker.
+        """
         with self._lock:
             taken = [self._events.popleft() for _ in range(min(count_max, len(self._events)))]
             if taken:
@@ -88,7 +97,9 @@ class Inbox:
             self._arrived.notify()
 
     def wait(self, timeout_s: float) -> None:
-        """Return as soon as an event waits or somebody woke the loop, at the latest after `timeout_s`."""
+        """Return as soon as an event waits or somebody woke the loop, at the latest after
+        `timeout_s`.
+        """
         with self._lock:
             if not self._events and not self._woken and timeout_s > 0:
                 self._arrived.wait(timeout_s)

@@ -1,13 +1,15 @@
-"""The node's clock and the hub's signed answers in, one trustworthy `Now` and the cache's age out.
+"""The node's clock and the hub's signed answers in, one trustworthy `Now` and the cache's age
+out.
 
-Three sources, in order of belief. (1) A time signed by the hub over our own fresh nonce: from then on, for
-this boot, the wall is that anchor plus monotonic time and the system's wall clock is not asked again. (2) The
-last such time ever, plus all the time this Pi was powered since: a lower bound that no clock setting can
-move. (3) The system's wall clock, which may be wrong. Before (1), end dates are compared with the larger of
-(2) and (3), so a clock that is set back extends nothing (2-machine.md A5, A11).
+Three sources, in order of belief. (1) A time signed by the hub over our own fresh nonce: from
+then on, for this boot, the wall is that anchor plus monotonic time and the system's wall clock is
+not asked again. (2) The last such time ever, plus all the time this Pi was powered since: a lower
+bound that no clock setting can move. (3) The system's wall clock, which may be wrong. Before (1),
+end dates are compared with the larger of (2) and (3), so a clock that is set back extends nothing
+(2-machine.md A5, A11).
 
-Powered time is an odometer: it runs with CLOCK_BOOTTIME and is saved every ten minutes (`Marks`), so a power
-cut loses at most that much of it, in the member's favour.
+Powered time is an odometer: it runs with CLOCK_BOOTTIME and is saved every ten minutes (`Marks`),
+so a power cut loses at most that much of it, in the member's favour.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ from interlock.protocol import fields, hubtime
 from interlock.protocol.snapshots import SnapshotVersion
 
 EARLIEST_WALL_MS = 1_767_225_600_000
-"""2026-01-01T00:00:00Z: no node ran this software before; a system clock that says so was never set."""
+"""2026-01-01T00:00:00Z: no node ran this software before; a system clock that says so was never
+set.
+"""
 
 NONCE_LIFE_MS = 60_000
-"""An answer that took longer would date us too far in the past; sync's own total timeout is shorter."""
+"""An answer that took longer would date us too far in the past; sync's own total timeout is
+shorter.
+"""
 
 NONCES_MAX = 8
 """Questions that may be open at once: sync, and people who look with `interlock node status`."""
@@ -41,11 +47,12 @@ CACHE_AGE_UNKNOWN_S = 10 * 365 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class TimeMarks:
-    """What survives a power cut (the journal worker keeps it): odometer, trusted time, the cache's last proof.
+    """What survives a power cut (the journal worker keeps it): odometer, trusted time, the
+    cache's last proof.
 
-    `powered_ms` is all powered time until `boot_ms` of `boot_id`; `trusted_wall_ms` was true when the odometer
-    showed `trusted_powered_ms`; `current_version` was known current at `current_powered_ms` and, where time
-    was trusted then, at `current_wall_ms`.
+    `powered_ms` is all powered time until `boot_ms` of `boot_id`; `trusted_wall_ms` was true when
+    the odometer showed `trusted_powered_ms`, in the boot `trusted_boot_id`; `current_version` was
+    known current at `current_powered_ms` and, where time was trusted then, at `current_wall_ms`.
     """
 
     boot_id: str = ""
@@ -53,6 +60,7 @@ class TimeMarks:
     powered_ms: int = 0
     trusted_wall_ms: int | None = None
     trusted_powered_ms: int = 0
+    trusted_boot_id: str = ""
     current_version: SnapshotVersion | None = None
     current_powered_ms: int = 0
     current_wall_ms: int | None = None
@@ -66,6 +74,7 @@ class TimeMarks:
             "powered_ms": self.powered_ms,
             "trusted_wall_ms": self.trusted_wall_ms,
             "trusted_powered_ms": self.trusted_powered_ms,
+            "trusted_boot_id": self.trusted_boot_id,
             "current_version": None if version is None else list(version),
             "current_powered_ms": self.current_powered_ms,
             "current_wall_ms": self.current_wall_ms,
@@ -84,6 +93,7 @@ def marks_from_wire(wire: Mapping[str, Any]) -> TimeMarks:
         powered_ms=fields.integer(wire, "powered_ms"),
         trusted_wall_ms=fields.optional_integer(wire, "trusted_wall_ms"),
         trusted_powered_ms=fields.integer(wire, "trusted_powered_ms"),
+        trusted_boot_id=fields.text(wire, "trusted_boot_id", length_max=64),
         current_version=(
             (fields.integer(pair, "hub_epoch"), fields.integer(pair, "counter")) if pair else None
         ),
@@ -93,7 +103,9 @@ def marks_from_wire(wire: Mapping[str, Any]) -> TimeMarks:
 
 
 class Timekeeper:
-    """One per process, used by every thread: reading never blocks, writing holds a lock for microseconds."""
+    """One per process, used by every thread: reading never blocks, writing holds a lock for
+    microseconds.
+    """
 
     def __init__(
         self,
@@ -105,7 +117,6 @@ class Timekeeper:
         self._clock = clock
         self._entropy = entropy
         self._lock = threading.Lock()
-        self._trusted_now = False
         self._nonces: dict[bytes, int] = {}
         self._marks = self._wound_on(marks or TimeMarks())
 
@@ -113,11 +124,15 @@ class Timekeeper:
         """This instant, as the decision takes it."""
         boot_ms, marks = self._clock.boot_ms(), self._marks
         wall_ms = self._wall_ms(marks, boot_ms)
-        return Now(boot_ms, None if wall_ms is None else wall_ms // 1_000, self._trusted_now)
+        wall_at = None if wall_ms is None else wall_ms // 1_000
+        return Now(boot_ms, wall_at, self._is_trusted(marks))
 
     def wall(self) -> tuple[int | None, bool]:
-        """UTC milliseconds (None: never known) and whether they are trusted, for a record's header."""
-        return self._wall_ms(self._marks, self._clock.boot_ms()), self._trusted_now
+        """UTC milliseconds (None: never known) and whether they are trusted, for a record's
+        header.
+        """
+        marks = self._marks
+        return self._wall_ms(marks, self._clock.boot_ms()), self._is_trusted(marks)
 
     def powered_ms(self) -> int:
         """All the time this node was ever powered, as far as it was saved."""
@@ -127,7 +142,7 @@ class Timekeeper:
         """What to keep on the disk now."""
         return self._wound_on(self._marks)
 
-    # ------------------------------------------------------------------------------------ the hub's time
+    # ------------------------------------------------------------------------------- the hub's time
 
     def fresh_nonce(self) -> bytes:
         """A new question for the hub; its answer counts once and for a minute."""
@@ -143,8 +158,9 @@ class Timekeeper:
     ) -> hubtime.HubTime:
         """Time is trusted from here on, as the hub signed it over one of our open nonces.
 
-        Trusted time never goes back within what this node knows: a hub whose own clock was set back (a
-        computer without a battery clock) must not revive an ended right. Raises ProtocolError, changing nothing.
+        Trusted time never goes back within what this node knows: a hub whose own clock was set
+        back (a computer without a battery clock) must not revive an ended right. Raises
+        ProtocolError, changing nothing.
         """
         nonce = self._open_nonce(message)
         time = hubtime.open_time(message, key, lab=lab, node=node, nonce=nonce)
@@ -154,18 +170,22 @@ class Timekeeper:
             marks = self._wound_on(self._marks)
             wall_ms = max(time.wall_ms, self._floor_ms(marks, marks.powered_ms) or 0)
             self._marks = replace(
-                marks, trusted_wall_ms=wall_ms, trusted_powered_ms=marks.powered_ms
+                marks,
+                trusted_wall_ms=wall_ms,
+                trusted_powered_ms=marks.powered_ms,
+                trusted_boot_id=marks.boot_id,
             )
-            self._trusted_now = True
         return time
 
     def confirm_current(self, version: SnapshotVersion, issued_at: int | None = None) -> None:
-        """`version` is what the hub holds for this node, now (or at `issued_at`, when it comes with a snapshot)."""
+        """`version` is what the hub holds for this node, now (or at `issued_at`, when it comes
+        with a snapshot).
+        """
         with self._lock:
             marks = self._wound_on(self._marks)
             wall_ms = self._floor_ms(marks, marks.powered_ms)
             if issued_at is not None:
-                # A snapshot that lay on a shelf is as old as its signature says, not as its arrival.
+                # A snapshot that lay on a shelf is as old as its signature says.
                 wall_ms = issued_at * 1_000 if wall_ms is None else min(wall_ms, issued_at * 1_000)
             self._marks = replace(
                 marks,
@@ -175,7 +195,9 @@ class Timekeeper:
             )
 
     def cache_age_s(self, version: SnapshotVersion | None) -> int:
-        """Seconds since `version` was known to be current: powered or trusted wall time, whichever is more."""
+        """Seconds since `version` was known to be current: powered or trusted wall time,
+        whichever is more.
+        """
         marks, boot_ms = self._marks, self._clock.boot_ms()
         if version is None or version != marks.current_version:
             return CACHE_AGE_UNKNOWN_S
@@ -186,7 +208,7 @@ class Timekeeper:
             ages_ms.append(floor_ms - marks.current_wall_ms)
         return max(ages_ms) // 1_000
 
-    # ------------------------------------------------------------------------------------------- arithmetic
+    # ----------------------------------------------------------------------------------- arithmetic
 
     def _open_nonce(self, message: Mapping[str, Any]) -> bytes:
         statement = message.get("statement")
@@ -201,6 +223,9 @@ class Timekeeper:
                 remedy="Ask again with hello and hand in the answer at once",
             )
         return nonce
+
+    def _is_trusted(self, marks: TimeMarks) -> bool:
+        return marks.trusted_wall_ms is not None and marks.trusted_boot_id == self._clock.boot_id
 
     def _powered_ms(self, marks: TimeMarks, boot_ms: int) -> int:
         passed_ms = boot_ms - marks.boot_ms if marks.boot_id == self._clock.boot_id else boot_ms
@@ -222,7 +247,7 @@ class Timekeeper:
 
     def _wall_ms(self, marks: TimeMarks, boot_ms: int) -> int | None:
         floor_ms = self._floor_ms(marks, self._powered_ms(marks, boot_ms))
-        if self._trusted_now:
+        if self._is_trusted(marks):
             return floor_ms
         system_ms = self._clock.wall_ms()
         if system_ms < EARLIEST_WALL_MS:

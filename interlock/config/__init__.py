@@ -1,0 +1,41 @@
+"""Strict TOML in, frozen dataclasses out: what the rest of the package imports from here."""
+
+from interlock.config.node import (
+    KEYS,
+    InputConfig,
+    InputsConfig,
+    MachineConfig,
+    NodeConfig,
+    PanelConfig,
+    PathsConfig,
+    ReaderConfig,
+    RelayConfig,
+    SyncConfig,
+    TimesConfig,
+    digest,
+    load_node,
+    parse_node,
+    pins_in_use,
+    to_rules,
+    warnings,
+)
+
+__all__ = [
+    "KEYS",
+    "InputConfig",
+    "InputsConfig",
+    "MachineConfig",
+    "NodeConfig",
+    "PanelConfig",
+    "PathsConfig",
+    "ReaderConfig",
+    "RelayConfig",
+    "SyncConfig",
+    "TimesConfig",
+    "digest",
+    "load_node",
+    "parse_node",
+    "pins_in_use",
+    "to_rules",
+    "warnings",
+]
