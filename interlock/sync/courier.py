@@ -21,6 +21,7 @@ from interlock.protocol.hubapi import BATCH_RECORDS_MAX
 from interlock.protocol.records import Head, head_from_wire
 from interlock.sync.backoff import Backoff
 from interlock.sync.links import (
+    NO_VERSION,
     Delivered,
     HubHello,
     HubLink,
@@ -86,6 +87,8 @@ class Courier:
         self._resume_at_ms = 0
         self._records_at_ms = 0
         self._hub_is_away = False
+        self._greet_first = False
+        self._refused_records = False
         self._said = ""
 
     def step(self) -> int:
@@ -114,10 +117,16 @@ class Courier:
         if self._hub_is_away:
             self._resume_at_ms = 0
 
+    def distrust(self) -> None:
+        """The hub may have been away, and restored meanwhile: greet before anything is delivered."""
+        self._greet_first = True
+
     # ------------------------------------------------------------------------------- at the node
 
     def _pack(self, now_ms: int) -> Errand | None:
-        if now_ms >= self._greet_at_ms:
+        if self._greet_first or now_ms >= self._greet_at_ms:
+            self._greet_first = False
+            self._forget_cursor()
             return self._introduced()
         if self._versions.watching(now_ms):
             hello = self._introduced()
@@ -191,15 +200,25 @@ class Courier:
             if no is not None:
                 return self._other_chain(no)
         self._cursor = answer.head
-        if now_ms >= self._records_at_ms:
-            self._say(f"connected; the node decides by snapshot {version_text(hello.version)}")
+        if answer.head == hello.head:
+            self._refused_records = False
+        if not self._refused_records:
+            self._say(self._connected())
         return 0
+
+    def _connected(self) -> str:
+        version = self._versions.node
+        return f"connected; the node decides by snapshot {version_text(version or NO_VERSION)}"
 
     def _delivered(self, batch: RecordPage, answer: Delivered) -> int:
         before = self._cursor
         for sentence in answer.set_aside:
             log.error("the hub set a record aside: %s", sentence)
-        if before is not None and _place(answer.head) <= _place(before):
+        if before is not None and _place(answer.head) < _place(before):
+            log.warning("the hub went back to record %s: going on from there", _name(answer.head))
+            self._cursor = answer.head
+            return POLL_MS
+        if before is not None and _place(answer.head) == _place(before):
             why = answer.set_aside[0] if answer.set_aside else "no reason given"
             return self._pause_records(
                 f"the hub does not go on behind record {_name(before)}: {why}"
@@ -208,6 +227,8 @@ class Courier:
         if no is not None:
             return self._other_chain(no)
         self._cursor = answer.head
+        self._refused_records = False
+        self._say(self._connected())
         return 0 if batch.more else POLL_MS
 
     def _refused(self, errand: Errand, no: No) -> int:
@@ -253,6 +274,7 @@ class Courier:
     def _pause_records(self, why: str) -> int:
         """Time and snapshots go on; records wait: sent again they would only be set aside again."""
         self._say(why, logging.ERROR)
+        self._refused_records = True
         self._records_at_ms = self._clock.boot_ms() + REFUSED_MS
         return POLL_MS
 

@@ -35,7 +35,11 @@ PART = ".tmp"
 
 
 class Fetcher:
-    """One node's snapshots; `step()` is called by one thread, `wake()` by any."""
+    """One node's snapshots; `step()` is called by one thread, `wake()` by any.
+
+    `lost` is called when the hub goes away: a broken long poll is the first thing that shows it;
+    `reached` when it answers again.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Fetcher:
         versions: Versions,
         spool: Path,
         reached: Callable[[], None],
+        lost: Callable[[], None],
     ) -> None:
         self._node = node
         self._hub = hub
@@ -55,6 +60,7 @@ class Fetcher:
         self._versions = versions
         self._spool = spool
         self._reached = reached
+        self._lost = lost
         self._resume_at_ms = 0
         self._listening = False
         self._woken = False
@@ -162,6 +168,7 @@ class Fetcher:
             self._woken = False
             return 0
         self._hub_is_away = True
+        self._lost()
         return self._pause(self._backoff.failed(), f"hub not reached: {error}")
 
     def _hub_answered(self) -> None:

@@ -96,6 +96,7 @@ def _assemble(
         versions=versions,
         spool=settings.spool,
         reached=lambda: carrying.wake(),
+        lost=courier.distrust,
     )
     carrying = Worker("courier", courier, clock, STEP_S_MAX)
     download_s = settings.timeouts.download_total_s

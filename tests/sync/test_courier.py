@@ -1,0 +1,185 @@
+"""Greetings and records over model peers: what arrives, in which order, and how often who is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from interlock.protocol.hubapi import BATCH_RECORDS_MAX
+from interlock.sync.courier import HELLO_MS, REFUSED_MS
+from interlock.sync.links import No
+from tests.sync.models import EMPTY
+from tests.sync.rig import Rig
+
+pytestmark = pytest.mark.fast
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_records_arrive_whole_in_order_and_are_acknowledged(rig: Rig) -> None:
+    rig.node.write(257)
+    rig.run_ms(2_000)
+    assert rig.hub.stored == rig.node.journal
+    assert rig.node.acked == rig.node.head
+
+
+def test_no_batch_is_larger_than_the_protocol_allows(rig: Rig) -> None:
+    rig.node.write(3 * BATCH_RECORDS_MAX + 5)
+    rig.run_ms(2_000)
+    assert rig.hub.batch_sizes == [BATCH_RECORDS_MAX] * 3 + [5]
+
+
+def test_a_new_record_reaches_the_hub_within_a_second(rig: Rig) -> None:
+    rig.run_ms(5_000)
+    rig.node.write()
+    rig.run_ms(1_000)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_an_idle_node_is_greeted_every_thirty_seconds_and_the_hub_asked_nothing_else(
+    rig: Rig,
+) -> None:
+    rig.run_ms(10 * HELLO_MS)
+    assert rig.hub.calls.count("hello") in (10, 11)
+    assert rig.hub.calls.count("deliver") == 0
+
+
+def test_each_greeting_hands_the_node_the_time_for_its_own_newest_nonce(rig: Rig) -> None:
+    rig.run_ms(2 * HELLO_MS)
+    assert [message["nonce"] for message in rig.node.times] == [
+        f"nonce-{n}" for n in range(1, len(rig.node.times) + 1)
+    ]
+    assert len(rig.node.times) >= 2
+
+
+def test_a_restored_hub_gets_again_what_it_lost_and_no_alarm(rig: Rig) -> None:
+    rig.node.write(30)
+    rig.run_ms(1_000)
+    backup = rig.hub.backup()
+    rig.node.write(30)
+    rig.run_ms(1_000)
+    rig.restart_hub(backup)
+    rig.node.write(3)
+    rig.run_ms(5_000)
+    assert rig.hub.stored == rig.node.journal
+    assert rig.hub.aside == []
+
+
+def test_a_hub_that_went_back_unnoticed_is_healed_too(rig: Rig) -> None:
+    rig.node.write(30)
+    rig.run_ms(1_000)
+    rig.hub.stored = rig.hub.stored[:10]
+    rig.node.write(3)
+    rig.run_ms(5_000)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_a_node_that_raised_its_epoch_goes_on_behind_the_old_one(rig: Rig) -> None:
+    rig.node.write(5)
+    rig.run_ms(1_000)
+    rig.node.epoch = 2
+    rig.node.write(5)
+    rig.run_ms(1_000)
+    assert rig.hub.stored == rig.node.journal
+    assert rig.node.acked.epoch == 2
+
+
+def test_a_hub_that_is_away_is_asked_ever_more_rarely(rig: Rig) -> None:
+    rig.hub.away = True
+    rig.run_ms(600_000)
+    hellos = rig.hub.calls.count("hello")
+    # Ten minutes of full jitter under ceilings of 1, 2, 4 … 60 s: about 6 + 2 a minute.
+    assert 15 < hellos < 60
+
+
+def test_records_wait_while_the_hub_is_away_and_the_node_is_not_polled_for_them(rig: Rig) -> None:
+    rig.hub.away = True
+    rig.node.write(10)
+    rig.run_ms(60_000)
+    assert rig.node.acked == EMPTY
+    rig.hub.away = False
+    rig.run_ms(60_000)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_one_thread_reaching_the_hub_ends_the_back_off_of_the_other(rig: Rig) -> None:
+    rig.hub.away = True
+    rig.run_ms(300_000)
+    rig.hub.away = False
+    rig.node.write(4)
+    rig.courier.wake()
+    rig.due_ms[1] = rig.clock.boot_ms()
+    rig.run_ms(100)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_a_node_that_is_away_is_asked_once_a_second_and_the_hub_left_alone(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.node.away = True
+    before = len(rig.hub.calls)
+    rig.run_ms(25_000)
+    assert set(rig.hub.calls[before:]) <= {"changes"}
+    rig.node.away = False
+    rig.node.write()
+    rig.run_ms(1_500)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_a_revoked_node_asks_once_a_minute(rig: Rig) -> None:
+    rig.hub.refusal = No("revoked", "this node was revoked")
+    rig.run_ms(10 * REFUSED_MS)
+    assert rig.hub.calls.count("hello") in (10, 11)
+    assert any("revoked" in text for text in rig.said)
+
+
+def test_a_conflict_is_said_once_and_not_hammered_while_time_goes_on(rig: Rig) -> None:
+    rig.hub.conflict = "the chain of this node is another"
+    rig.node.write(5)
+    rig.run_ms(10 * REFUSED_MS)
+    assert rig.hub.calls.count("deliver") <= 11
+    assert sum("another" in text for text in rig.said) == 1
+    assert len(rig.node.times) >= 19
+    rig.hub.conflict = None
+    rig.run_ms(2 * REFUSED_MS)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_a_hub_with_other_records_than_the_node_is_reported_and_nothing_is_acknowledged(
+    rig: Rig,
+) -> None:
+    rig.node.write(5)
+    rig.run_ms(1_000)
+    acked = rig.node.acked
+    other = Rig(rig.spool)
+    other.node.write(3)
+    other.node.epoch = 3
+    other.node.write(9)
+    other.run_ms(1_000)
+    rig.hub.stored = other.hub.stored
+    rig.node.write(2)
+    rig.run_ms(5 * REFUSED_MS)
+    assert rig.node.acked == acked
+    assert any("different records" in text for text in rig.said)
+    assert rig.hub.calls.count("deliver") <= 8
+
+
+def test_a_credential_of_another_node_delivers_nothing(rig: Rig) -> None:
+    rig.node.identity = ("lab-1", "laser")
+    rig.node.write(2)
+    rig.run_ms(30_000)
+    assert rig.hub.calls == []
+    assert any("laser" in text for text in rig.said)
+
+
+def test_the_reported_state_changes_when_the_connection_does(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.hub.away = True
+    rig.run_ms(40_000)
+    rig.hub.away = False
+    rig.run_ms(60_000)
+    kinds = [text.split(",")[0].split(";")[0] for text in rig.said]
+    assert kinds == ["connected", "hub not reached", "connected"]
