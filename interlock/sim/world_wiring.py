@@ -1,0 +1,133 @@
+"""What is soldered where: a machine's signals go in, the lines they hang on and their sense out.
+
+A contact at an input connects the line to ground or to 3.3 V when it closes and leaves it to its
+pull when it opens; whether it closes when the signal is true (NO) or false (NC) is part of the
+wiring, not of the signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+
+from interlock.config import InputConfig, NodeConfig
+from interlock.sim.physics import Facts, Given, Plant, StartControl
+
+
+class Button(StrEnum):
+    """What a hand can press at a machine: two on our enclosure, two on the machine itself."""
+
+    STOP = "stop"
+    BROKEN = "broken"
+    MACHINE_START = "machine_start"
+    MACHINE_STOP = "machine_stop"
+
+
+class Signal(Enum):
+    """What an input line can tell."""
+
+    STOP_PRESSED = "stop_pressed"
+    BROKEN_PRESSED = "broken_pressed"
+    EMERGENCY_STOP_LATCHED = "emergency_stop_latched"
+    STOP_CHAIN_DEAD = "stop_chain_dead"
+    """The stop chain is open, or the supply that feeds it is gone."""
+    MIRROR_CLOSED = "mirror_closed"
+    BUSY = "busy"
+    SWITCH_ON = "switch_on"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact at line `pin`: closed when `signal` is `closed_when`, driving `level_closed`."""
+
+    pin: int
+    signal: Signal
+    closed_when: bool = True
+    level_closed: bool = False
+
+    def drives(self, signal_on: bool) -> bool | None:
+        """The level the contact forces, or None while it is open."""
+        return self.level_closed if signal_on == self.closed_when else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The lines of one machine."""
+
+    relay: int
+    relay_active_high: bool = True
+    relay_external_pull: bool = True
+    """A resistor outside holds the relay's line at "off" while nobody drives it (2-machine.md)."""
+    enable: int | None = None
+    lamp: tuple[int | None, int | None, int | None] = (None, None, None)
+    """Red, green, blue; high lights."""
+    buzzer: int | None = None
+    contacts: tuple[Contact, ...] = ()
+
+    def relay_driven(self, level: bool) -> bool:
+        """Whether `level` at the relay's line asks for power."""
+        return level == self.relay_active_high
+
+
+def wiring_of(config: NodeConfig) -> Wiring:
+    """The wiring a node's file describes, soldered as described."""
+    panel = config.panel
+    return Wiring(
+        relay=config.relay.pin,
+        relay_active_high=config.relay.active_high,
+        enable=config.relay.dynamic_enable_pin,
+        lamp=(panel.lamp_red_pin, panel.lamp_green_pin, panel.lamp_blue_pin),
+        buzzer=panel.buzzer_pin,
+        contacts=tuple(_contacts(config)),
+    )
+
+
+def plant_of(config: NodeConfig) -> Plant:
+    """A machine that has the restart protection its node's file claims, and no better one.
+
+    Where the mirror contact or the stop status is what protects, the machine's own switch stays
+    where it was put: that is why it needs protecting.
+    """
+    start_control = {
+        "self_holding": StartControl.SELF_HOLDING,
+        "mirror_contact": StartControl.MAINTAINED,
+        "stop_status": StartControl.MAINTAINED,
+    }.get(config.machine.restart_protection, StartControl.NO_VOLT_RELEASE)
+    plant = Plant(start_control=start_control)
+    if config.relay.dynamic_enable_pin is None:
+        return replace(plant, monostable_us=None)
+    return plant
+
+
+def signal_levels(facts: Facts, pressed: frozenset[Button], given: Given) -> dict[Signal, bool]:
+    """Every signal of a machine that shows `facts`, given its buttons and what is imposed on it."""
+    return {
+        Signal.STOP_PRESSED: Button.STOP in pressed,
+        Signal.BROKEN_PRESSED: Button.BROKEN in pressed,
+        Signal.EMERGENCY_STOP_LATCHED: given.emergency_stop,
+        Signal.STOP_CHAIN_DEAD: given.emergency_stop or not given.mains,
+        Signal.MIRROR_CLOSED: facts.mirror,
+        Signal.BUSY: facts.busy,
+        Signal.SWITCH_ON: facts.switch_on,
+    }
+
+
+def _contacts(config: NodeConfig) -> Iterator[Contact]:
+    inputs = config.inputs
+    stop = inputs.emergency_stop
+    chain = Signal.STOP_CHAIN_DEAD if stop and stop.supply_sense else Signal.EMERGENCY_STOP_LATCHED
+    declared: tuple[tuple[InputConfig | None, Signal], ...] = (
+        (inputs.stop_button, Signal.STOP_PRESSED),
+        (inputs.broken_button, Signal.BROKEN_PRESSED),
+        (stop, chain),
+        (inputs.machine_switch, Signal.SWITCH_ON),
+        (inputs.current_sensor, Signal.BUSY),
+    )
+    for one, signal in declared:
+        if one is not None:
+            yield Contact(one.pin, signal, one.normally == "open", one.pull == "down")
+    if inputs.mirror_contact is not None:
+        # Its rest position belongs to the contactor; the signal already tells open from closed.
+        mirror = inputs.mirror_contact
+        yield Contact(mirror.pin, Signal.MIRROR_CLOSED, True, mirror.pull == "down")
