@@ -80,7 +80,10 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """One card confirmed its whole UID and is ACTIVE; `atqa` as it came, low byte first."""
+    """One card confirmed its whole UID and is ACTIVE.
+
+    `atqa` is as it came, low byte first; unlike UID and SAK nothing checks or confirms it.
+    """
 
     uid: bytes
     atqa: bytes

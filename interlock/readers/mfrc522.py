@@ -227,15 +227,13 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
     # -------------------------------------------------------------------------------- what is there
 
     def _look(self) -> Sight | None:
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(1, ATTEMPTS_MAX + 1):
             outcome = activate(self._exchange)
-            if outcome is Trouble.SILENCE:
-                # A card whose last answer was lost hears this WUPA in READY and only falls back;
-                # it answers the next one. Without a card a moment ago nobody is worth the time.
-                if not self._was_present:
-                    return None
-                continue
-            # Wherever the cards were led, HLTA takes them to a state that answers WUPA.
+            is_last = attempt == ATTEMPTS_MAX
+            if outcome is Trouble.SILENCE and (is_last or not self._was_present):
+                return None
+            # Wherever the cards were led, HLTA takes them to a state that answers WUPA; so too a
+            # card that lay here a moment ago, whose answer to WUPA was lost.
             self._exchange(halt_frame(), 0)
             if isinstance(outcome, Selected):
                 return CardSeen(outcome.uid, outcome.atqa, outcome.sak)

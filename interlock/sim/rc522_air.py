@@ -62,7 +62,7 @@ class AirFault(Protocol):
         """What the cards hear instead of `frame`."""
 
     def spoil_answer(self, number: int, heard: Heard, air: Air) -> Heard:
-        """What the chip hears instead of `heard` (empty: silence)."""
+        """What the chip hears instead of `heard` (empty: silence). May be asked more than once."""
 
 
 @dataclass
@@ -139,7 +139,8 @@ class Air:
                 if answer is not None:
                     answers.append((one.card, answer.on_air()))
         delay_us = DELAY_AFTER_1_US if frame[-1] else DELAY_AFTER_0_US
-        return Reception(number, ended_at_us + delay_us, answers) if answers else None
+        reception = Reception(number, ended_at_us + delay_us, answers)
+        return reception if answers and self.heard(reception) else None
 
     def cut_answer(self, reception: Reception, card: AirCard, now_us: float) -> None:
         """`card` left while it answered: only the bits already sent were heard."""
