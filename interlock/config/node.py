@@ -135,9 +135,11 @@ class PathsConfig:
 
 @dataclass(frozen=True, slots=True)
 class SyncConfig:
-    """The user who may ask everything on the control socket, besides the node's own and root."""
+    """`user` may ask everything on the control socket, besides the node's own user and root."""
 
     user: str
+    credentials_file: Path
+    retry_s_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,8 @@ KEYS: Final[tuple[Key, ...]] = (
     text("paths.state_dir", "/var/lib/interlock", "journal, cache, spool and socket"),
     text("paths.keys_file", "/etc/interlock/node.json", "what `interlock hub add-node` wrote"),
     text("sync.user", "interlock-sync", "who may pull records and hand in snapshots"),
+    text("sync.credentials_file", "/etc/interlock/sync.json", "by `interlock hub add-node`, too"),
+    number("sync.retry_s_max", 60, 1, 60, "a hub that comes back is seen within so long"),
 )  # fmt: skip
 
 _PATHS: Final = frozenset(key.path for key in KEYS)
@@ -276,7 +280,11 @@ def parse_node(document: Mapping[str, Any]) -> NodeConfig:
         paths=PathsConfig(
             Path(values.value("paths.state_dir")), Path(values.value("paths.keys_file"))
         ),
-        sync=_section(SyncConfig, "sync", values),
+        sync=SyncConfig(
+            values.value("sync.user"),
+            Path(values.value("sync.credentials_file")),
+            values.value("sync.retry_s_max"),
+        ),
     )
     _check_pins(config)
     _check_restart_protection(config)
