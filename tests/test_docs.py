@@ -10,7 +10,7 @@ import click
 import pytest
 
 from interlock.core.model import Reason
-from tests.tidy import REPOSITORY
+from tests.tidy import REPOSITORY, repository_sources
 
 pytestmark = pytest.mark.fast
 
@@ -99,6 +99,19 @@ def test_every_link_of_a_document_leads_somewhere(page: Path) -> None:
 def test_a_broken_link_is_noticed() -> None:
     text = "[a](docs/nowhere.md) ![b](docs/reasons.md) [c](https://nowhere.invalid/)"
     assert broken_links(REPOSITORY / "README.md", text) == ["docs/nowhere.md"]
+
+
+def documents_named_in(source: str) -> set[str]:
+    """Every docs/… file that a comment, docstring or message sends its reader to."""
+    return set(re.findall(r"\bdocs/[\w/.-]+\.(?:md|svg|png)\b", source))
+
+
+def test_every_document_that_the_code_names_exists() -> None:
+    texts = {source.path: source.text for source in repository_sources() if source.in_package}
+    texts |= {name: text_of(name) for name in ("install.sh", "pyproject.toml")}
+    named = {name: path for path, text in texts.items() for name in documents_named_in(text)}
+    missing = {name: where for name, where in named.items() if not (REPOSITORY / name).exists()}
+    assert missing == {}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
