@@ -25,6 +25,7 @@ class Guillotine:
         self._socket: socket.socket | None = None
         self._armed = False
         self._fell = False
+        self.total_s = 0.0
 
     @property
     def fell(self) -> bool:
@@ -35,7 +36,7 @@ class Guillotine:
     def after(self, total_s: float) -> Iterator[None]:
         """What runs inside has lost its connection when `total_s` have passed."""
         with self._lock:
-            self._armed, self._fell = True, False
+            self._armed, self._fell, self.total_s = True, False, total_s
         timer = Timer(total_s, self.cut)
         timer.daemon = True
         timer.start()

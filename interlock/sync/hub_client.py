@@ -204,15 +204,14 @@ class HubClient:
                 ) as response,
             ):
                 yield response
-                self._check_time(total_s)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            self._check_time(total_s)
+            self._check_time()
             raise self._fault(_in_words(error)) from error
 
-    def _check_time(self, total_s: float) -> None:
-        # A cut connection can look like a clean end of a body without a length.
+    def _check_time(self) -> None:
         if self._guillotine.fell:
-            raise self._fault(f"the whole answer took longer than {total_s:g} s, or was given up")
+            limit = f"longer than {self._guillotine.total_s:g} s"
+            raise self._fault(f"the whole answer took {limit}, or was given up")
 
     def _read_json(self, response: requests.Response) -> dict[str, Any] | No:
         status = response.status_code
@@ -245,6 +244,8 @@ class HubClient:
             if total > bytes_max:
                 raise self._fault(f"its answer is longer than {bytes_max} bytes")
             yield chunk
+        # A cut connection looks like a clean end of a body that has no length.
+        self._check_time()
 
     def _save(self, response: requests.Response, target: Path) -> None:
         try:
