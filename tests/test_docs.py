@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gettext
 import re
 import subprocess
 from pathlib import Path
@@ -10,11 +11,13 @@ import click
 import pytest
 
 from interlock.core.model import Reason
+from interlock.node.panel import DOMAIN, LOCALE_DIR, REASONS
 from tests.tidy import REPOSITORY, repository_sources
 
 pytestmark = pytest.mark.fast
 
 DOCS = REPOSITORY / "docs"
+REASONS_PAGE = "docs/reasons.md"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md")])
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 INSTALL_LINE = re.compile(r"^\./install\.sh (.+?)(?:\s+#.*)?$", re.MULTILINE)
@@ -52,27 +55,38 @@ def unnamed_headings(text: str) -> list[str]:
 
 
 def test_every_reason_stands_in_the_table_in_both_languages() -> None:
-    assert missing_reasons(text_of("docs/reasons.md")) == set()
+    assert missing_reasons(text_of(REASONS_PAGE)) == set()
+
+
+def test_the_table_shows_the_words_that_the_screen_shows() -> None:
+    french = gettext.translation(DOMAIN, LOCALE_DIR, ["fr"])
+    shown = {
+        code: (cells[0], cells[2]) for code, cells in reasons_of(text_of(REASONS_PAGE)).items()
+    }
+    expected = {
+        reason.value: (words.replace("\n", " / "), french.gettext(words).replace("\n", " / "))
+        for reason, words in REASONS.items()
+    }
+    assert shown == expected
 
 
 def test_a_reason_that_is_not_documented_is_noticed() -> None:
-    page = text_of("docs/reasons.md")
+    page = text_of(REASONS_PAGE)
     without = "\n".join(line for line in page.splitlines() if "`NO_CREDIT`" not in line)
     assert missing_reasons(without) == {"NO_CREDIT"}
     assert missing_reasons(page + "\n| `GONE` | a | b | c | d |") == {"GONE"}
-    assert missing_reasons(page.replace("Add credit.", "")) == {"NO_CREDIT"}
+    assert missing_reasons(page.replace("No credit left / Top it up", "")) == {"NO_CREDIT"}
 
 
 def test_the_reasons_that_are_not_given_yet_are_named_as_such() -> None:
     given = {
         code
-        for room in ("core", "node")
-        for path in (REPOSITORY / "interlock" / room).glob("*.py")
+        for path in (REPOSITORY / "interlock" / "core").glob("*.py")
         if path.name != "model.py"
         for code in re.findall(r"Reason\.([A-Z_]+)", path.read_text(encoding="utf-8"))
     }
     assert given, "the search looks in the wrong place"
-    before_the_table = text_of("docs/reasons.md").split("| Code", 1)[0]
+    before_the_table = text_of(REASONS_PAGE).split("| Code", 1)[0]
     named = set(re.findall(r"`([A-Z_]+)`", before_the_table))
     assert named == {reason.value for reason in Reason} - given
 
