@@ -165,7 +165,9 @@ class SocketPort:
             was_open, self._is_open = self._is_open, False
             self._changed.notify_all()
         if was_open:
-            self._wake.send(b"x")
+            # The thread may have noticed already, and closed its end.
+            with contextlib.suppress(OSError):
+                self._wake.send(b"x")
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

@@ -39,7 +39,7 @@ def test_a_strict_kernel_leaves_a_line_below_9_high() -> None:
 def test_a_line_belongs_to_one_process_until_it_is_gone() -> None:
     pins = KernelPins(strict_gpiod=True)
     pins.claim_output(NODE, RELAY, True)
-    with pytest.raises(PinError, match="GPIO17.*another process"):
+    with pytest.raises(PinError, match=r"GPIO17.*another process"):
         pins.claim_output(OTHER, RELAY, False)
     with pytest.raises(PinError, match="no output of this process"):
         pins.write(OTHER, RELAY, False)

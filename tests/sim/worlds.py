@@ -119,13 +119,18 @@ class WorldProcess:
         self.directory = directory
         command = [sys.executable, "-c", WORLD_PROGRAM, json.dumps(document), str(directory)]
         self.process = subprocess.Popen([*command, "1" if strict else "0"])
-        path = directory / WORLD_SOCKET
-        wait_until(path.exists, deadline_s=20, what="world.sock")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(5)
-        self._socket.connect(str(path))
+        wait_until(self._connects, deadline_s=20, what="a world that listens")
         self._lines = self._socket.makefile("rb")
         self._id = 0
+
+    def _connects(self) -> bool:
+        try:
+            self._socket.connect(str(self.directory / WORLD_SOCKET))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return True
 
     def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
         """The answer to one request."""
