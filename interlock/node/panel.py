@@ -88,13 +88,14 @@ def screen(panel: Panel, language: str) -> tuple[str, str]:
     screen.
     """
     spoken = panel.language if panel.language in LANGUAGES else language
-    words = _translation(spoken).gettext(_msgid(panel)) % {
-        "name": panel.name or "",
+    values = {
+        "name": " ".join((panel.name or "").split()),
         "seconds": panel.seconds or 0,
         "time": clock_face(panel.seconds or 0),
     }
-    first, second = (*words.split("\n"), "")[:LINES]
-    return first[:COLUMNS].rstrip(), second[:COLUMNS].rstrip()
+    words = _translation(spoken).gettext(_msgid(panel)).split("\n")
+    first, second = ((line % values)[:COLUMNS].rstrip() for line in words[:LINES])
+    return first, second
 
 
 def to_wire(panel: Panel, language: str, now_ms: int) -> dict[str, Any]:
