@@ -70,6 +70,7 @@ class AlarmKind(models.TextChoices):
 
     RECORDS_SET_ASIDE = "records_set_aside", _("records contradict what is stored")
     RECORDS_MISSING = "records_missing", _("records before these never arrived")
+    RECORDS_LOST = "records_lost", _("the node lost records before they were delivered")
     NODE_BEHIND = "node_behind", _("the node knows less than the hub: an old or copied SD card")
     CHAIN_DIFFERS = "chain_differs", _("the node's journal is not the one the hub holds")
     RECORD_UNREADABLE = "record_unreadable", _("a record makes no sense")
@@ -164,6 +165,10 @@ class Session(models.Model):
     # The tariff class the member belonged to when the session arrived.
     group = models.ForeignKey(
         Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # What the machine cost by when the session arrived: a new tariff never touches old sessions.
+    tariff = models.ForeignKey(
+        "hub.Tariff", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     purpose = models.CharField(max_length=16, choices=Purpose.choices, default=Purpose.OWN)
 

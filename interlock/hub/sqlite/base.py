@@ -82,7 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return writer_lock(str(self.settings_dict["NAME"]))
 
     def create_cursor(self, name: str | None = None) -> Cursor:
-        cursor = self.connection.cursor(factory=Cursor)
+        cursor: Cursor = self.connection.cursor(factory=Cursor)
         cursor.writer = self.writer
         return cursor
 
@@ -96,24 +96,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.writer.acquire()
         self._holds_lock = True
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # not in the stubs
         except BaseException:
             self._let_go()
             raise
 
     def _commit(self) -> None:
-        super()._commit()
+        super()._commit()  # type: ignore[misc]  # not in the stubs
         self._let_go()
 
     def _rollback(self) -> None:
         try:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]  # not in the stubs
         finally:
             self._let_go()
 
     def _close(self) -> None:
         try:
-            super()._close()
+            super()._close()  # type: ignore[misc]  # not in the stubs
         finally:
             self._let_go()
 

@@ -1,0 +1,123 @@
+"""A change to its row in the lab's change log and, when a person made it, in the chained audit log.
+
+Domain functions call these inside the transaction of the change itself, so that there is never one
+without the other: no signals (bulk operations send none), no log written afterwards.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from django.db import transaction
+
+from interlock.errors import StoreError
+from interlock.hub.hints import hint_on_commit
+from interlock.hub.models import AuditRow, ChangeLog, Lab, Topic
+from interlock.hub.permissions import Actor
+from interlock.protocol import canonical
+
+SALT_BYTES = 16
+HASH_BYTES = 32
+
+
+def log_change(lab: Lab, topic: Topic, what: str, subject: str, at: datetime) -> int:
+    """The lab's next change number, now taken by this change. Raises StoreError outside `atomic`."""
+    _require_transaction()
+    locked = Lab.objects.select_for_update().get(pk=lab.pk)
+    seq = locked.change_seq + 1
+    heads = {"change_seq": seq}
+    if topic == Topic.RIGHTS:
+        heads["rights_seq"] = seq
+    Lab.objects.filter(pk=lab.pk).update(**heads)
+    ChangeLog.objects.create(
+        lab_id=lab.pk, seq=seq, topic=topic, what=what, subject=subject, changed_at=at
+    )
+    hint_on_commit()
+    return seq
+
+
+def log_deed(
+    actor: Actor,
+    lab: Lab,
+    topic: Topic,
+    action: str,
+    subject: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    why: str = "",
+) -> None:
+    """What `actor` did is in both logs. `before` and `after` hold canonical JSON values only."""
+    at = actor.now()
+    log_change(lab, topic, action, subject, at)
+    locked = Lab.objects.select_for_update().get(pk=lab.pk)
+    row = AuditRow(
+        lab_id=lab.pk,
+        seq=locked.audit_seq + 1,
+        done_at=at,
+        user=actor.user,
+        actor=actor.name,
+        action=action,
+        subject=subject,
+        before=None if before is None else dict(before),
+        after=None if after is None else dict(after),
+        why=why,
+        salt=secrets.token_bytes(SALT_BYTES),
+        prev=bytes(locked.audit_head),
+    )
+    row.commit = commitment(row)
+    row.hash = link(row)
+    row.save(force_insert=True)
+    Lab.objects.filter(pk=lab.pk).update(audit_seq=row.seq, audit_head=row.hash)
+
+
+def verify_audit(lab: Lab) -> int:
+    """The number of audit rows, every one of them linked and unaltered. Raises StoreError."""
+    prev, count = bytes(HASH_BYTES), 0
+    for row in AuditRow.objects.filter(lab=lab).order_by("seq").iterator():
+        count += 1
+        whole = row.salt is None or commitment(row) == bytes(row.commit)
+        if row.seq != count or bytes(row.prev) != prev or link(row) != bytes(row.hash) or not whole:
+            raise StoreError(
+                "this row was altered, or one before it is missing",
+                where=f"audit log of {lab.slug}, row {row.seq}",
+                remedy="Compare with a back-up: somebody wrote into the database by hand",
+            )
+        prev = bytes(row.hash)
+    if bytes(Lab.objects.get(pk=lab.pk).audit_head) != prev:
+        raise StoreError("its last rows are missing", where=f"audit log of {lab.slug}")
+    return count
+
+
+def commitment(row: AuditRow) -> bytes:
+    """BLAKE2b-256(salt ‖ canonical JSON of what the row says)."""
+    said = {
+        "seq": row.seq,
+        "done_at": int(row.done_at.timestamp()),
+        "actor": row.actor,
+        "action": row.action,
+        "subject": row.subject,
+        "before": row.before,
+        "after": row.after,
+        "why": row.why,
+    }
+    salt = bytes(row.salt or b"")
+    return blake2b(salt + canonical.dumps(said), digest_size=HASH_BYTES).digest()
+
+
+def link(row: AuditRow) -> bytes:
+    """BLAKE2b-256(prev ‖ commit): erasing a row's words and salt leaves the chain whole."""
+    return blake2b(bytes(row.prev) + bytes(row.commit), digest_size=HASH_BYTES).digest()
+
+
+def _require_transaction() -> None:
+    if not transaction.get_connection().in_atomic_block:
+        raise StoreError(
+            "a change must be logged in its own transaction",
+            where="change log",
+            remedy="Call the domain function inside transaction.atomic()",
+        )

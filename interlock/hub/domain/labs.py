@@ -1,0 +1,85 @@
+"""A lab: made at installation, set from hub.toml, extended by groups and payers."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from interlock.errors import ConfigError
+from interlock.hub.changes import log_deed
+from interlock.hub.directory import HubConfig, check_config
+from interlock.hub.models import Group, Lab, Payer, PayerKind, Topic
+from interlock.hub.permissions import Actor, Permission, require
+
+
+@transaction.atomic
+def create_lab(actor: Actor, slug: str, config: HubConfig) -> Lab:
+    """A new lab. Raises ConfigError when `slug` is taken or a value is unusable."""
+    check_config(config, where="hub.toml")
+    if Lab.objects.filter(slug=slug).exists():
+        raise ConfigError(_("a lab of that name exists already"), where=slug)
+    lab = Lab.objects.create(
+        slug=slug, name=config.name, time_zone=config.time_zone, language=config.language
+    )
+    log_deed(actor, lab, Topic.RIGHTS, "lab_created", slug, after=_described(lab))
+    return lab
+
+
+@transaction.atomic
+def apply_config(actor: Actor, lab: Lab, config: HubConfig) -> None:
+    """The lab is called and timed as hub.toml says; nothing is written when it already is."""
+    require(actor, lab, Permission.EDIT_LAB)
+    before = _described(lab)
+    lab.name, lab.time_zone, lab.language = config.name, config.time_zone, config.language
+    after = _described(lab)
+    if before == after:
+        return
+    lab.save(update_fields=["name", "time_zone", "language"])
+    log_deed(
+        actor, lab, Topic.OTHER, "lab_changed", lab.slug, before=before, after=after, why="hub.toml"
+    )
+
+
+@transaction.atomic
+def send_names(actor: Actor, lab: Lab, *, on: bool) -> None:
+    """Machines' screens greet members by name, or do not; off means no name leaves the hub."""
+    require(actor, lab, Permission.EDIT_LAB)
+    before, lab.sends_names = lab.sends_names, on
+    lab.save(update_fields=["sends_names"])
+    log_deed(
+        actor,
+        lab,
+        Topic.RIGHTS,
+        "names_sent" if on else "names_withheld",
+        lab.slug,
+        before={"sends_names": before},
+        after={"sends_names": on},
+    )
+
+
+@transaction.atomic
+def create_group(actor: Actor, lab: Lab, slug: str, name: str) -> Group:
+    """A tariff class. Raises ConfigError when `slug` is taken."""
+    require(actor, lab, Permission.EDIT_TARIFFS)
+    if Group.objects.filter(lab=lab, slug=slug).exists():
+        raise ConfigError(_("a group of that name exists already"), where=slug)
+    group = Group.objects.create(lab=lab, slug=slug, name=name)
+    log_deed(actor, lab, Topic.OTHER, "group_created", slug, after={"name": name})
+    return group
+
+
+@transaction.atomic
+def create_payer(
+    actor: Actor, lab: Lab, name: str, kind: PayerKind = PayerKind.PERSON, *, siren: str = ""
+) -> Payer:
+    """Somebody who gets statements. Raises ConfigError when the name is taken."""
+    require(actor, lab, Permission.EDIT_MEMBERS)
+    if Payer.objects.filter(lab=lab, name=name).exists():
+        raise ConfigError(_("a payer of that name exists already"), where=name)
+    payer = Payer.objects.create(lab=lab, name=name, kind=kind, siren=siren)
+    log_deed(actor, lab, Topic.OTHER, "payer_created", str(payer.pk), after={"kind": kind.value})
+    return payer
+
+
+def _described(lab: Lab) -> dict[str, str]:
+    return {"name": lab.name, "time_zone": lab.time_zone, "language": lab.language}

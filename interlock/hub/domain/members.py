@@ -1,0 +1,224 @@
+"""Members and their badges: who they are, whether they may, which cards are theirs."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from interlock.errors import ConfigError, ProtocolError
+from interlock.hub.changes import log_deed
+from interlock.hub.models import (
+    Badge,
+    BadgeCondition,
+    Group,
+    Lab,
+    Member,
+    Payer,
+    PayerKind,
+    Topic,
+)
+from interlock.hub.permissions import Actor, Permission, require
+from interlock.protocol.tags import UID_LENGTHS, badge_tag
+
+PUBLIC_ID_BYTES = 8
+"""64 random bits: never two alike in a lab, and nothing about the person."""
+
+
+@transaction.atomic
+def create_member(
+    actor: Actor,
+    lab: Lab,
+    name: str,
+    *,
+    email: str = "",
+    language: str = "",
+    group: Group | None = None,
+    payer: Payer | None = None,
+    until_at: datetime | None = None,
+    technician: bool = False,
+) -> Member:
+    """A new member; without `payer` they pay for themselves. Raises ConfigError."""
+    require(actor, lab, Permission.EDIT_MEMBERS)
+    _check_person(lab, name, email, known=None)
+    member = Member.objects.create(
+        lab=lab,
+        public_id=secrets.token_hex(PUBLIC_ID_BYTES),
+        name=name.strip(),
+        email=email.strip(),
+        language=language or lab.language,
+        group=group,
+        payer=payer or _own_payer(lab, name.strip()),
+        joined_on=actor.now().date(),
+        until_at=until_at,
+        technician=technician,
+    )
+    log_deed(actor, lab, Topic.RIGHTS, "member_created", member.public_id, after=_described(member))
+    return member
+
+
+@transaction.atomic
+def change_member(actor: Actor, member: Member, **changes: Any) -> None:
+    """The named fields (name, email, language, group, payer, until_at, technician) are as given.
+
+    Raises ConfigError. Sessions that have arrived keep the payer and group they arrived with.
+    """
+    require(actor, member.lab, Permission.EDIT_MEMBERS)
+    unknown = set(changes) - _CHANGEABLE
+    if unknown:
+        raise ConfigError(_("this cannot be changed"), where=", ".join(sorted(unknown)))
+    before = _described(member)
+    for name, value in changes.items():
+        setattr(member, name, value)
+    _check_person(member.lab, member.name, member.email, known=member)
+    member.save(update_fields=sorted(changes))
+    log_deed(
+        actor,
+        member.lab,
+        Topic.RIGHTS,
+        "member_changed",
+        member.public_id,
+        before=before,
+        after=_described(member),
+    )
+
+
+@transaction.atomic
+def suspend_member(actor: Actor, member: Member, why: str) -> None:
+    """The member starts nothing any more, on every machine that hears of it."""
+    _set_status(actor, member, Member.Status.SUSPENDED, "member_suspended", why)
+
+
+@transaction.atomic
+def reinstate_member(actor: Actor, member: Member, why: str = "") -> None:
+    """A suspended member is active again."""
+    _set_status(actor, member, Member.Status.ACTIVE, "member_reinstated", why)
+
+
+@transaction.atomic
+def assign_badge(actor: Actor, member: Member, uid: bytes, label: str = "") -> Badge:
+    """The card with that UID is the member's. Only its tag is stored. Raises ConfigError when the
+    UID is impossible or the card belongs to somebody already."""
+    try:
+        tag = badge_tag(settings.HUB.badge_key(), uid)
+    except ProtocolError as error:
+        lengths = ", ".join(str(length) for length in UID_LENGTHS)
+        raise ConfigError(
+            _("a badge's UID has %(lengths)s bytes") % {"lengths": lengths}, where="uid"
+        ) from error
+    return assign_tag(actor, member, tag, label)
+
+
+@transaction.atomic
+def assign_tag(actor: Actor, member: Member, tag: bytes, label: str = "") -> Badge:
+    """The card with that tag (a refused tap told it) is the member's. Raises ConfigError."""
+    require(actor, member.lab, Permission.EDIT_BADGES)
+    known = Badge.objects.filter(lab=member.lab, tag=tag).select_related("member").first()
+    if known is not None:
+        raise ConfigError(
+            _("this badge belongs to %(name)s") % {"name": known.member.name},
+            where=tag[:4].hex(),
+            remedy=_("Give out another badge, or take this one back first"),
+        )
+    badge = Badge.objects.create(
+        lab=member.lab, member=member, tag=tag, label=label.strip(), given_at=actor.now()
+    )
+    log_deed(
+        actor,
+        member.lab,
+        Topic.RIGHTS,
+        "badge_given",
+        _name(badge),
+        after={"member": member.public_id, "label": badge.label},
+    )
+    return badge
+
+
+@transaction.atomic
+def block_badge(actor: Actor, badge: Badge, condition: BadgeCondition, why: str = "") -> None:
+    """The badge is lost, stolen or retired: it opens nothing any more."""
+    if condition == BadgeCondition.ACTIVE:
+        raise ConfigError(_("say whether it is lost, stolen or retired"), where=_name(badge))
+    _set_condition(actor, badge, condition, "badge_blocked", why)
+
+
+@transaction.atomic
+def unblock_badge(actor: Actor, badge: Badge, why: str = "") -> None:
+    """The badge was found again and opens what its member may use."""
+    _set_condition(actor, badge, BadgeCondition.ACTIVE, "badge_unblocked", why)
+
+
+_CHANGEABLE = frozenset({"name", "email", "language", "group", "payer", "until_at", "technician"})
+
+
+def _check_person(lab: Lab, name: str, email: str, known: Member | None) -> None:
+    if not name.strip():
+        raise ConfigError(_("a member needs a name"), where="name")
+    others = Member.objects.filter(lab=lab, email__iexact=email.strip())
+    if known is not None:
+        others = others.exclude(pk=known.pk)
+    if email.strip() and others.exists():
+        raise ConfigError(_("a member with this e-mail exists already"), where=email)
+
+
+def _own_payer(lab: Lab, name: str) -> Payer:
+    """A payer for one person; namesakes get a number, so that nobody pays for another."""
+    number, candidate = 1, name
+    while Payer.objects.filter(lab=lab, name=candidate).exists():
+        number += 1
+        candidate = f"{name} ({number})"
+    return Payer.objects.create(lab=lab, name=candidate, kind=PayerKind.PERSON)
+
+
+def _set_status(actor: Actor, member: Member, status: Member.Status, action: str, why: str) -> None:
+    require(actor, member.lab, Permission.EDIT_MEMBERS)
+    before, member.status = member.status, status
+    member.save(update_fields=["status"])
+    log_deed(
+        actor,
+        member.lab,
+        Topic.RIGHTS,
+        action,
+        member.public_id,
+        before={"status": str(before)},
+        after={"status": status.value},
+        why=why,
+    )
+
+
+def _set_condition(
+    actor: Actor, badge: Badge, condition: BadgeCondition, action: str, why: str
+) -> None:
+    require(actor, badge.lab, Permission.EDIT_BADGES)
+    before, badge.condition = badge.condition, condition
+    badge.save(update_fields=["condition"])
+    log_deed(
+        actor,
+        badge.lab,
+        Topic.RIGHTS,
+        action,
+        _name(badge),
+        before={"condition": str(before)},
+        after={"condition": condition.value},
+        why=why,
+    )
+
+
+def _described(member: Member) -> dict[str, Any]:
+    return {
+        "name": member.name,
+        "email": member.email,
+        "language": member.language,
+        "group": member.group.slug if member.group else None,
+        "payer": member.payer_id,
+        "until_at": None if member.until_at is None else int(member.until_at.timestamp()),
+        "technician": member.technician,
+    }
+
+
+def _name(badge: Badge) -> str:
+    return bytes(badge.tag)[:4].hex()

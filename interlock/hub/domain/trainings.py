@@ -1,0 +1,159 @@
+"""Trainings and who holds them: granted, extended, revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from interlock.errors import ConfigError
+from interlock.hub.changes import log_deed
+from interlock.hub.models import Authorisation, Lab, Member, Topic, Training
+from interlock.hub.permissions import Actor, Permission, require, require_grant
+from interlock.hub.snapshots import LOCKED_OUT_TRAINING
+
+
+@transaction.atomic
+def create_training(
+    actor: Actor,
+    lab: Lab,
+    slug: str,
+    name: str,
+    *,
+    validity_days: int | None = None,
+    lapse_days: int | None = None,
+    prerequisite: Training | None = None,
+) -> Training:
+    """A training people can hold. Raises ConfigError when `slug` is taken or reserved."""
+    require(actor, lab, Permission.EDIT_TRAININGS)
+    if slug == LOCKED_OUT_TRAINING or Training.objects.filter(lab=lab, slug=slug).exists():
+        raise ConfigError(_("a training of that name exists already"), where=slug)
+    training = Training.objects.create(
+        lab=lab,
+        slug=slug,
+        name=name,
+        validity_days=validity_days,
+        lapse_days=lapse_days,
+        prerequisite=prerequisite,
+    )
+    log_deed(
+        actor,
+        lab,
+        Topic.RIGHTS,
+        "training_created",
+        slug,
+        after={"name": name, "validity_days": validity_days, "lapse_days": lapse_days},
+    )
+    return training
+
+
+@transaction.atomic
+def grant_training(
+    actor: Actor,
+    member: Member,
+    training: Training,
+    level: str = Authorisation.Level.ALONE,
+    *,
+    until_at: datetime | None = None,
+    evidence: str = "",
+) -> Authorisation:
+    """The member holds the training from now on; one they hold already is replaced, not doubled.
+
+    Without `until_at` it ends when the training's validity says. Raises ConfigError: another lab's
+    training, a missing prerequisite, an end in the past, an unknown level.
+    """
+    require_grant(actor, member.lab, training)
+    if level == Authorisation.Level.TRAINER:
+        # A trainer who could make trainers could hand out the lab.
+        require(actor, member.lab, Permission.GRANT_ANY)
+    now = actor.now()
+    _check_grant(member, training, level, until_at, now)
+    if until_at is None and training.validity_days is not None:
+        until_at = now + timedelta(days=training.validity_days)
+    old = _held(member, training)
+    if old is not None:
+        _revoke(actor, old)
+    granted = Authorisation.objects.create(
+        lab=member.lab,
+        member=member,
+        training=training,
+        level=level,
+        granted_by=actor.user,
+        granted_at=now,
+        until_at=until_at,
+        evidence=evidence,
+    )
+    log_deed(
+        actor,
+        member.lab,
+        Topic.RIGHTS,
+        "training_granted",
+        f"{member.public_id} {training.slug}",
+        before=None if old is None else _described(old),
+        after=_described(granted),
+        why=evidence,
+    )
+    return granted
+
+
+@transaction.atomic
+def grant_to_all(actor: Actor, members: Iterable[Member], training: Training) -> int:
+    """An attendance list: everybody on it holds the training; all of them or nobody."""
+    return len([grant_training(actor, member, training) for member in members])
+
+
+@transaction.atomic
+def revoke_training(actor: Actor, authorisation: Authorisation, why: str = "") -> None:
+    """The member no longer holds it. Raises ConfigError when that was so already."""
+    require_grant(actor, authorisation.lab, authorisation.training)
+    if authorisation.revoked_at is not None:
+        raise ConfigError(_("this authorisation was revoked before"), where=str(authorisation))
+    before = _described(authorisation)
+    _revoke(actor, authorisation)
+    log_deed(
+        actor,
+        authorisation.lab,
+        Topic.RIGHTS,
+        "training_revoked",
+        f"{authorisation.member.public_id} {authorisation.training.slug}",
+        before=before,
+        why=why,
+    )
+
+
+def _check_grant(
+    member: Member, training: Training, level: str, until_at: datetime | None, now: datetime
+) -> None:
+    if training.lab_id != member.lab_id:
+        raise ConfigError(_("this training belongs to another lab"), where=training.name)
+    if level not in Authorisation.Level.values:
+        raise ConfigError(_("there is no such level"), where=str(level))
+    if until_at is not None and until_at <= now:
+        raise ConfigError(_("its end lies in the past"), where=training.name)
+    needed = training.prerequisite
+    if needed is not None and _held(member, needed) is None:
+        raise ConfigError(
+            _("%(name)s has to be trained for “%(training)s” first")
+            % {"name": member.name, "training": needed.name},
+            where=training.name,
+        )
+
+
+def _held(member: Member, training: Training) -> Authorisation | None:
+    return Authorisation.objects.filter(member=member, training=training, revoked_at=None).first()
+
+
+def _revoke(actor: Actor, authorisation: Authorisation) -> None:
+    authorisation.revoked_at, authorisation.revoked_by = actor.now(), actor.user
+    authorisation.save(update_fields=["revoked_at", "revoked_by"])
+
+
+def _described(authorisation: Authorisation) -> dict[str, Any]:
+    until_at = authorisation.until_at
+    return {
+        "level": str(authorisation.level),
+        "until_at": None if until_at is None else int(until_at.timestamp()),
+    }

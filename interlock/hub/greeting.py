@@ -1,0 +1,151 @@
+"""A node's hello to the hub's: is it the journal we know, what time is it, which rights are current."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from interlock.clock import Clock
+from interlock.errors import ProtocolError
+from interlock.hub import live
+from interlock.hub.alarms import raise_alarm
+from interlock.hub.changes import log_change
+from interlock.hub.ingest import head_of
+from interlock.hub.models import AlarmKind, Node, NodeRecord, Topic
+from interlock.hub.snapshots import current_version
+from interlock.hub.timeline import moment
+from interlock.protocol import fields
+from interlock.protocol.hubtime import NONCE_BYTES, HubTime, signed_time
+from interlock.protocol.records import GENESIS, Head, head_from_wire
+from interlock.protocol.snapshots import SnapshotVersion
+
+SILENT_AFTER = timedelta(seconds=90)
+"""Three missed hellos of 30 s: the board calls the node offline, and has to hear of its return."""
+
+
+class ChainDiffers(ProtocolError):
+    """The node's journal is not the one the hub holds; `code` is the answer's word for programs."""
+
+    def __init__(self, code: AlarmKind, what: str) -> None:
+        self.code = code.value
+        self.kind = code
+        super().__init__(
+            what,
+            where="journal",
+            remedy="Was an SD card copied, or an old one put back? Enrol the node again",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a node says of itself. `mode` is its state's name, `version` the snapshot it decides by."""
+
+    software: str
+    boot_id: str
+    head: Head
+    version: SnapshotVersion | None
+    nonce: bytes
+    mode: str
+
+
+def read_hello(message: dict[str, Any]) -> Hello:
+    """The typed hello in a JSON object. Raises ProtocolError."""
+    head = message.get("head")
+    if not isinstance(head, dict):
+        raise ProtocolError("head must be an object")
+    return Hello(
+        software=fields.text(message, "software", length_max=64),
+        boot_id=fields.text(message, "boot_id", length_max=64),
+        head=head_from_wire(head),
+        version=_version(message.get("version")),
+        nonce=fields.octets(message, "nonce", NONCE_BYTES),
+        mode=fields.text(message, "mode", length_max=64),
+    )
+
+
+def greet(node: Node, hello: Hello, clock: Clock) -> dict[str, Any]:
+    """The fields of the answer. The node's own word is on its page afterwards, also when this raises
+    ChainDiffers: then its journal is an older or another one than the hub holds, and an alarm says so.
+    """
+    wall_ms = clock.wall_ms()
+    differs = _met(node, hello, moment(wall_ms))
+    if differs is not None:
+        raise differs
+    version = current_version(node)
+    time = HubTime(node.lab.slug, node.slug, hello.nonce, wall_ms, version)
+    return {
+        "head": head_of(node).to_wire(),
+        "time": signed_time(settings.HUB.signing_key(), time),
+        "version": list(version),
+    }
+
+
+@transaction.atomic
+def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
+    locked = Node.objects.select_for_update(of=("self",)).select_related("lab", "machine")
+    node = locked.get(pk=node.pk)
+    returned = node.last_seen_at is None or at - node.last_seen_at > SILENT_AFTER
+    node.last_seen_at, node.software, node.boot_id = at, hello.software, hello.boot_id
+    node.journal_epoch = max(node.journal_epoch, hello.head.epoch)
+    changed = node.mode != hello.mode
+    node.mode = hello.mode
+    epoch, counter = hello.version or (None, None)
+    confirmed = (node.confirmed_epoch, node.confirmed_counter) != (epoch, counter)
+    node.confirmed_epoch, node.confirmed_counter = epoch, counter
+    node.save(update_fields=_HEARD)
+    if live.mode_reported(node.machine, hello.mode, at):
+        node.machine.save(update_fields=["live_state", "live_since_at"])
+    differs = _difference(node, hello.head)
+    if differs is not None:
+        changed |= raise_alarm(node, differs.kind, differs.what, at)
+    if returned or changed or confirmed:
+        log_change(node.lab, Topic.USE, "hello", node.slug, at)
+    return differs
+
+
+_HEARD = [
+    *("last_seen_at", "software", "boot_id", "mode", "journal_epoch"),
+    *("confirmed_epoch", "confirmed_counter"),
+]
+
+
+def _difference(node: Node, head: Head) -> ChainDiffers | None:
+    """What is wrong between the node's head and the hub's, None when the hub's leads to the node's.
+
+    The node's head is its newest record, acknowledged or not, so an honest one is never behind.
+    """
+    ours = head_of(node)
+    if (head.epoch, head.seq) > (ours.epoch, ours.seq) or head.seq == ours.seq == 0:
+        return None
+    known = _hash_at(node, head)
+    if known != head.hash:
+        return ChainDiffers(
+            AlarmKind.CHAIN_DIFFERS,
+            f"its record {head.epoch}.{head.seq} is another one than the hub's",
+        )
+    if (head.epoch, head.seq) < (ours.epoch, ours.seq):
+        return ChainDiffers(
+            AlarmKind.NODE_BEHIND,
+            f"it ends at {head.epoch}.{head.seq}, the hub holds records to {ours.epoch}.{ours.seq}",
+        )
+    return None
+
+
+def _hash_at(node: Node, head: Head) -> bytes:
+    if head.seq == 0:
+        return GENESIS
+    stored = NodeRecord.objects.filter(node=node, epoch=head.epoch, seq=head.seq)
+    return bytes(stored.values_list("hash", flat=True).first() or b"")
+
+
+def _version(value: Any) -> SnapshotVersion | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ProtocolError("version must be [hub epoch, counter] or null")
+    pair = {"hub_epoch": value[0], "counter": value[1]}
+    return (fields.integer(pair, "hub_epoch"), fields.integer(pair, "counter"))

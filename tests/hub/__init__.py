@@ -1,0 +1,1 @@
+"""The hub's tests: real SQLite in files, real HTTP on loopback, real processes."""
