@@ -25,7 +25,7 @@
   }
 
   function say(on) {
-    if (status) status.dataset.live = on ? "on" : "off";
+    if (status) status.dataset.live = on ? "on" : "late";
   }
 
   if (!parts().length) return;

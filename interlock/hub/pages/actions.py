@@ -1,0 +1,159 @@
+"""A button pressed by somebody goes in; the domain function runs, and a message says what is so now.
+
+Permissions are asked twice on purpose: here for the page, and by the domain function for the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST
+
+from interlock.errors import InterlockError
+from interlock.hub.domain import machines as machine_deeds
+from interlock.hub.domain import members as member_deeds
+from interlock.hub.domain import trainings as training_deeds
+from interlock.hub.models import Authorisation, Badge, BadgeCondition, Training
+from interlock.hub.pages.access import Viewer, page
+from interlock.hub.pages.machines import machine_of
+from interlock.hub.pages.member import member_of
+from interlock.hub.permissions import Permission
+
+WHY_LENGTH_MAX = 200
+"""What the column of a lock-out's reason holds; a sentence is enough."""
+
+
+@require_POST
+@page(Permission.GRANT_ANY, Permission.GRANT_OWN)
+def grant(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
+    """The member holds the training whose button was pressed."""
+    found = member_of(viewer, public_id)
+    training = _training(viewer, request.POST.get("training", ""))
+    _try(
+        request,
+        lambda: training_deeds.grant_training(viewer.actor, found, training),
+        gettext("%(name)s holds “%(training)s” now. Connected machines know it within seconds.")
+        % {"name": found.name, "training": training.name},
+    )
+    return redirect("member", public_id)
+
+
+@require_POST
+@page(Permission.GRANT_ANY, Permission.GRANT_OWN)
+def revoke(request: HttpRequest, viewer: Viewer, public_id: str, training: str) -> HttpResponse:
+    """The member no longer holds the training."""
+    found = member_of(viewer, public_id)
+    held = (
+        Authorisation.objects.filter(member=found, training__slug=training, revoked_at=None)
+        .select_related("training", "member", "lab")
+        .first()
+    )
+    if held is None:
+        raise Http404(gettext("They do not hold this training."))
+    _try(
+        request,
+        lambda: training_deeds.revoke_training(viewer.actor, held),
+        gettext("“%(training)s” is revoked. Connected machines refuse within seconds.")
+        % {"training": held.training.name},
+    )
+    return redirect("member", public_id)
+
+
+@require_POST
+@page(Permission.EDIT_BADGES)
+def block(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
+    """The badge is lost, stolen or retired."""
+    badge = Badge.objects.filter(lab=viewer.lab, pk=number).select_related("member", "lab").first()
+    given = request.POST.get("condition", "")
+    if badge is None or given not in BadgeCondition.values:
+        raise Http404(gettext("There is no such badge in this lab."))
+    _try(
+        request,
+        lambda: member_deeds.block_badge(viewer.actor, badge, BadgeCondition(given)),
+        gettext("“%(badge)s” is blocked: it opens no machine any more.") % {"badge": badge},
+    )
+    return redirect("member", badge.member.public_id)
+
+
+@require_POST
+@page(Permission.EDIT_MEMBERS)
+def suspend(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
+    """The member starts nothing any more."""
+    found = member_of(viewer, public_id)
+    _try(
+        request,
+        lambda: member_deeds.suspend_member(viewer.actor, found, _why(request)),
+        gettext("%(name)s is suspended: every machine refuses them.") % {"name": found.name},
+    )
+    return redirect("member", public_id)
+
+
+@require_POST
+@page(Permission.EDIT_MEMBERS)
+def reinstate(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
+    """The suspension is over."""
+    found = member_of(viewer, public_id)
+    _try(
+        request,
+        lambda: member_deeds.reinstate_member(viewer.actor, found),
+        gettext("The suspension of %(name)s is over.") % {"name": found.name},
+    )
+    return redirect("member", public_id)
+
+
+@require_POST
+@page(Permission.LOCK_OUT)
+def lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
+    """Nobody starts the machine any more."""
+    found = machine_of(viewer, slug)
+    _try(
+        request,
+        lambda: machine_deeds.lock_out(viewer.actor, found, _why(request)),
+        gettext("%(machine)s is locked out.") % {"machine": found.name},
+    )
+    return redirect("machine", slug)
+
+
+@require_POST
+@page(Permission.LOCK_OUT)
+def clear_lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
+    """The hub's lock-out is over."""
+    found = machine_of(viewer, slug)
+    _try(
+        request,
+        lambda: machine_deeds.clear_lock_out(viewer.actor, found),
+        gettext("The hub's lock-out of %(machine)s is over.") % {"machine": found.name},
+    )
+    return redirect("machine", slug)
+
+
+def sentence(error: InterlockError) -> str:
+    """What an error says to the person at the page: what is wrong, and what to do."""
+    said = [capfirst(part) for part in (error.what, error.remedy) if part]
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in said)
+
+
+def _try(request: HttpRequest, deed: Callable[[], object], done: str) -> None:
+    """Run the deed and say so; what the domain refuses is said too, and changes nothing."""
+    try:
+        deed()
+    except InterlockError as error:
+        messages.error(request, sentence(error))
+    else:
+        messages.success(request, done)
+
+
+def _training(viewer: Viewer, slug: str) -> Training:
+    found = Training.objects.filter(lab=viewer.lab, slug=slug).first()
+    if found is None:
+        raise Http404(gettext("There is no such training in this lab."))
+    return found
+
+
+def _why(request: HttpRequest) -> str:
+    return request.POST.get("why", "").strip()[:WHY_LENGTH_MAX]

@@ -1,0 +1,219 @@
+"""Machines and nodes as stored go in; the list and the page of one machine come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.http import require_GET
+
+from interlock.core.model import BadgeUse
+from interlock.hub.models import Alarm, ClockAnchor, Machine, Node, Snapshot
+from interlock.hub.pages import formats, sessions, words
+from interlock.hub.pages.access import Viewer, page
+from interlock.hub.pages.tiles import Tile, machines_of, tile
+from interlock.hub.permissions import Permission
+
+LAST_SESSIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One machine as the list shows it: its tile, what it asks for, how its node is."""
+
+    tile: Tile
+    trainings: str
+    tariff: str
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a list of facts; `state` colours it where it needs attention."""
+
+    name: str
+    value: str
+    state: str = ""
+
+
+@require_GET
+@page(Permission.VIEW_MACHINES)
+def machines(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The lab's machines by name."""
+    found = machines_of(viewer.lab).select_related("live_session__member", "tariff")
+    rows = [_row(one, viewer) for one in found.prefetch_related("trainings")]
+    return render(request, "hub/machines.html", {"rows": rows})
+
+
+@require_GET
+@page(Permission.VIEW_MACHINES)
+def machine(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
+    """One machine: state, rules, node, last sessions."""
+    found = machine_of(viewer, slug)
+    return render(request, "hub/machine.html", machine_context(found, viewer))
+
+
+@require_GET
+@page(Permission.VIEW_MACHINES)
+def machine_state(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
+    """Only what changes while one looks: what live.js fetches."""
+    found = machine_of(viewer, slug)
+    return render(request, "hub/parts/machine_live.html", machine_context(found, viewer))
+
+
+def machine_of(viewer: Viewer, slug: str) -> Machine:
+    """The machine of this lab. Raises Http404."""
+    wanted = machines_of(viewer.lab).select_related("live_session__member", "tariff")
+    found = wanted.prefetch_related("trainings").filter(slug=slug).first()
+    if found is None:
+        raise Http404(gettext("There is no such machine in this lab."))
+    return found
+
+
+def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
+    """Everything the page of one machine shows."""
+    shows_node = viewer.may(Permission.VIEW_NODES)
+    shows_sessions = viewer.may(Permission.VIEW_SESSIONS)
+    node = _node(found) if shows_node else None
+    last = sessions.of_lab(viewer).filter(machine=found)[:LAST_SESSIONS] if shows_sessions else []
+    return {
+        "machine": found,
+        "tile": tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names),
+        "rules": _rules(found),
+        "shows_node": shows_node,
+        "node": node,
+        "node_facts": _node_facts(node, viewer) if node else [],
+        "alarms": _alarms(node, viewer) if node else [],
+        "shows_sessions": shows_sessions,
+        "shows_prices": viewer.may(Permission.VIEW_PRICES),
+        "opens_sessions": shows_sessions,
+        "sessions": sessions.rows(last, viewer),
+        "may_lock_out": viewer.may(Permission.LOCK_OUT),
+        "locked_out": found.locked_out_at is not None,
+    }
+
+
+def trainings_words(found: Machine) -> str:
+    """What the machine asks people to have learnt."""
+    names = [training.name for training in found.trainings.all()]
+    if not names:
+        return gettext("none")
+    if len(names) > 1 and found.needs == Machine.Needs.ANY:
+        return gettext("one of: %(names)s") % {"names": ", ".join(names)}
+    return ", ".join(names)
+
+
+def _row(found: Machine, viewer: Viewer) -> Row:
+    nodes: list[Node] = getattr(found, "in_service", [])
+    seen_at = nodes[0].last_seen_at if nodes else None
+    contact = gettext("never")
+    if seen_at is not None:
+        contact = formats.ago(int((viewer.now - seen_at).total_seconds()))
+    return Row(
+        tile=tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names),
+        trainings=trainings_words(found),
+        tariff=found.tariff.name if found.tariff else gettext("free of charge"),
+        contact=contact,
+    )
+
+
+def _rules(found: Machine) -> list[Fact]:
+    use = BadgeUse(found.badge_use)
+    offline = gettext("as the node's own file says")
+    if found.max_offline_s is not None:
+        days, rest_s = divmod(found.max_offline_s, 24 * formats.HOUR_S)
+        offline = (
+            ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
+            if not rest_s
+            else formats.duration(found.max_offline_s)
+        )
+    sensor = (
+        gettext("yes") if found.has_current_sensor else gettext("no: only enabled time is known")
+    )
+    return [
+        Fact(gettext("Badge"), str(words.BADGE_USES[use])),
+        Fact(gettext("Trainings asked for"), trainings_words(found)),
+        Fact(gettext("Works without the hub for"), offline),
+        Fact(gettext("Knows whether it works"), sensor),
+        Fact(gettext("Tariff"), found.tariff.name if found.tariff else gettext("free of charge")),
+    ]
+
+
+def _node(found: Machine) -> Node | None:
+    current = Prefetch("snapshot", Snapshot.objects.defer("body"))
+    return found.nodes.filter(revoked_at=None).prefetch_related(current).first()
+
+
+def _node_facts(node: Node, viewer: Viewer) -> list[Fact]:
+    unknown = gettext("not known yet")
+    contact = unknown
+    if node.last_seen_at is not None:
+        silent_s = int((viewer.now - node.last_seen_at).total_seconds())
+        moment = formats.moment(node.last_seen_at, viewer.zone, viewer.now)
+        contact = f"{formats.ago(silent_s)} ({moment})"
+    return [
+        Fact(gettext("Node"), node.slug),
+        Fact(gettext("Software"), node.software or unknown),
+        Fact(gettext("Last contact"), contact),
+        _clock_fact(node, viewer),
+        *_snapshot_facts(node, viewer),
+        Fact(gettext("Journal received up to"), f"{node.head_epoch}.{node.head_seq}"),
+    ]
+
+
+def _clock_fact(node: Node, viewer: Viewer) -> Fact:
+    anchor = (
+        ClockAnchor.objects.filter(boot__node=node, boot__boot_id=node.boot_id)
+        .order_by("-boot_ms")
+        .first()
+    )
+    name = gettext("Clock")
+    if anchor is None:
+        return Fact(
+            name, gettext("not set since the node started"), "ending" if node.boot_id else ""
+        )
+    at = formats.from_wall_ms(anchor.wall_ms)
+    set_at = formats.moment(at, viewer.zone, viewer.now)
+    return Fact(name, gettext("set by the hub, %(moment)s") % {"moment": set_at})
+
+
+def _snapshot_facts(node: Node, viewer: Viewer) -> Iterable[Fact]:
+    """Which list of rights the node decides by, and how old it is where that is known."""
+    name = gettext("List of rights")
+    if node.confirmed_epoch is None or node.confirmed_counter is None:
+        yield Fact(name, gettext("none confirmed yet: the node refuses everybody"), "ending")
+        return
+    confirmed = f"{node.confirmed_epoch}.{node.confirmed_counter}"
+    current = _current_version(node)
+    age = gettext("Age of the list")
+    if current in (None, confirmed):
+        yield Fact(name, gettext("%(version)s, confirmed") % {"version": confirmed}, "free")
+        if node.last_seen_at is not None:
+            silent_s = int((viewer.now - node.last_seen_at).total_seconds())
+            yield Fact(age, formats.duration(max(0, silent_s)))
+        return
+    waiting = gettext("%(confirmed)s; %(current)s is not confirmed yet")
+    yield Fact(name, waiting % {"confirmed": confirmed, "current": current}, "ending")
+
+
+def _current_version(node: Node) -> str | None:
+    try:
+        return f"{node.snapshot.epoch}.{node.snapshot.counter}"
+    except Snapshot.DoesNotExist:
+        return None
+
+
+def _alarms(node: Node, viewer: Viewer) -> list[Fact]:
+    return [
+        Fact(
+            formats.moment(alarm.last_at, viewer.zone, viewer.now),
+            alarm.get_kind_display(),
+            "fault",
+        )
+        for alarm in Alarm.objects.filter(node=node, closed_at=None).order_by("-last_at")
+    ]

@@ -1,0 +1,140 @@
+"""A member's badges and trainings go in; for every machine: may they use it, and what is missing.
+
+It asks `core.policy.decide`, the very function that decides at the machine, with a fresh list, a trusted
+clock and a badge that works: what a machine would say if nothing but the member's rights counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+
+from interlock.core.model import (
+    Assurance,
+    BadgeUse,
+    Cache,
+    Entry,
+    Granted,
+    Level,
+    MemberStatus,
+    Needs,
+    Now,
+    Reason,
+    Rules,
+)
+from interlock.core.policy import decide
+from interlock.hub.models import Authorisation, Badge, Machine, Member
+from interlock.hub.pages import words
+from interlock.hub.pages.access import Viewer
+from interlock.hub.permissions import Permission
+from interlock.hub.snapshots import right_of
+
+KNOWN_NOW = Cache(version=(1, 1))
+"""The hub's own tables are what every list of rights is made from: never stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRight:
+    """Whether the member may use one machine; `missing` says what stands in the way, nearest first."""
+
+    machine: str
+    address: str
+    granted: bool
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """All machines, and what keeps the member from every one of them (no working badge, suspended …)."""
+
+    machines: tuple[MachineRight, ...]
+    hindrance: str
+
+
+def of_member(
+    member: Member, held: Sequence[Authorisation], badges: Sequence[Badge], viewer: Viewer
+) -> Rights:
+    """What `member` may use in the lab: two queries, whatever the number of machines."""
+    entry = snapshot_entry(member, held)
+    now = Now(boot_ms=0, wall_at=int(viewer.now.timestamp()), wall_trusted=True)
+    machines = Machine.objects.filter(lab=viewer.lab).prefetch_related("trainings")
+    opens = viewer.may(Permission.VIEW_MACHINES)
+    return Rights(
+        machines=tuple(_right(machine, entry, now, opens=opens) for machine in machines),
+        hindrance=_hindrance(entry, badges, now),
+    )
+
+
+def level_words(level: str) -> words.Words:
+    """What a training of this level entitles to."""
+    return words.LEVELS[Level(level)]
+
+
+def _right(machine: Machine, entry: Entry, now: Now, *, opens: bool) -> MachineRight:
+    rules = _rules(machine)
+    names = {training.slug: training.name for training in machine.trainings.all()}
+    granted = isinstance(decide(entry, rules, now, KNOWN_NOW, Assurance.UID), Granted)
+    return MachineRight(
+        machine=machine.name,
+        address=reverse("machine", args=[machine.slug]) if opens else "",
+        granted=granted,
+        missing=() if granted else _missing(entry, rules, now, names),
+    )
+
+
+def _missing(entry: Entry, rules: Rules, now: Now, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Every training that is missing, each judged by the same function as if it were the only one."""
+    alone = [
+        decide(entry, _only(rules, training), now, KNOWN_NOW, Assurance.UID)
+        for training in rules.trainings
+    ] or [decide(entry, rules, now, KNOWN_NOW, Assurance.UID)]
+    said = [
+        words.refusal(one, names.get(one.training or ""))
+        for one in alone
+        if not isinstance(one, Granted)
+    ]
+    # Somebody suspended is told so once, not once for each training.
+    return tuple(dict.fromkeys(said))
+
+
+def _only(rules: Rules, training: str) -> Rules:
+    return dataclasses.replace(rules, trainings=(training,), needs=Needs.ALL)
+
+
+def _hindrance(entry: Entry, badges: Sequence[Badge], now: Now) -> str:
+    """What keeps them from every machine, whatever it asks for."""
+    general = decide(entry, Rules(), now, KNOWN_NOW, Assurance.UID)
+    if not isinstance(general, Granted):
+        return words.refusal(general, None)
+    if not any(badge.condition == Badge.Condition.ACTIVE for badge in badges):
+        blocked = Reason.BADGE_BLOCKED if badges else Reason.UNKNOWN_BADGE
+        return str(words.REASONS[blocked])
+    return ""
+
+
+def snapshot_entry(member: Member, held: Sequence[Authorisation]) -> Entry:
+    """What a list of rights says of `member`, with a badge that works."""
+    return Entry(
+        tag=bytes(16),
+        member=member.public_id,
+        language=member.language,
+        status=MemberStatus(member.status),
+        member_until_at=_second(member.until_at),
+        rights=tuple(right_of(one) for one in held),
+        technician=member.technician,
+    )
+
+
+def _rules(machine: Machine) -> Rules:
+    trainings = tuple(training.slug for training in machine.trainings.all())
+    return Rules(
+        badge_use=BadgeUse(machine.badge_use), trainings=trainings, needs=Needs(machine.needs)
+    )
+
+
+def _second(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())

@@ -1,0 +1,220 @@
+"""A filter goes in; the sessions it matches come out, with duration, ending and price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_GET
+
+from interlock.hub.models import Line, Machine, NodeRecord, Session
+from interlock.hub.pages import formats, words
+from interlock.hub.pages.access import Viewer, page
+from interlock.hub.pages.formfields import DATE_WIDGET, Form
+from interlock.hub.pages.prices import PriceStep, price_steps
+from interlock.hub.permissions import Permission
+
+ROWS_PER_PAGE = 50
+"""What fits a scroll; the rest is one click away."""
+
+LATE_AFTER_S = 300
+"""A record that took longer than five minutes to arrive came from a node that was cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One session as a table shows it; `marks` are (state colour, words) that qualify it."""
+
+    address: str
+    day: str
+    hours: str
+    machine: str
+    member: str
+    member_address: str
+    duration: str
+    how: str
+    price: str
+    marks: tuple[tuple[str, str], ...] = ()
+
+
+class Filter(Form):
+    """Which sessions to show; empty fields ask nothing."""
+
+    machine = forms.ModelChoiceField(
+        Machine.objects.none(),
+        to_field_name="slug",
+        required=False,
+        label=gettext_lazy("Machine"),
+        empty_label=gettext_lazy("All machines"),
+    )
+    member = forms.CharField(required=False, max_length=100, label=gettext_lazy("Member"))
+    from_day = forms.DateField(required=False, label=gettext_lazy("From"), widget=DATE_WIDGET)
+    to_day = forms.DateField(required=False, label=gettext_lazy("To"), widget=DATE_WIDGET)
+
+    def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.viewer = viewer
+        machine = self.fields["machine"]
+        if isinstance(machine, forms.ModelChoiceField):
+            machine.queryset = Machine.objects.filter(lab=viewer.lab)
+
+    def apply(self, sessions: QuerySet[Session]) -> QuerySet[Session]:
+        """The sessions that match; days begin and end where the lab is."""
+        if not self.is_valid():
+            return sessions.none()
+        wanted = self.cleaned_data
+        if wanted["machine"]:
+            sessions = sessions.filter(machine=wanted["machine"])
+        if wanted["member"]:
+            sessions = sessions.filter(member__name__icontains=wanted["member"])
+        if wanted["from_day"]:
+            begin = datetime.combine(wanted["from_day"], time.min, self.viewer.zone)
+            sessions = sessions.filter(Q(ended_at=None) | Q(ended_at__gte=begin))
+        if wanted["to_day"]:
+            end = datetime.combine(wanted["to_day"] + timedelta(days=1), time.min, self.viewer.zone)
+            sessions = sessions.filter(started_at__lt=end)
+        return sessions
+
+
+@require_GET
+@page(Permission.VIEW_SESSIONS)
+def sessions(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The lab's sessions, newest first."""
+    form = Filter(viewer, request.GET or None)
+    found = of_lab(viewer)
+    if form.is_bound:
+        found = form.apply(found)
+    shown = Paginator(found, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "page": shown,
+        "rows": rows(shown.object_list, viewer),
+        "filtered": form.is_bound and any(request.GET.get(name) for name in form.fields),
+        "shows_prices": viewer.may(Permission.VIEW_PRICES),
+        "query": query_without_page(request),
+    }
+    return render(request, "hub/sessions.html", context)
+
+
+@require_GET
+@page(Permission.VIEW_SESSIONS)
+def session(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
+    """One session: what was used, how it ended and why it costs what it costs."""
+    found = of_lab(viewer).filter(pk=number).first()
+    if found is None:
+        raise Http404(gettext("There is no such session in this lab."))
+    line = _line(found)
+    shows_prices = viewer.may(Permission.VIEW_PRICES)
+    steps: list[PriceStep] = price_steps(line) if line is not None and shows_prices else []
+    context = {
+        "session": found,
+        "row": row(found, viewer),
+        "times": _times(found),
+        "line": line,
+        "steps": steps,
+        "shows_prices": shows_prices,
+    }
+    return render(request, "hub/session.html", context)
+
+
+def of_lab(viewer: Viewer) -> QuerySet[Session]:
+    """The lab's sessions with everything a row needs, newest first: one query, whatever their number."""
+    arrival = NodeRecord.objects.filter(
+        node=OuterRef("node"), epoch=OuterRef("epoch"), seq=OuterRef("seq")
+    ).values("received_at")[:1]
+    return (
+        Session.objects.filter(lab=viewer.lab)
+        .select_related("machine", "member", "line", "line__payer")
+        .annotate(arrived_at=Subquery(arrival))
+        .order_by("-started_at", "-pk")
+    )
+
+
+def rows(found: Iterable[Session], viewer: Viewer) -> list[Row]:
+    """The rows of a table of sessions."""
+    return [row(one, viewer) for one in found]
+
+
+def row(found: Session, viewer: Viewer) -> Row:
+    """One session in words."""
+    line = _line(found)
+    opens_members = viewer.may(Permission.VIEW_MEMBERS) and found.member is not None
+    return Row(
+        address=reverse("session", args=[found.pk]),
+        day=formats.day(found.started_at, viewer.zone),
+        hours=_hours(found, viewer),
+        machine=found.machine.name,
+        member=found.member.name if found.member else gettext("nobody the hub knows"),
+        member_address=(
+            reverse("member", args=[found.member.public_id])
+            if opens_members and found.member
+            else ""
+        ),
+        duration=formats.duration(found.enabled_ms // 1_000),
+        how=ending_words(found),
+        price=formats.euros(line.cents) if line is not None and not found.voided else "",
+        marks=tuple(_marks(found)),
+    )
+
+
+def ending_words(found: Session) -> str:
+    """How the session ended, or that it runs."""
+    if found.voided:
+        return gettext("Never began: the machine was not switched on")
+    if found.ended_at is None:
+        return gettext("Running")
+    known = {ending.value: text for ending, text in words.ENDINGS.items()}
+    return str(known.get(found.how, found.how))
+
+
+def query_without_page(request: HttpRequest) -> str:
+    """The filter of this address, for the links to other pages of the same list."""
+    query = request.GET.copy()
+    query.pop("page", None)
+    return query.urlencode()
+
+
+def _line(found: Session) -> Line | None:
+    try:
+        return found.line
+    except Line.DoesNotExist:
+        return None
+
+
+def _hours(found: Session, viewer: Viewer) -> str:
+    began = formats.time_of_day(found.started_at, viewer.zone)
+    if found.ended_at is None:
+        return gettext("since %(moment)s") % {"moment": began}
+    # On another day the end says which: 17:05 – 22 Nov 2026, 08:34.
+    return f"{began} – {formats.moment(found.ended_at, viewer.zone, found.started_at)}"
+
+
+def _marks(found: Session) -> Iterable[tuple[str, str]]:
+    if found.voided:
+        yield "offline", gettext("not billed")
+    if found.estimated:
+        yield "ending", gettext("end estimated")
+    if found.provisional:
+        yield "ending", gettext("time not certain yet")
+    arrived_at: datetime | None = getattr(found, "arrived_at", None)
+    if arrived_at and arrived_at - found.started_at > timedelta(seconds=LATE_AFTER_S):
+        yield "offline", gettext("arrived late")
+
+
+def _times(found: Session) -> list[tuple[str, str]]:
+    measured = [
+        (gettext("Machine enabled"), found.enabled_ms),
+        (gettext("of which working"), found.busy_ms),
+        (gettext("of which idle"), found.idle_ms),
+        (gettext("of which not measured"), found.unknown_ms),
+    ]
+    return [(name, formats.exact_duration(ms // 1_000)) for name, ms in measured]

@@ -1,0 +1,1 @@
+"""The tags and filters the hub's templates load."""
