@@ -9,19 +9,19 @@ ends where the machine ended: the core is pure.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from interlock.core.effects import Effect
 from interlock.core.events import Event, InputsSampled
 from interlock.core.model import Now
+from interlock.core.states import MachineState
 
 FLIGHT_EVENTS_MAX = 10_000
 """1-architecture.md; about 5 MB, hours of an ordinary day."""
 
-S = TypeVar("S")
-Step = Callable[[S, Event, Now], tuple[S, tuple[Effect, ...]]]
+Step = Callable[[MachineState, Event, Now], tuple[MachineState, tuple[Effect, ...]]]
+"""The pure core's `machine.step`; tests hand in broken ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,21 @@ class Moment:
     now: Now
 
 
-class FlightRecorder(Generic[S]):
+class FlightRecorder:
     """Written by the loop alone; `moments()` may be asked for by any thread."""
 
-    def __init__(self, step: Step[S], state: S, length_max: int = FLIGHT_EVENTS_MAX) -> None:
+    def __init__(
+        self, step: Step, state: MachineState, length_max: int = FLIGHT_EVENTS_MAX
+    ) -> None:
         self._step = step
         self._first = state
         self._length_max = length_max
         self._moments: deque[Moment] = deque()
         self._in_a_run = False
 
-    def note(self, event: Event, now: Now, effects: Iterable[Effect]) -> None:
+    def note(self, event: Event, now: Now, effects: tuple[Effect, ...]) -> None:
         """`event` was stepped at `now` and had `effects`."""
-        quiet = isinstance(event, InputsSampled) and not any(True for _ in effects)
+        quiet = isinstance(event, InputsSampled) and not effects
         last = self._moments[-1] if self._moments else None
         same = quiet and last is not None and last.event == event
         if same and self._in_a_run:
@@ -55,7 +57,7 @@ class FlightRecorder(Generic[S]):
             oldest = self._moments.popleft()
             self._first, _ = self._step(self._first, oldest.event, oldest.now)
 
-    def replay(self) -> S:
+    def replay(self) -> MachineState:
         """The state that the kept events lead to."""
         state = self._first
         for moment in self.moments():

@@ -13,13 +13,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Protocol
 
 from interlock.clock import perf_us
+from interlock.core import machine
 from interlock.core.effects import (
     Effect,
     Exit,
-    Panel,
     ReportRefusal,
     SetRelay,
     ShowPanel,
@@ -27,8 +27,10 @@ from interlock.core.effects import (
 )
 from interlock.core.events import Event, InputsSampled, TerminationRequested
 from interlock.core.model import Inputs, Now
+from interlock.core.outputs import panel as panel_of
+from interlock.core.states import MachineState
 from interlock.node import panel as panels
-from interlock.node.flight import FlightRecorder, S, Step
+from interlock.node.flight import FlightRecorder, Step
 from interlock.node.inbox import Inbox
 
 LOG = logging.getLogger(__name__)
@@ -38,11 +40,6 @@ TICK_US = 20_000
 
 EVENTS_PER_TICK_MAX = 32
 """A tick's share of a flood: at 0.1 ms a decision it costs 3 of the 20 ms."""
-
-TERMINATION_MS = 1_500
-"""What SIGTERM may take: systemd's TimeoutStopSec is longer, a person at the machine waits for
-nothing.
-"""
 
 LATENESS_EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 500)
 """Upper edges of the counters of how late a tick began; 20 ms is the target of 7-targets.md."""
@@ -136,27 +133,30 @@ class Lateness:
         }
 
 
-class Loop(Generic[S]):
+class Loop:
     """Owns the state and the pins; runs in the process's main thread until the core says Exit."""
 
     def __init__(
         self,
         *,
-        step: Step[S],
-        state: S,
-        shown: Panel,
+        state: MachineState,
         pins: Pins,
         inbox: Inbox,
         submit: Submit,
         now: Callable[[], Now],
         silences: Sequence[Silence] = (),
         feed_watchdog: Callable[[], None] = lambda: None,
+        step: Step = machine.step,
     ) -> None:
+        """`state` is what the machine begins with: coil off."""
         self.state = state
-        self.shown = shown
+        self.state_since_ms = state.gate_ms
+        self.shown = state.shown or panel_of(state, state.gate_ms)
         self.coil_on = False
+        self.closings = 0
+        self.steps = 0
         self.lateness = Lateness()
-        self.flight: FlightRecorder[S] = FlightRecorder(step, state)
+        self.flight: FlightRecorder = FlightRecorder(step, state)
         self._step = step
         self._pins = pins
         self._inbox = inbox
@@ -165,8 +165,12 @@ class Loop(Generic[S]):
         self._silences = silences
         self._feed_watchdog = feed_watchdog
         self._termination_asked = False
-        self._terminate_by_ms: int | None = None
         self._running = True
+
+    @property
+    def is_running(self) -> bool:
+        """False once the core said Exit, or the loop was asked to end."""
+        return self._running
 
     def request_termination(self) -> None:
         """The loop ends the session and itself at its next tick. Safe in a signal handler: no
@@ -186,7 +190,7 @@ class Loop(Generic[S]):
                 if scheduled:
                     self.lateness.note(now_us - due_us)
                     # A missed tick is not made up for: levels are the truth, and they are sampled now.
-                    due_us = max(due_us, now_us - TICK_US) + TICK_US
+                    due_us = due_us + TICK_US if due_us + TICK_US > now_us else now_us + TICK_US
                 self.tick(scheduled)
                 self._inbox.wait((due_us - perf_us()) / 1_000_000)
         finally:
@@ -214,7 +218,11 @@ class Loop(Generic[S]):
         self._feed_watchdog()
 
     def _follow(self, event: Event, now: Now) -> None:
+        before = self.state.state
         self.state, effects = self._step(self.state, event, now)
+        self.steps += 1
+        if self.state.state is not before:
+            self.state_since_ms = now.boot_ms
         # Opening first, whatever else the same decision asks for.
         for effect in effects:
             if isinstance(effect, SetRelay) and not effect.on:
@@ -230,6 +238,7 @@ class Loop(Generic[S]):
         match effect:
             case SetRelay(on=on):
                 self._pins.relay(on)
+                self.closings += on
                 self.coil_on = on
             case ShowPanel(panel=panel):
                 self.shown = panel
@@ -239,13 +248,9 @@ class Loop(Generic[S]):
                 self._running = False
 
     def _terminate(self, now: Now) -> None:
-        if not self._termination_asked:
-            return
-        if self._terminate_by_ms is None:
-            self._terminate_by_ms = now.boot_ms + TERMINATION_MS
+        if self._termination_asked and self._running:
             self._follow(TerminationRequested(), now)
-        elif now.boot_ms >= self._terminate_by_ms:
-            LOG.warning("the end of the session could not be recorded in time; it is at next start")
+            # Whatever the core thinks of it: who asked will not ask again, but kill.
             self._running = False
 
 
