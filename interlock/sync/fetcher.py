@@ -19,7 +19,7 @@ from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.backoff import Backoff
 from interlock.sync.courier import NODE_RETRY_MS, POLL_MS, REFUSED_MS
 from interlock.sync.links import NO_VERSION, HubLink, No, NodeLink, version_text
-from interlock.sync.versions import Versions
+from interlock.sync.versions import OFFER_AGAIN_MS, Versions
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Fetcher:
         self._listening = False
         self._woken = False
         self._hub_is_away = False
-        self._unannounced: tuple[SnapshotVersion, str] | None = None
+        self._unannounced: tuple[SnapshotVersion, str, int] | None = None
         self._said = ""
 
     def step(self) -> int:
@@ -133,17 +133,19 @@ class Fetcher:
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-        self._unannounced = wanted, name
+        self._unannounced = wanted, name, self._clock.boot_ms()
         return 0
 
-    def _announce(self, version: SnapshotVersion, name: str) -> int:
+    def _announce(self, version: SnapshotVersion, name: str, fetched_ms: int) -> int:
         no = self._node.snapshot(name)
+        now_ms = self._clock.boot_ms()
+        if no is not None and now_ms < fetched_ms + OFFER_AGAIN_MS:
+            # Most likely it is still building the one before.
+            return self._pause(NODE_RETRY_MS, f"the node does not take {name}: {no.message}")
         self._unannounced = None
-        self._versions.offered(version, self._clock.boot_ms())
+        self._versions.offered(version, now_ms)
         if no is None:
             self._say(f"snapshot {version_text(version)} is in the spool", logging.INFO)
-        else:
-            self._say(f"the node refuses snapshot {name} ({no.code}): {no.message}", logging.ERROR)
         return 0
 
     def _sweep(self) -> None:

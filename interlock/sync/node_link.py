@@ -24,6 +24,9 @@ its disk (which it gives 2 s) at worst."""
 RECORDS_MAX = 1_000
 """More records than any 64 KiB frame can hold: the smallest is above 400 bytes."""
 
+TROUBLES = frozenset({"store", "failed", "busy"})
+"""Error codes that say the node cannot just now; the others say that it will not."""
+
 _CHUNK_BYTES = 65_536
 
 
@@ -80,7 +83,11 @@ class NodeClient:
 
     def _tell(self, op: Op, **arguments: Any) -> No | None:
         answer = self._ask(op, **arguments)
-        return answer if isinstance(answer, No) else None
+        if not isinstance(answer, No):
+            return None
+        if answer.code in TROUBLES:
+            raise LinkError(answer.message, where=f"{self._name} answered")
+        return answer
 
     def _ask(self, op: Op, **arguments: Any) -> dict[str, Any] | No:
         question = canonical.dumps(control.request(op, **arguments)) + b"\n"

@@ -54,17 +54,24 @@ def test_a_file_of_somebody_else_stays_in_the_spool(rig: Rig) -> None:
     assert spooled(rig) == ["keep-me"]
 
 
-@pytest.mark.parametrize("refuses", [True, False])
-def test_a_snapshot_the_node_does_not_switch_to_is_fetched_once_a_minute(
-    rig: Rig, refuses: bool
-) -> None:
-    rig.node.switches, rig.node.refuses_snapshots = False, refuses
+def test_a_snapshot_the_node_does_not_switch_to_is_fetched_once_a_minute(rig: Rig) -> None:
+    rig.node.switches = False
     rig.hub.version = (1, 7)
     rig.run_ms(300_000)
     assert 4 <= rig.hub.calls.count("download") <= 6
 
 
-def test_a_newer_version_is_fetched_at_once_although_the_last_was_refused(rig: Rig) -> None:
+def test_a_node_that_refuses_is_asked_once_a_second_and_the_hub_not_for_the_same_file_again(
+    rig: Rig,
+) -> None:
+    rig.node.refuses_snapshots = True
+    rig.hub.version = (1, 7)
+    rig.run_ms(55_000)
+    assert rig.hub.calls.count("download") == 1
+    assert 50 <= len(rig.node.files) <= 56
+
+
+def test_a_newer_version_follows_at_once_when_the_node_takes_snapshots_again(rig: Rig) -> None:
     rig.node.refuses_snapshots = True
     rig.hub.version = (1, 7)
     rig.run_ms(5_000)

@@ -104,6 +104,16 @@ def test_a_no_of_the_node_is_a_value(path: Path, op: str) -> None:
         assert calls[op]() == No("mismatch", "other")
 
 
+@pytest.mark.parametrize("code", ["store", "failed", "busy"])
+def test_a_node_in_trouble_is_a_broken_link_not_a_no(path: Path, code: str) -> None:
+    answer = json.dumps({"v": 1, "ok": False, "error": code, "message": "the disk is slow"})
+    with (
+        servers.unix_server(path, answering(answer.encode() + b"\n")),
+        pytest.raises(LinkError, match="the disk is slow"),
+    ):
+        client(path).ack(EMPTY)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
