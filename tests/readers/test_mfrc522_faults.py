@@ -14,6 +14,7 @@ from interlock.cards.iso14443a import Transceive, Trouble
 from interlock.errors import ReaderError
 from interlock.readers import CardSeen, SeveralCards, Sight
 from interlock.readers.mfrc522 import Mfrc522Reader
+from interlock.sim import rc522_registers as reg
 from interlock.sim.cards import Card, cascade_levels
 from interlock.sim.rc522_air import bits_of, with_parity
 from interlock.sim.rc522_faults import (
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.fast
 
 SEVEN = "04112233445566"
 FRAMES_OF_A_POLL = 8
+FRAMES_OF_A_SEVEN_BYTE_POLL = 6
 POLL_US_MAX = 100_000
 """No poll may take longer, whatever happens: two per poll interval would starve the loop."""
 FAULT_KNOWN_WITHIN_US = 2_000_000
@@ -372,3 +374,21 @@ def test_a_chip_that_takes_no_settings_is_a_fault() -> None:
 
     with pytest.raises(ReaderError, match="does not keep its settings"):
         Mfrc522Reader(DeafBus, rig.clock).open()
+
+
+@pytest.mark.parametrize("place", range(18))
+def test_a_bit_flipped_in_the_unprotected_atqa_is_noticed_by_its_parity(place: int) -> None:
+    rig = Rig().opened()
+    rig.place(SEVEN)
+    rig.chip.air.faults.append(BitsFlipped(in_answers={0: frozenset({place})}))
+    assert rig.poll().sight == CardSeen(bytes.fromhex(SEVEN), b"\x44\x00", 0x20)
+    assert rig.chip.air.frames == 2 + FRAMES_OF_A_SEVEN_BYTE_POLL, "the first reading was believed"
+
+
+def test_a_chip_whose_field_went_off_is_a_fault_at_once() -> None:
+    rig = Rig().opened()
+    rig.chip.xfer2([reg.TX_CONTROL << 1, 0x80])
+    before = rig.chip.transfers
+    with pytest.raises(ReaderError, match="lost its settings"):
+        rig.reader.poll()
+    assert rig.chip.transfers - before == 10, "one exchange, read three times"
