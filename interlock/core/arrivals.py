@@ -92,12 +92,13 @@ def clear_faults_by_badge(state: MachineState, event: Any, now: Now) -> Outcome:
         if verdict.reason is Reason.MACHINE_LOCKED_OUT:
             verdict = replace(verdict, reason=Reason.MACHINE_FAULT)
         return refuse(state, event.badge, verdict, now)
-    return _clear_faults(state, verdict.member, now)
+    seen = evidence.evidence(state, event.badge, now)
+    return _clear_faults(state, {"by": verdict.member, "evidence": seen}, now)
 
 
 def clear_faults_by_hub(state: MachineState, event: Any, now: Now) -> Outcome:
     """A technician logged in at the hub clears latched faults."""
-    return _clear_faults(state, event.by, now)
+    return _clear_faults(state, {"by": event.by}, now)
 
 
 def ask_to_present_again(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -116,12 +117,12 @@ def several_while_powered(state: MachineState, event: Any, now: Now) -> Outcome:
     return miss(state, Ending.BADGE_REMOVED, now), effects
 
 
-def _clear_faults(state: MachineState, by: str, now: Now) -> Outcome:
+def _clear_faults(state: MachineState, why: dict[str, Any], now: Now) -> Outcome:
     assert isinstance(state.facts, FaultFacts)
     after: Facts = LockedOutFacts() if state.facts.locked_out else LockedFacts()
     effects: tuple[Effect, ...] = ()
     for fault in sorted(state.facts.faults):
-        state, more = record(state, "fault_cleared", {"fault": fault.value, "by": by})
+        state, more = record(state, "fault_cleared", {"fault": fault.value, **why})
         effects += more
     watch = state.watch.retest(now.boot_ms)
     return gated(replace(state, facts=after, watch=watch, notice=None), now), effects

@@ -1,6 +1,6 @@
 """The node's control socket: one JSON object a line, `{"v": 1, "op": …}`, one answer each.
 
-    hello                          identity, software, boot, journal head, acknowledged head, snapshot version, fresh nonce
+    hello                          identity, boot, journal head, acknowledged head, snapshot version, fresh nonce
     records EPOCH SEQ              records behind that point, cut by bytes; `next` says whether more wait
     ack EPOCH SEQ HASH             the hub holds everything up to there; refused when the hash is another
     snapshot FILE                  a signed snapshot lies in the spool folder under this plain name
