@@ -25,7 +25,15 @@ from interlock.core.effects import (
     ShowPanel,
     WriteRecord,
 )
-from interlock.core.events import Event, InputsSampled, TerminationRequested
+from interlock.core.events import (
+    Event,
+    InputsSampled,
+    JournalFailed,
+    JournalRecovered,
+    ReaderFailed,
+    ReaderRecovered,
+    TerminationRequested,
+)
 from interlock.core.model import Inputs, Now
 from interlock.core.outputs import panel as panel_of
 from interlock.core.states import MachineState
@@ -67,8 +75,7 @@ class Pins(Protocol):
 class Worker(Protocol):
     """A thread whose silence counts: it writes down when it last got round."""
 
-    @property
-    def last_alive_ms(self) -> int:
+    def alive_ms(self) -> int:
         """Monotonic milliseconds of its last turn."""
 
 
@@ -78,28 +85,29 @@ Submit = Callable[[WriteRecord | ReportRefusal], None]
 
 @dataclass(slots=True)
 class Silence:
-    """Watches one worker: silent for too long is a failure, and a failure the worker named stays
-    its own.
+    """Watches one worker: silent for too long is a failure.
+
+    Its return is a recovery, unless the worker's own last word was that it failed.
     """
 
     worker: Worker
     name: str
     silence_ms: int
-    failed: Callable[[str], Event]
-    recovered: Callable[[], Event]
+    failed: type[ReaderFailed] | type[JournalFailed]
+    recovered: type[ReaderRecovered] | type[JournalRecovered]
     is_silent: bool = False
     has_failed: bool = False
 
     def heard(self, event: Event) -> None:
         """Take note of what the worker itself says of its health."""
-        if isinstance(event, type(self.failed(""))):
+        if isinstance(event, self.failed):
             self.has_failed = True
-        elif isinstance(event, type(self.recovered())):
-            self.has_failed = False
+        elif isinstance(event, self.recovered):
+            self.has_failed = self.is_silent = False
 
     def check(self, now_ms: int) -> Event | None:
         """The event that its silence, or its return, is."""
-        silent = now_ms - self.worker.last_alive_ms > self.silence_ms
+        silent = now_ms - self.worker.alive_ms() > self.silence_ms
         if silent is self.is_silent:
             return None
         self.is_silent = silent

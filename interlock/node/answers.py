@@ -1,0 +1,242 @@
+"""What the control socket answers: the node's facts and its journal in, JSON fields out.
+
+Runs in the socket's threads. Facts of the loop are read, never locked: each is one reference to
+something frozen. What needs the disk asks the journal worker and waits there, not here.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from interlock import __version__
+from interlock.clock import Clock
+from interlock.config import NodeConfig, digest, warnings
+from interlock.core.effects import Panel
+from interlock.core.events import Event
+from interlock.core.model import Presented
+from interlock.core.states import FaultFacts
+from interlock.errors import ProtocolError, StoreError
+from interlock.node import panel as panels
+from interlock.node.control import Answer
+from interlock.node.flight import Moment
+from interlock.node.inbox import Inbox
+from interlock.node.journal_worker import JournalWorker
+from interlock.node.loop import Loop
+from interlock.node.reader_worker import ReaderWorker
+from interlock.node.snapshot_installer import SnapshotInstaller
+from interlock.node.timekeeping import Timekeeper
+from interlock.protocol import canonical
+from interlock.protocol import fields as wire
+from interlock.protocol.control import Op
+from interlock.protocol.credentials import NodeKeys
+from interlock.protocol.records import Head, head_from_wire
+from interlock.protocol.tags import short
+
+PAGE_BYTES = canonical.FRAME_BYTES_MAX - 1_024
+"""A list answer's share of a frame; the rest is for the words around it."""
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A plain name in the spool: no slash, no leading dot, so no path leads out of it."""
+
+TEXT_MAX = 200
+"""What of a text stands in a diagnosis."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswers:
+    """Everything an answer may need of the running node."""
+
+    config: NodeConfig
+    keys: NodeKeys
+    clock: Clock
+    timekeeper: Timekeeper
+    loop: Loop
+    inbox: Inbox
+    journal: JournalWorker
+    reader: ReaderWorker
+    installer: SnapshotInstaller
+    anchored: Callable[[int], None]
+
+    def table(self) -> dict[Op, Answer]:
+        """One answer for each operation."""
+        return {
+            Op.HELLO: self.hello,
+            Op.RECORDS: self.records,
+            Op.ACK: self.ack,
+            Op.SNAPSHOT: self.snapshot,
+            Op.TIME: self.time,
+            Op.STATUS: self.status,
+            Op.PANEL: self.panel,
+            Op.METRICS: self.metrics,
+            Op.DIAGNOSE: self.diagnose,
+        }
+
+    def hello(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Who we are, where the journal stands, and a fresh question for the hub's clock."""
+        journal = self.journal.status()
+        return {
+            "lab": self.keys.lab,
+            "node": self.keys.node,
+            "software": __version__,
+            "boot_id": self.clock.boot_id,
+            "mode": self.loop.state.state.value,
+            "head": journal.head.to_wire(),
+            "acked": journal.acknowledged.to_wire(),
+            "version": _version(self.reader.version),
+            "nonce": self.timekeeper.fresh_nonce().hex(),
+        }
+
+    def records(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Records behind (epoch, seq), whole ones, as many as fit a frame."""
+        batch = self.journal.records_after(
+            wire.integer(request, "epoch"), wire.integer(request, "seq"), PAGE_BYTES
+        )
+        return {"records": [record.to_wire() for record in batch.records], "next": batch.more}
+
+    def ack(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The hub holds everything up to this head. Raises ProtocolError when ours is another."""
+        head: Head = head_from_wire(request)
+        return {"acked": self.journal.acknowledge(head).to_wire()}
+
+    def snapshot(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A file of the spool is being verified and built; `hello` says when it is live."""
+        name = wire.text(request, "file", length_max=64)
+        if not FILE_NAME.fullmatch(name):
+            raise ProtocolError("file must be the plain name of a file in the spool")
+        if not self.installer.start(name):
+            raise ProtocolError("another snapshot is being built", remedy="Try again in a moment")
+        return {}
+
+    def time(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Time is trusted; a cache that is the hub's current one is known to be fresh."""
+        message = request.get("message")
+        if not isinstance(message, dict):
+            raise ProtocolError("message must be the hub's signed time")
+        told = self.timekeeper.accept(
+            message, self.keys.hub_key(), lab=self.keys.lab, node=self.keys.node
+        )
+        if told.version == self.reader.version:
+            self.timekeeper.confirm_current(told.version)
+        self.anchored(told.wall_ms)
+        return {}
+
+    def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of everything, without a name or a badge."""
+        state, now = self.loop.state, self.timekeeper.now()
+        facts = state.facts
+        version = self.reader.version
+        return {
+            "machine": self.config.machine.name,
+            "lab": self.keys.lab,
+            "node": self.keys.node,
+            "software": __version__,
+            "config_digest": digest(self.config),
+            "boot_id": self.clock.boot_id,
+            "boot_ms": now.boot_ms,
+            "state": state.state.value,
+            "state_s": (now.boot_ms - self.loop.state_since_ms) // 1_000,
+            "session_open": state.session is not None,
+            "relay_on": self.loop.coil_on,
+            "faults": sorted(f.value for f in facts.faults)
+            if isinstance(facts, FaultFacts)
+            else [],
+            "reader": _text(state.reader_trouble or "ok"),
+            "journal": self._journal_status(),
+            "cache": {
+                "version": _version(version),
+                "age_s": None if version is None else self.timekeeper.cache_age_s(version),
+                "last_snapshot": self.installer.last,
+            },
+            "clock": {"wall_at": now.wall_at, "trusted": now.wall_trusted},
+            "late_us_max": self.loop.lateness.worst_us,
+        }
+
+    def panel(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What lamp, buzzer and screen show now."""
+        shown: Panel = self.loop.shown
+        return panels.to_wire(shown, self.config.panel.language, self.clock.boot_ms())
+
+    def metrics(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Numbers only."""
+        return {
+            "boot_ms": self.clock.boot_ms(),
+            "powered_ms": self.timekeeper.powered_ms(),
+            "loop": self.loop.lateness.to_wire(),
+            "steps": self.loop.steps,
+            "closings": self.loop.closings,
+            "inbox": len(self.inbox),
+            "threads": threading.active_count(),
+        }
+
+    def diagnose(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The flight recorder behind `skip` moments, cut by bytes; badges shortened, no names."""
+        skip = wire.integer({"skip": request.get("skip", 0)}, "skip")
+        moments = self.loop.flight.moments()
+        page: list[dict[str, Any]] = []
+        spent = 0
+        for moment in moments[skip:]:
+            told = moment_to_wire(moment)
+            spent += len(canonical.dumps(told)) + 1
+            if spent > PAGE_BYTES // 2:
+                break
+            page.append(told)
+        return {
+            "warnings": warnings(self.config),
+            "threads": sorted(thread.name for thread in threading.enumerate()),
+            "moments": page,
+            "next": skip + len(page) < len(moments),
+        }
+
+    def _journal_status(self) -> dict[str, Any]:
+        try:
+            journal = self.journal.status()
+        except StoreError as error:
+            return {"state": _text(str(error)), "head": None, "acked": None, "unsent": None}
+        return {
+            "state": _text(journal.failed or "ok"),
+            "head": journal.head.to_wire(),
+            "acked": journal.acknowledged.to_wire(),
+            "unsent": journal.unsent,
+        }
+
+
+def moment_to_wire(moment: Moment) -> dict[str, Any]:
+    """One recorded event as JSON, fit for a stranger's eyes: tags shortened, names and members
+    left out.
+    """
+    return {
+        "at_ms": moment.now.boot_ms,
+        "event": type(moment.event).__name__,
+        **_facts_of(moment.event),
+    }
+
+
+def _facts_of(event: Event) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, Presented):
+            facts["badge"] = short(value.tag)
+            facts["known"] = value.entry is not None
+        elif is_dataclass(value):
+            named = ((part.name, getattr(value, part.name)) for part in fields(value))
+            facts[field.name] = {name: _plain(part) for name, part in named}
+        else:
+            facts[field.name] = _plain(value)
+    return facts
+
+
+def _plain(value: object) -> bool | int | str | None:
+    return value if value is None or isinstance(value, bool | int) else _text(str(value))
+
+
+def _text(value: str) -> str:
+    return value[:TEXT_MAX]
+
+
+def _version(version: tuple[int, int] | None) -> list[int] | None:
+    return None if version is None else list(version)

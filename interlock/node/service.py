@@ -1,0 +1,420 @@
+"""One node's configuration in, its process out: everything is put together here, and taken apart.
+
+Order of birth: relay off and claimed · journal open, an open session closed at its last proof of
+life · reader, control socket · READY · loop. Order of death: relay off · the end on the disk, if
+the disk can in time · the rest. `interlock node run` and `interlock sim node` call the same
+function with other pins, bus and clock.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import pwd
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interlock import __version__
+from interlock.clock import Clock, SystemClock
+from interlock.config import (
+    InputsConfig,
+    NodeConfig,
+    PanelConfig,
+    digest,
+    to_rules,
+    warnings,
+)
+from interlock.core import machine
+from interlock.core.effects import ReportRefusal, WriteRecord
+from interlock.core.events import (
+    Event,
+    JournalFailed,
+    JournalRecovered,
+    ReaderFailed,
+    ReaderRecovered,
+    SnapshotActivated,
+)
+from interlock.core.model import Assurance, Fault, Rules
+from interlock.core.states import Recovered
+from interlock.errors import InterlockError, ReaderError, StoreError
+from interlock.node.answers import NodeAnswers
+from interlock.node.control import ControlServer, Users
+from interlock.node.inbox import Inbox
+from interlock.node.journal import Journal, Recovery
+from interlock.node.journal_facts import Draft, Stamp
+from interlock.node.journal_worker import JournalWorker
+from interlock.node.log_queue import LogQueue
+from interlock.node.loop import Loop, Silence
+from interlock.node.notify import Notifier
+from interlock.node.pins import MachinePins, gpio_factory
+from interlock.node.reader_worker import ReaderWorker
+from interlock.node.snapshot_installer import SnapshotInstaller, usable_cache
+from interlock.node.time_saver import TimeSaver
+from interlock.node.timekeeping import Timekeeper, marks_from_wire
+from interlock.protocol.credentials import NodeKeys, read_node_keys
+from interlock.protocol.records import RecordType
+from interlock.readers import Reader
+
+if TYPE_CHECKING:
+    from gpiozero.pins import Factory
+
+LOG = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_FAULT = 1
+
+LAST_RECORD_S = 1.5
+"""What the end of a session may take to reach the disk after SIGTERM; else the next start records
+it.
+"""
+
+READER_STOP_S = 0.5
+"""Ten polls; a reader that hangs is left to die with the process."""
+
+FEEDS_PER_WATCHDOG = 8
+"""systemd asks for two; more make a single lost datagram harmless, and cost nothing."""
+
+OpenReader = Callable[[NodeConfig, Clock], Reader]
+"""A reader, not yet opened: its worker opens it, and opens it again after a failure."""
+
+
+def run_node(
+    config: NodeConfig,
+    keys: NodeKeys | None = None,
+    *,
+    pins: Callable[[NodeConfig], Factory] | None = None,
+    open_reader: OpenReader | None = None,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] = os.environ,
+    ready: Callable[[Loop], None] = lambda loop: None,
+) -> int:
+    """The exit code of a node that has run until SIGTERM (0) or a fault (1); the relay is off
+    afterwards.
+
+    Without arguments it is the real one: keys from their file, the Pi's pins and SPI bus, the
+    system's clock. `ready` is called with the loop just before it starts.
+    """
+    with _unblocking_log():
+        try:
+            clock = clock or SystemClock()
+            keys = keys or read_node_keys(config.paths.keys_file)
+            config.paths.state_dir.mkdir(parents=True, exist_ok=True)
+            factory = (pins or _pi_pins)(config)
+            node = _Node(config, keys, factory, open_reader or spi_reader, clock, environ)
+            return node.run(ready)
+        except InterlockError as error:
+            LOG.critical("%s", error)
+            return EXIT_FAULT
+        except Exception:
+            # The top of the process: whatever it was, the relay is off and systemd starts us anew.
+            LOG.critical("the node ends", exc_info=True)
+            return EXIT_FAULT
+
+
+def safe_state(config: NodeConfig, factory: Factory | None = None) -> None:
+    """Relay and dynamic enable are driven off and let go: what ExecStopPost runs. Raises
+    PinError.
+    """
+    bare = replace(
+        config,
+        inputs=InputsConfig(),
+        panel=PanelConfig(config.panel.language, None, None, None, None),
+    )
+    MachinePins(bare, factory or _pi_pins(config)).close()
+
+
+def spi_reader(config: NodeConfig, clock: Clock) -> Reader:
+    """The badge reader on the Pi's own SPI bus, not yet opened."""
+    from interlock.readers.mfrc522 import Mfrc522Reader
+
+    chosen = config.reader
+
+    def open_spi() -> Any:
+        try:
+            import spidev
+        except ImportError as error:
+            raise ReaderError(
+                "the Python module spidev is missing", remedy="Run: apt install python3-spidev"
+            ) from error
+        bus = spidev.SpiDev()
+        bus.open(chosen.spi_bus, chosen.spi_device)
+        bus.max_speed_hz = chosen.spi_speed_hz
+        bus.mode = 0
+        return bus
+
+    return Mfrc522Reader(open_spi, clock)
+
+
+def rules_to_wire(rules: Rules) -> dict[str, Any]:
+    """Every rule of the file as JSON, for the record that says the configuration changed."""
+    return {
+        name: _plain(getattr(rules, name))
+        for name in rules.__slots__
+        if name not in ("trainings", "needs")
+    }
+
+
+class _Node:
+    """One run of a node, from pins claimed to pins let go."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        keys: NodeKeys,
+        factory: Factory,
+        open_reader: OpenReader,
+        clock: Clock,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._clock = clock
+        self._environ = environ
+        self._open_reader = open_reader
+        self._inbox = Inbox()
+        # Before anything that can fail or take time: from here on the relay is held off.
+        self._pins = MachinePins(config, factory, self._inbox.wake)
+        self._unopened: str | None = None
+        self._exit_code = EXIT_OK
+
+    def run(self, ready: Callable[[Loop], None]) -> int:
+        with ExitStack() as stack:
+            stack.callback(self._pins.close)
+            self._compose(stack)
+            ready(self._loop)
+            gc.freeze()
+            self._notifier.say("READY=1")
+            with _terminated_by_signals(self._loop.request_termination):
+                self._loop.run()
+            self._notifier.say("STOPPING=1")
+        return self._exit_code
+
+    # ------------------------------------------------------------------------------------------- bi
+
+    def _compose(self, stack: ExitStack) -> None:
+        """Everything but the loop runs; what the stack undoes comes in the reverse order."""
+        config, clock = self._config, self._clock
+        self._notifier = Notifier(self._environ)
+        stack.callback(self._notifier.close)
+        stack.callback(self._inbox.close)
+        journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
+        recovery = self._opened(journal)
+        self._journal = JournalWorker(
+            journal,
+            emit=self._emit,
+            stamp=self._stamp,
+            clock=clock,
+            aggregation_s=config.times.refusal_window_s,
+            start_deadline_ms=config.times.start_deadline_ms,
+        )
+        cache = None if recovery is None else usable_cache(self._state_dir, journal, self._keys)
+        self._journal.start()
+        stack.callback(self._stop_journal)
+        self._saver = TimeSaver(self._timekeeper, self._journal, clock, config.times.powered_save_s)
+        self._saver.start()
+        stack.callback(self._saver.stop)
+        self._start_reader(stack, cache)
+        self._loop = self._new_loop(recovery)
+        self._serve(stack)
+
+    def _opened(self, journal: Journal) -> Recovery | None:
+        """What the journal remembers; None when it cannot be opened, and then nobody starts
+        anything.
+        """
+        self._timekeeper = Timekeeper(self._clock)
+        try:
+            journal.open(self._stamp())
+        except StoreError as error:
+            LOG.error("the journal cannot be opened: %s", error)
+            self._unopened = str(error)
+            return None
+        kept = journal.marks.time
+        if kept is not None:
+            self._timekeeper = Timekeeper(self._clock, marks_from_wire(kept))
+        recovery = journal.recover(self._stamp())
+        self._say_boot(journal, recovery)
+        return recovery
+
+    def _say_boot(self, journal: Journal, recovery: Recovery) -> None:
+        found = digest(self._config)
+        stamp = self._stamp()
+        boot = {"software": __version__, "config_digest": found, "clean": recovery.clean}
+        drafts = [*recovery.unwritten, Draft(RecordType.BOOT, boot, stamp)]
+        if journal.marks.config_digest != found:
+            body = {"digest": found, "rules": rules_to_wire(to_rules(self._config))}
+            drafts.append(Draft(RecordType.CONFIGURATION_CHANGED, body, stamp))
+        try:
+            journal.append(drafts)
+            journal.mark(config_digest=found)
+        except StoreError as error:
+            # The worker's first write will fail as well and refuse starts with the reason on the screen.
+            LOG.error("the boot cannot be recorded: %s", error)
+
+    def _start_reader(self, stack: ExitStack, cache: Path | None) -> None:
+        config = self._config
+        self._reader = ReaderWorker(
+            self._open_reader(config, self._clock),
+            badge_key=self._keys.badge_key,
+            hub_key=self._keys.hub_key(),
+            lab=self._keys.lab,
+            node=self._keys.node,
+            emit=self._emit,
+            clock=self._clock,
+            cache_age_s=self._timekeeper.cache_age_s,
+            polls_per_s=config.reader.polls_per_s,
+            arrival_gap_ms=config.reader.arrival_gap_ms,
+            cache_path=cache,
+        )
+        self._installer = SnapshotInstaller(
+            self._journal,
+            self._reader,
+            keys=self._keys,
+            state_dir=self._state_dir,
+            confirm=self._timekeeper.confirm_current,
+        )
+        self._reader.start()
+        stack.callback(self._reader.stop, READER_STOP_S)
+
+    def _new_loop(self, recovery: Recovery | None) -> Loop:
+        known = recovery.facts if recovery is not None else None
+        recovered = Recovered(
+            faults=frozenset(Fault(name) for name in known.faults) if known else frozenset(),
+            locked_out=known.locked_out if known else False,
+        )
+        if self._unopened is not None:
+            self._inbox.put(JournalFailed(self._unopened))
+        silence_ms = self._config.times.silence_ms
+        return Loop(
+            state=machine.initial(to_rules(self._config), recovered, self._timekeeper.now()),
+            pins=self._pins,
+            inbox=self._inbox,
+            submit=self._submit,
+            now=self._timekeeper.now,
+            silences=(
+                Silence(self._reader, "reader", silence_ms, ReaderFailed, ReaderRecovered),
+                Silence(self._journal, "journal", silence_ms, JournalFailed, JournalRecovered),
+            ),
+            feed_watchdog=_feeder(self._notifier, self._environ, self._clock),
+        )
+
+    def _serve(self, stack: ExitStack) -> None:
+        answers = NodeAnswers(
+            config=self._config,
+            keys=self._keys,
+            clock=self._clock,
+            timekeeper=self._timekeeper,
+            loop=self._loop,
+            inbox=self._inbox,
+            journal=self._journal,
+            reader=self._reader,
+            installer=self._installer,
+            anchored=self._saver.anchored,
+        )
+        users = Users(own=os.getuid(), sync=_uid_of(self._config.sync.user))
+        server = ControlServer(self._config.paths.socket, answers.table(), users, self._clock)
+        server.start()
+        stack.callback(server.stop)
+        for text in warnings(self._config):
+            LOG.warning("%s", text)
+
+    # -------------------------------------------------------------------------------------------- l
+
+    @property
+    def _state_dir(self) -> Path:
+        return self._config.paths.state_dir
+
+    def _stamp(self) -> Stamp:
+        return Stamp(self._clock.boot_ms(), *self._timekeeper.wall())
+
+    def _submit(self, effect: WriteRecord | ReportRefusal) -> None:
+        self._journal.submit(effect)
+
+    def _emit(self, event: Event) -> bool:
+        """What workers say reaches the loop; some of it means something to us, too."""
+        if isinstance(event, SnapshotActivated):
+            self._saver.save_soon()
+        if self._unopened is not None and isinstance(event, JournalRecovered):
+            # Faults and lock-outs stand in the journal that could not be opened: begin again, knowing them.
+            LOG.warning("the journal can be opened again: the node starts anew")
+            self._exit_code = EXIT_FAULT
+            self._loop.request_termination()
+        return self._inbox.put(event)
+
+    def _stop_journal(self) -> None:
+        if not self._journal.stop(LAST_RECORD_S):
+            LOG.warning("not everything reached the disk in time; the next start records the end")
+
+
+def _pi_pins(config: NodeConfig) -> Factory:
+    return gpio_factory(config.paths.state_dir)
+
+
+def _plain(value: Any) -> Any:
+    return value.name.lower() if isinstance(value, Assurance) else getattr(value, "value", value)
+
+
+def _uid_of(user: str) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
+def _feeder(notifier: Notifier, environ: Mapping[str, str], clock: Clock) -> Callable[[], None]:
+    """Says WATCHDOG=1 often enough and not at every tick; nothing where nobody watches."""
+    asked = environ.get("WATCHDOG_USEC", "")
+    if not asked.isdecimal():
+        return lambda: None
+    every_ms = max(1, int(asked) // 1_000 // FEEDS_PER_WATCHDOG)
+    next_ms = 0
+
+    def feed() -> None:
+        nonlocal next_ms
+        now_ms = clock.boot_ms()
+        if now_ms >= next_ms:
+            next_ms = now_ms + every_ms
+            notifier.say("WATCHDOG=1")
+
+    return feed
+
+
+@contextmanager
+def _terminated_by_signals(terminate: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for the end; only the main thread hears signals (tests run us in
+    another).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda *_: terminate())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _unblocking_log() -> Iterator[None]:
+    """Everything the package logs goes to stderr, and nobody waits for stderr."""
+    logger = logging.getLogger("interlock")
+    lines = LogQueue(sys.stderr)
+    level, logger.level = logger.level, logging.INFO
+    logger.addHandler(lines)
+    lines.start()
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(level)
+        lines.stop()

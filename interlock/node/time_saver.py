@@ -1,0 +1,102 @@
+"""The timekeeper's marks in, persisted marks and `clock_anchored` records out, through the
+journal worker.
+
+Powered time is saved every ten minutes and whenever something about time was learnt; a thread of
+its own waits for the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Protocol
+
+from interlock.clock import Clock
+from interlock.core.effects import ReportRefusal, WriteRecord
+from interlock.errors import InterlockError
+from interlock.node.timekeeping import Timekeeper
+from interlock.protocol.records import RecordType
+
+LOG = logging.getLogger(__name__)
+
+ANCHOR_EVERY_MS = 3_600_000
+"""A Pi's crystal drifts below 100 ppm: an anchor an hour keeps the hub's mapping within 0.4 s."""
+
+ANCHOR_STEP_MS = 2_000
+"""A hub whose clock moved by more than this is worth a record at once; less is the network's
+delay.
+"""
+
+NO_TICKET = 0
+"""The core's own tickets begin at 1, so nothing waits for these records."""
+
+STOP_S = 1.0
+
+
+class Recorder(Protocol):
+    """What of the journal worker is needed here."""
+
+    def submit(self, effect: WriteRecord | ReportRefusal) -> bool:
+        """Hands a record over; never blocks."""
+
+    def mark(self, **changes: Any) -> Any:
+        """Persists marks; waits for the disk."""
+
+
+class TimeSaver:
+    """Keeps what the timekeeper knows; `start()`, `stop()`."""
+
+    def __init__(
+        self, timekeeper: Timekeeper, recorder: Recorder, clock: Clock, every_s: float
+    ) -> None:
+        self._timekeeper = timekeeper
+        self._recorder = recorder
+        self._clock = clock
+        self._every_s = every_s
+        self._anchor: tuple[int, int] | None = None
+        self._wanted = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="time saver", daemon=True)
+
+    def start(self) -> None:
+        """Marks are saved from here on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The last marks are saved, if the disk takes them in time; harmless when called again."""
+        self._stopping = True
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+    def save_soon(self) -> None:
+        """Something about time was learnt: it is saved now, by the thread."""
+        self._wanted.set()
+
+    def anchored(self, wall_ms: int) -> None:
+        """The hub says that it is `wall_ms` now: a record says so, unless a recent one says the
+        same.
+        """
+        boot_ms = self._clock.boot_ms()
+        if self._is_news(boot_ms, wall_ms):
+            self._anchor = (boot_ms, wall_ms)
+            body = {"wall_ms": wall_ms}
+            self._recorder.submit(WriteRecord(NO_TICKET, RecordType.CLOCK_ANCHORED.value, body))
+        self.save_soon()
+
+    def _is_news(self, boot_ms: int, wall_ms: int) -> bool:
+        if self._anchor is None:
+            return True
+        at_ms, was_ms = self._anchor
+        passed_ms = boot_ms - at_ms
+        return passed_ms >= ANCHOR_EVERY_MS or abs(was_ms + passed_ms - wall_ms) > ANCHOR_STEP_MS
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wanted.wait(self._every_s)
+            self._wanted.clear()
+            try:
+                self._recorder.mark(time=self._timekeeper.marks().to_wire())
+            except InterlockError as error:
+                # The journal worker itself says that the journal fails; here only minutes are lost.
+                LOG.warning("time could not be saved: %s", error)
