@@ -191,7 +191,10 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
     def open(self) -> None:
         """The chip is reset, checked and configured, its field is on and cards listen."""
         self.close()
-        self.spi = _CheckedSpi(self._open_spi())
+        try:
+            self.spi = _CheckedSpi(self._open_spi())
+        except OSError as refused:
+            raise _fault(f"no SPI bus ({refused})", "Enable SPI: dtparam=spi=on") from refused
         self._was_present = False
         self._unfinished = 0
         try:

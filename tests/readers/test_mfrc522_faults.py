@@ -361,6 +361,14 @@ def test_a_bus_that_gives_back_too_little_is_a_fault() -> None:
         Mfrc522Reader(TornBus, rig.clock).open()
 
 
+def test_a_bus_that_cannot_be_opened_is_a_fault() -> None:
+    def missing() -> TornBus:
+        raise FileNotFoundError(2, "no /dev/spidev0.0")
+
+    with pytest.raises(ReaderError, match="no SPI bus.*dtparam=spi=on"):
+        Mfrc522Reader(missing, Rig().clock).open()
+
+
 def test_a_chip_that_takes_no_settings_is_a_fault() -> None:
     rig = Rig()
     real = rig.chip.xfer2
