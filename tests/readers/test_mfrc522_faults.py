@@ -365,7 +365,7 @@ def test_a_bus_that_cannot_be_opened_is_a_fault() -> None:
     def missing() -> TornBus:
         raise FileNotFoundError(2, "no /dev/spidev0.0")
 
-    with pytest.raises(ReaderError, match="no SPI bus.*dtparam=spi=on"):
+    with pytest.raises(ReaderError, match=r"no SPI bus.*dtparam=spi=on"):
         Mfrc522Reader(missing, Rig().clock).open()
 
 
