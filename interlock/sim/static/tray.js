@@ -1,0 +1,133 @@
+// Badges: picked up by click, key or drag, laid on a reader, and shown where they are.
+
+import { pick, t } from "./words.js";
+
+const DRAG_FROM_PX = 6;
+const badges = [];
+let held = null;
+let onPick = () => {};
+
+/** The badge in the visitor's hand, or null. */
+export const inHand = () => held;
+
+/** The badge of the tray that has `uid`, or undefined. */
+export const withUid = (uid) => badges.find((badge) => badge.uids.includes(uid));
+
+/** Fill the tray; `drop(badge, element)` is called when one is dragged onto a reader. */
+export function fillTray(list, offers, { drop, picked }) {
+  onPick = picked;
+  const template = document.getElementById("badge-template");
+  for (const offer of offers) {
+    const item = template.content.cloneNode(true);
+    const button = item.querySelector(".badge");
+    const badge = { ...offer, button };
+    button.dataset.mood = offer.mood;
+    button.querySelector(".face").textContent = initials(offer.label);
+    button.addEventListener("click", () => hold(held === badge ? null : badge));
+    dragFrom(badge, drop);
+    badges.push(badge);
+    list.append(item);
+  }
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hold(null));
+  drawTray();
+}
+
+/** `badge` is in the hand, or none. */
+export function hold(badge) {
+  held = badge;
+  for (const one of badges) one.button.setAttribute("aria-pressed", String(one === badge));
+  document.body.classList.toggle("holding", badge !== null);
+  onPick(badge);
+}
+
+/** Exactly these uids lie at `machine`, which people call `name`. */
+export function lieAt(machine, name, uids) {
+  lying.set(machine, { name, uids });
+  drawTray();
+}
+
+const lying = new Map();
+
+/** Where the cards of `badge` lie now: a list of { machine, name, uid }. */
+export const whereabouts = (badge) =>
+  [...lying].flatMap(([machine, { name, uids }]) =>
+    uids.filter((uid) => badge.uids.includes(uid)).map((uid) => ({ machine, name, uid })));
+
+/** Labels, hints and whereabouts, in the chosen language. */
+export function drawTray() {
+  for (const badge of badges) {
+    const where = [...new Set(whereabouts(badge).map(({ name }) => pick(name)))];
+    badge.button.querySelector(".label").textContent = badge.label;
+    badge.button.querySelector(".hint").textContent = pick(badge.hint);
+    badge.button.querySelector(".where").textContent = where.length
+      ? t("on {machine}", { machine: where.join(", ") })
+      : "";
+    badge.button.classList.toggle("away", where.length > 0);
+  }
+}
+
+function initials(label) {
+  const words = label.split(/[\s-]+/).filter((word) => /\p{L}/u.test(word));
+  return words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
+}
+
+function dragFrom(badge, drop) {
+  const { button } = badge;
+  let start = null;
+  let ghost = null;
+  let dragged = false;
+
+  button.addEventListener("pointerdown", (event) => {
+    if (event.button === 0) start = { x: event.clientX, y: event.clientY };
+    dragged = false;
+  });
+  button.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    const far = Math.hypot(event.clientX - start.x, event.clientY - start.y) > DRAG_FROM_PX;
+    if (!ghost && far) {
+      ghost = ghostOf(button);
+      button.setPointerCapture(event.pointerId);
+      document.body.classList.add("dragging");
+      dragged = true;
+    }
+    if (ghost) {
+      ghost.style.translate = `${event.clientX - start.x}px ${event.clientY - start.y}px`;
+      mark(readerUnder(event));
+    }
+  });
+  const end = (event) => {
+    const reader = ghost && event.type === "pointerup" ? readerUnder(event) : null;
+    ghost?.remove();
+    mark(null);
+    document.body.classList.remove("dragging");
+    start = ghost = null;
+    if (reader) drop(badge, reader);
+  };
+  button.addEventListener("pointerup", end);
+  button.addEventListener("pointercancel", end);
+  // A drag ends with a click on the badge it began on; that click is not a wish to pick it up.
+  button.addEventListener("click", (event) => dragged && event.stopImmediatePropagation(), true);
+}
+
+function ghostOf(button) {
+  const box = button.getBoundingClientRect();
+  const ghost = button.cloneNode(true);
+  ghost.classList.add("ghost");
+  ghost.inert = true;
+  Object.assign(ghost.style, {
+    left: `${box.left}px`,
+    top: `${box.top}px`,
+    width: `${box.width}px`,
+    height: `${box.height}px`,
+  });
+  document.body.append(ghost);
+  return ghost;
+}
+
+const readerUnder = (event) =>
+  document.elementFromPoint(event.clientX, event.clientY)?.closest(".reader") ?? null;
+
+function mark(reader) {
+  for (const one of document.querySelectorAll(".reader.target")) one.classList.remove("target");
+  reader?.classList.add("target");
+}
