@@ -8,11 +8,14 @@ loads neither Django nor requests on a Pi.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +133,14 @@ _hub_dir = click.option(
     help="The hub's folder.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_hub_url = click.option(
+    "--url",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    help="The address people and nodes reach the hub by.",
+)
+_port = click.IntRange(0, 65_535)
+_day = click.DateTime(["%Y-%m-%d"])
 _socket = click.option(
     "--socket", "socket_path", type=_file, help="The control socket of a running node."
 )
@@ -140,7 +151,7 @@ _socket = click.option(
 
 @interlock.command()
 @click.option("--keep", is_flag=True, help="Continue the lab of the last demo.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True)
+@click.option("--port", type=_port, default=8000, show_default=True, help="0: any free one.")
 @click.option("--dir", "directory", type=_folder, help="Where the lab is kept.")
 def demo(keep: bool, port: int, directory: Path | None) -> None:
     """A whole lab on this computer: a hub, three machines and their front panels. Ctrl-C ends it.
@@ -149,7 +160,7 @@ def demo(keep: bool, port: int, directory: Path | None) -> None:
     """
     from interlock.sim.demo import run_demo
 
-    run_demo(directory=directory, port=port, keep=keep, say=click.echo)
+    run_demo(directory=directory, port=port, keep=keep, say=_talk, show=click.echo)
 
 
 # --------------------------------------------------------------------------------------------- node
@@ -162,7 +173,6 @@ def node_run(config: Path) -> int:
 
     Example: interlock node run --config /etc/interlock/node.toml
     """
-    _log()
     from interlock.config import load_node
     from interlock.node.service import run_node
 
@@ -231,19 +241,114 @@ def sync_run(config: Path) -> int:
 # ---------------------------------------------------------------------------------------------- hub
 
 
+@hub.command("init")
+@_hub_dir
+@click.option("--name", default="Fab lab", show_default=True, help="What people call the lab.")
+@click.option("--time-zone", default="Europe/Paris", show_default=True)
+@click.option("--language", type=click.Choice(["en", "fr"]), default="fr", show_default=True)
+@_hub_url
+def hub_init(directory: Path, name: str, time_zone: str, language: str, url: str) -> None:
+    """Make a hub: keys, database, lab. Prints a link that makes you its owner, once.
+
+    Example: interlock hub init --dir /var/lib/interlock-hub --name "Le Labo"
+    """
+    from interlock.hub import commands
+    from interlock.hub.directory import HubConfig
+
+    _talk(f"Making a hub in {directory} …")
+    commands.init(directory, HubConfig(name, time_zone, language))
+    click.echo(commands.first_owner_link(directory, url))
+    _talk(f"Start it (interlock hub run --dir {directory}), then open this link within a day.")
+
+
 @hub.command("run")
 @_hub_dir
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve at.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True)
+@click.option("--port", type=_port, default=8080, show_default=True, help="0: any free one.")
 def hub_run(directory: Path, host: str, port: int) -> None:
-    """Serve the hub until SIGTERM. Port 0 takes a free one; the address is printed.
+    """Serve the hub until SIGTERM and print its address.
 
-    Example: interlock hub run --dir /var/lib/interlock-hub --port 8000
+    Example: interlock hub run --dir /var/lib/interlock-hub --port 8080
     """
     _log()
     from interlock.hub import commands
 
-    commands.run(directory, host=host, port=port)
+    commands.run(
+        directory, host=host, port=port, on_ready=lambda address: click.echo(f"hub: {address}")
+    )
+
+
+@hub.command("add-node")
+@click.argument("machine")
+@_hub_dir
+@click.option("--out", type=_folder, required=True, help="Where the two secret files go.")
+@_hub_url
+def hub_add_node(machine: str, directory: Path, out: Path, url: str) -> None:
+    """Enrol a node for MACHINE (its id) and print the paths of its two secret files.
+
+    Example: interlock hub add-node table-saw --out /media/usb
+    """
+    from interlock.hub import commands
+
+    for path in commands.add_node(directory, machine, out, url):
+        click.echo(path)
+
+
+@hub.command("import")
+@click.argument("file", type=_file)
+@_hub_dir
+@click.option("--partial", is_flag=True, help="Take the good lines although others are bad.")
+def hub_import(file: Path, directory: Path, partial: bool) -> int:
+    """Add the members in FILE, a CSV as Excel or LibreOffice writes it: all of them or none.
+
+    Example: interlock hub import members.csv --partial
+    """
+    from interlock.hub import commands
+
+    with _progress("Importing") as progress:
+        imported = commands.import_members(directory, file, partial=partial, progress=progress)
+    for line in imported.bad:
+        _talk(f"{file}, line {line.number}: {line.reason}")
+    click.echo(f"{imported.created} of {imported.total} members imported")
+    if imported.bad and not partial:
+        _talk("Nothing was imported. Correct the lines above, or take the others with --partial.")
+    return EXIT_FAULT if imported.bad else 0
+
+
+@hub.group("export")
+def hub_export() -> None:
+    """Data for spreadsheets."""
+
+
+@hub_export.command("sessions")
+@_hub_dir
+@click.option("--out", type=_file, help="The CSV file; stdout unless given.")
+@click.option("--since", type=_day, help="First day, YYYY-MM-DD.")
+@click.option("--until", type=_day, help="Last day, YYYY-MM-DD.")
+@click.option("--decimal-comma", is_flag=True, help="12,50 instead of 12.50.")
+def hub_export_sessions(
+    directory: Path,
+    out: Path | None,
+    since: datetime | None,
+    until: datetime | None,
+    decimal_comma: bool,
+) -> None:
+    """Every ended session with its seconds and its price, as CSV.
+
+    Example: interlock hub export sessions --since 2026-01-01 --out sessions.csv
+    """
+    from interlock.hub import commands
+
+    commands.open_hub(directory)
+    from interlock.hub.exporting import Filter
+
+    wanted = Filter(since.date() if since else None, until.date() if until else None, decimal_comma)
+    with tempfile.TemporaryDirectory(prefix="interlock-") as folder:
+        target = out or Path(folder) / "sessions.csv"
+        count = commands.export_sessions(directory, target, wanted)
+        if out is None:
+            sys.stdout.buffer.write(target.read_bytes())
+    _talk(f"{count} sessions")
 
 
 # ------------------------------------------------------------------------------------------ journal
@@ -273,7 +378,39 @@ def sim_world(config: Path, directory: Path, strict_gpiod: bool) -> None:
     run_world(load_node(config), directory, strict_gpiod=strict_gpiod)
 
 
+@sim.command("node")
+@_config
+@click.option("--world", type=_folder, required=True, help="The folder of its world's sockets.")
+def sim_node(config: Path, world: Path) -> int:
+    """Be the real node process of a virtual Pi: other pins, reader bus and clock, nothing else.
+
+    Example: interlock sim node --config node.toml --world /tmp/saw
+    """
+    from interlock.config import load_node
+    from interlock.sim.node import run_simulated_node
+
+    return run_simulated_node(load_node(config), world)
+
+
 # ------------------------------------------------------------------------------------------ shared
+
+
+def _talk(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, moved by (done, total); silent where nobody watches."""
+    with click.progressbar(
+        length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+
+        def move(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield move
 
 
 def _node_at(socket_path: Path | None, config: Path) -> Any:

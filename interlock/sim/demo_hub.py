@@ -1,0 +1,52 @@
+"""The demo's hub before its first start: a folder in, the sample lab and each machine's keys out.
+
+Runs as a process of its own (`python -m interlock.sim.demo_hub DIR HUB_URL`), so that Django and its
+database connection end with it. Prints the link for the first owner, or nothing when there is one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from interlock.errors import ConfigError, InterlockError
+from interlock.sim.demo_machines import MACHINES, MachineFolder
+
+
+def main() -> None:
+    """What the demo runs."""
+    directory, hub_url = Path(sys.argv[1]), sys.argv[2]
+    try:
+        sys.stdout.write(set_up(directory, hub_url) + "\n")
+    except InterlockError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+
+
+def set_up(directory: Path, hub_url: str) -> str:
+    """A hub with the sample lab lives below `directory`; the first owner's link. Changes nothing of a
+    lab that is there already. Raises ConfigError."""
+    from interlock.hub import commands
+    from interlock.sim.lab import sample_lab
+
+    hub = directory / "hub"
+    if not (hub / "hub.toml").exists():
+        sample_lab(hub)
+        for machine in MACHINES:
+            _add_node(hub, machine.id, MachineFolder(directory / "machines" / machine.id), hub_url)
+    try:
+        return commands.first_owner_link(hub, hub_url)
+    except ConfigError:
+        return ""
+
+
+def _add_node(hub: Path, machine: str, folder: MachineFolder, hub_url: str) -> None:
+    from interlock.hub import commands
+
+    keys, access = commands.add_node(hub, machine, folder.path, hub_url)
+    keys.rename(folder.node_keys)
+    access.rename(folder.sync_access)
+
+
+if __name__ == "__main__":
+    main()
