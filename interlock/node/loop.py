@@ -75,7 +75,8 @@ class Pins(Protocol):
 class Worker(Protocol):
     """A thread whose silence counts: it writes down when it last got round."""
 
-    def alive_ms(self) -> int:
+    @property
+    def last_alive_ms(self) -> int:
         """Monotonic milliseconds of its last turn."""
 
 
@@ -107,7 +108,7 @@ class Silence:
 
     def check(self, now_ms: int) -> Event | None:
         """The event that its silence, or its return, is."""
-        silent = now_ms - self.worker.alive_ms() > self.silence_ms
+        silent = now_ms - self.worker.last_alive_ms > self.silence_ms
         if silent is self.is_silent:
             return None
         self.is_silent = silent

@@ -43,7 +43,7 @@ from interlock.core.events import (
 )
 from interlock.core.model import Assurance, Fault, Rules
 from interlock.core.states import Recovered
-from interlock.errors import InterlockError, ReaderError, StoreError
+from interlock.errors import InterlockError, StoreError
 from interlock.node.answers import NodeAnswers
 from interlock.node.control import ControlServer, Users
 from interlock.node.inbox import Inbox
@@ -132,24 +132,12 @@ def safe_state(config: NodeConfig, factory: Factory | None = None) -> None:
 
 def spi_reader(config: NodeConfig, clock: Clock) -> Reader:
     """The badge reader on the Pi's own SPI bus, not yet opened."""
-    from interlock.readers.mfrc522 import Mfrc522Reader
+    # Not at the top: it drags in the chip's library, which a node with another reader has not got.
+    from interlock.readers.mfrc522 import Mfrc522Reader, spidev_opener
 
     chosen = config.reader
-
-    def open_spi() -> Any:
-        try:
-            import spidev
-        except ImportError as error:
-            raise ReaderError(
-                "the Python module spidev is missing", remedy="Run: apt install python3-spidev"
-            ) from error
-        bus = spidev.SpiDev()
-        bus.open(chosen.spi_bus, chosen.spi_device)
-        bus.max_speed_hz = chosen.spi_speed_hz
-        bus.mode = 0
-        return bus
-
-    return Mfrc522Reader(open_spi, clock)
+    opener = spidev_opener(chosen.spi_bus, chosen.spi_device, chosen.spi_speed_hz)
+    return Mfrc522Reader(opener, clock)
 
 
 def rules_to_wire(rules: Rules) -> dict[str, Any]:

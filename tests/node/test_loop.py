@@ -43,9 +43,6 @@ class Thread:
 
     last_alive_ms: int = START_MS
 
-    def alive_ms(self) -> int:
-        return self.last_alive_ms
-
 
 def reader_silence(worker: Thread) -> Silence:
     return Silence(worker, "reader", 2_000, ReaderFailed, ReaderRecovered)
