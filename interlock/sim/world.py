@@ -31,7 +31,7 @@ from interlock.sim.physics import (
 )
 from interlock.sim.rc522 import Rc522
 from interlock.sim.rc522_faults import miso_healthy, miso_stuck_high
-from interlock.sim.world_wiring import Button, Contact, Wiring, signal_levels
+from interlock.sim.world_wiring import Button, Wiring, signal_levels
 
 HISTORY_LENGTH_MAX = 100_000
 """Facts kept; at one start and stop a second with bounces that is more than an hour."""
@@ -82,6 +82,7 @@ class World:
         self._pressed: frozenset[Button] = frozenset()
         self._cards: dict[Badge, Card] = {}
         self._reader_plugged = True
+        self._forced: dict[int, bool] = {}
         self._state = initial(plant, now_us())
         self.history.append(facts(plant, self._state))
         self._rest_wires()
@@ -211,6 +212,16 @@ class World:
             self._reader_plugged = plugged
             self.chip.miso = miso_healthy if plugged else miso_stuck_high
 
+    def force_contact(self, pin: int, closed: bool | None) -> None:
+        """The contact at line `pin` is bridged (True), its wire cut (False), or mended (None)."""
+        with self._lock:
+            self.catch_up()
+            self._forced.pop(pin, None)
+            if closed is not None:
+                self._forced[pin] = closed
+            self._wire_inputs(self.history[-1])
+            self._tell()
+
     # ------------------------------------------------------------------------------- time and truth
 
     def after(self, delay_ms: int, act: Callable[[], None]) -> None:
@@ -328,10 +339,8 @@ class World:
     def _wire_inputs(self, shown: Facts) -> None:
         signals = signal_levels(shown, self._pressed, self._state.given)
         for contact in self.wiring.contacts:
-            self._wire(contact, signals[contact.signal])
-
-    def _wire(self, contact: Contact, signal_on: bool) -> None:
-        self.pins.wire(contact.pin, contact.drives(signal_on))
+            closed = self._forced.get(contact.pin, contact.is_closed(signals[contact.signal]))
+            self.pins.wire(contact.pin, contact.level_closed if closed else None)
 
     def _tell(self) -> None:
         levels = self.pins.levels()

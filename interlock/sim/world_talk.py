@@ -3,10 +3,12 @@
     {"id": 7, "op": "tap", "label": "Ada", "uid": "04a1…", "ms": 600}   →   {"id": 7, "ok": true}
     {"id": 8, "op": "subscribe"}   →   {"id": 8, "ok": true, …} and {"state": {…}} at changes
 
-    put, take, tap         a badge lies on the reader, is taken off (no uid: all), is held to it
-    for `ms` press, let_go, push    a button of world_wiring.Button; push lets go by itself after
-    `ms` emergency_stop, weld, stick_open, mains, pi, reader    `on` or off state, subscribe
-    what anybody standing there can see, as `state_of` has it
+    put, take, tap        a badge lies on the reader, is taken off (no uid: all), or is held to it
+    press, let_go, push   a button of world_wiring.Button; tap and push let go after `ms`
+    emergency_stop, weld, stick_open, mains, pi, reader      `on` or off
+    contact               the contact at line `pin` is bridged or cut (`closed`), or mended (null)
+    levels                the level of every line, by number
+    state, subscribe      what anybody standing there can see, as `state_of` has it
 
 An unknown or malformed request gets `"ok": false` and a message, and changes nothing.
 """
@@ -19,6 +21,7 @@ from typing import Any
 
 from interlock.errors import ProtocolError
 from interlock.protocol import canonical, fields
+from interlock.sim.kernel_pins import LINES
 from interlock.sim.world import Badge, World
 from interlock.sim.world_wiring import Button
 
@@ -146,6 +149,17 @@ def _switch(turn: Callable[[World, bool], None]) -> Callable[[World, Request], d
     return act
 
 
+def _contact(world: World, request: Request) -> dict[str, Any]:
+    pin = fields.integer(request, "pin", low=0, high=LINES - 1)
+    closed = None if request.get("closed") is None else fields.flag(request, "closed")
+    world.force_contact(pin, closed)
+    return {}
+
+
+def _levels(world: World, request: Request) -> dict[str, Any]:
+    return {"levels": [world.level(number) for number in range(LINES)]}
+
+
 def _state(world: World, request: Request) -> dict[str, Any]:
     return {"state": state_of(world)}
 
@@ -167,6 +181,8 @@ ACTS: dict[str, Callable[[World, Request], dict[str, Any]]] = {
     "mains": _switch(World.supply_mains),
     "pi": _switch(World.supply_pi),
     "reader": _switch(World.plug_reader),
+    "contact": _contact,
+    "levels": _levels,
     "state": _state,
     "subscribe": _subscribe,
 }

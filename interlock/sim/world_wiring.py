@@ -46,9 +46,9 @@ class Contact:
     closed_when: bool = True
     level_closed: bool = False
 
-    def drives(self, signal_on: bool) -> bool | None:
-        """The level the contact forces, or None while it is open."""
-        return self.level_closed if signal_on == self.closed_when else None
+    def is_closed(self, signal_on: bool) -> bool:
+        """Whether the contact conducts while its signal is true or false."""
+        return signal_on == self.closed_when
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from interlock.errors import PinError
 from interlock.node.pins import MachinePins
 from interlock.sim.pin_factory import WorldFactory, local_factory, world_factory
 from interlock.sim.world_wiring import Button
+from tests.node.pin_contract import PinContract
 from tests.sim.worlds import (
     EMERGENCY,
     GREEN,
@@ -340,3 +341,53 @@ def test_both_factories_serve_the_wiring_of_a_node_file() -> None:
     pins = MachinePins(config, local_factory(VirtualWorld(config).world))
     assert pins.sample().stop_pressed is False
     pins.close()
+
+
+# ------------------------------------------------------- the contract of every factory under a node
+
+
+class _VirtualBench:
+    """The contract's bench on a world in this process."""
+
+    def __init__(self) -> None:
+        self.bench = VirtualWorld(config_of(enable=True))
+        self.factory = local_factory(self.bench.world)
+
+    def conduct(self, pin: int, closed: bool) -> None:
+        self.bench.world.force_contact(pin, closed)
+
+    def level(self, pin: int) -> bool:
+        return self.bench.world.level(pin)
+
+
+class _ProcessBench:
+    """The contract's bench on a world process."""
+
+    def __init__(self, world: WorldProcess) -> None:
+        self.world = world
+        self.factory = world_factory(world.directory)
+
+    def conduct(self, pin: int, closed: bool) -> None:
+        _done(self.world.ask("contact", pin=pin, closed=closed))
+
+    def level(self, pin: int) -> bool:
+        return bool(self.world.ask("levels")["levels"][pin])
+
+
+@pytest.mark.fast
+class TestLocalFactory(PinContract):
+    @pytest.fixture
+    def bench(self) -> Iterator[_VirtualBench]:
+        bench = _VirtualBench()
+        yield bench
+        bench.factory.close()
+
+
+@pytest.mark.real
+class TestFactoryAcrossProcesses(PinContract):
+    @pytest.fixture
+    def bench(self) -> Iterator[_ProcessBench]:
+        with world_process(enable=True) as world:
+            bench = _ProcessBench(world)
+            yield bench
+            bench.factory.close()

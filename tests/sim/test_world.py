@@ -318,3 +318,14 @@ def test_every_op_is_described_where_the_protocol_is_described() -> None:
     assert world_talk.__doc__
     missing = [op for op in ACTS if op not in world_talk.__doc__]
     assert missing == []
+
+
+def test_a_cut_wire_and_a_bridged_contact_read_as_what_they_are(bench: VirtualWorld) -> None:
+    world = bench.world
+    world.force_contact(EMERGENCY, False)
+    assert levels(bench, EMERGENCY) == (True,), "a cut wire must read like a stop"
+    world.force_contact(EMERGENCY, True)
+    world.latch_emergency_stop(True)
+    assert levels(bench, EMERGENCY) == (False,), "a bridged contact tells nothing any more"
+    world.force_contact(EMERGENCY, None)
+    assert levels(bench, EMERGENCY) == (True,)
