@@ -81,6 +81,11 @@ READER_STOP_S = 0.5
 FEEDS_PER_WATCHDOG = 8
 """systemd asks for two; more make a single lost datagram harmless, and cost nothing."""
 
+CONFIG_DIGEST = "config_digest"
+"""Kept beside the time marks: the configuration that the last `configuration_changed` record told
+of.
+"""
+
 OpenReader = Callable[[NodeConfig, Clock], Reader]
 """A reader, not yet opened: its worker opens it, and opens it again after a failure."""
 
@@ -194,6 +199,7 @@ class _Node:
         stack.callback(self._inbox.close)
         journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
         recovery = self._opened(journal)
+        first = [] if recovery is None else self._first_records(journal, recovery)
         self._journal = JournalWorker(
             journal,
             emit=self._emit,
@@ -201,11 +207,18 @@ class _Node:
             clock=clock,
             aggregation_s=config.times.refusal_window_s,
             start_deadline_ms=config.times.start_deadline_ms,
+            first=first,
         )
         cache = None if recovery is None else usable_cache(self._state_dir, journal, self._keys)
         self._journal.start()
         stack.callback(self._stop_journal)
-        self._saver = TimeSaver(self._timekeeper, self._journal, clock, config.times.powered_save_s)
+        self._saver = TimeSaver(
+            self._timekeeper,
+            self._journal,
+            clock,
+            config.times.powered_save_s,
+            beside={CONFIG_DIGEST: digest(config)},
+        )
         self._saver.start()
         stack.callback(self._saver.stop)
         self._start_reader(stack, cache)
@@ -226,24 +239,20 @@ class _Node:
         kept = journal.marks.time
         if kept is not None:
             self._timekeeper = Timekeeper(self._clock, marks_from_wire(kept))
-        recovery = journal.recover(self._stamp())
-        self._say_boot(journal, recovery)
-        return recovery
+        return journal.recover(self._stamp())
 
-    def _say_boot(self, journal: Journal, recovery: Recovery) -> None:
+    def _first_records(self, journal: Journal, recovery: Recovery) -> list[Draft]:
+        """What this start has to say before anything else; the worker writes it, the loop need
+        not wait.
+        """
         found = digest(self._config)
         stamp = self._stamp()
         boot = {"software": __version__, "config_digest": found, "clean": recovery.clean}
         drafts = [*recovery.unwritten, Draft(RecordType.BOOT, boot, stamp)]
-        if journal.marks.config_digest != found:
+        if (journal.marks.time or {}).get(CONFIG_DIGEST) != found:
             body = {"digest": found, "rules": rules_to_wire(to_rules(self._config))}
             drafts.append(Draft(RecordType.CONFIGURATION_CHANGED, body, stamp))
-        try:
-            journal.append(drafts)
-            journal.mark(config_digest=found)
-        except StoreError as error:
-            # The worker's first write will fail as well and refuse starts with the reason on the screen.
-            LOG.error("the boot cannot be recorded: %s", error)
+        return drafts
 
     def _start_reader(self, stack: ExitStack, cache: Path | None) -> None:
         config = self._config

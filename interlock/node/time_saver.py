@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from interlock.clock import Clock
@@ -39,7 +40,7 @@ class Recorder(Protocol):
     def submit(self, effect: WriteRecord | ReportRefusal) -> bool:
         """Hands a record over; never blocks."""
 
-    def mark(self, **changes: Any) -> Any:
+    def mark(self, *, time: Mapping[str, Any] | None = None) -> object:
         """Persists marks; waits for the disk."""
 
 
@@ -47,8 +48,15 @@ class TimeSaver:
     """Keeps what the timekeeper knows; `start()`, `stop()`."""
 
     def __init__(
-        self, timekeeper: Timekeeper, recorder: Recorder, clock: Clock, every_s: float
+        self,
+        timekeeper: Timekeeper,
+        recorder: Recorder,
+        clock: Clock,
+        every_s: float,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
+        """`beside` is persisted with the marks, as it is."""
+        self._beside = dict(beside or {})
         self._timekeeper = timekeeper
         self._recorder = recorder
         self._clock = clock
@@ -59,7 +67,8 @@ class TimeSaver:
         self._thread = threading.Thread(target=self._run, name="time saver", daemon=True)
 
     def start(self) -> None:
-        """Marks are saved from here on."""
+        """Marks are saved from here on, the first time at once."""
+        self._wanted.set()
         self._thread.start()
 
     def stop(self) -> None:
@@ -96,7 +105,7 @@ class TimeSaver:
             self._wanted.wait(self._every_s)
             self._wanted.clear()
             try:
-                self._recorder.mark(time=self._timekeeper.marks().to_wire())
+                self._recorder.mark(time={**self._beside, **self._timekeeper.marks().to_wire()})
             except InterlockError as error:
                 # The journal worker itself says that the journal fails; here only minutes are lost.
                 LOG.warning("time could not be saved: %s", error)
