@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +32,7 @@ from interlock.protocol.records import (
     RecordType,
     seal,
 )
+from interlock.protocol.snapshots import SnapshotVersion
 
 UNSENT_STARTS_MAX = 1_000_000
 """Two to three years of a busy machine without a hub (4-protocol.md); from here no session starts."""
@@ -154,27 +155,15 @@ class Journal:
         self._was_open = True
 
     def recover(self, stamp: Stamp) -> Recovery:
-        """The session an earlier process left open is closed at its last proof of life.
+        """The session an earlier process left open is closed. Call once, after the first `open()`.
 
-        Its totals are those of the last progress record, zero when there is none: nothing proves that the relay
-        ever closed, and what is not proved is not billed. Call once, after the first `open()`.
+        When the disk refuses, the session stays open on it and its end is handed back as `unwritten`.
         """
         session = self.facts.open_session
         clean = self._was_clean and session is None
-        if session is None:
+        draft = self.closing_draft(stamp)
+        if session is None or draft is None:
             return Recovery(self.facts, None, clean, self._lost)
-        draft = Draft(
-            RecordType.SESSION_ENDED,
-            {
-                "session": session.id,
-                "how": Ending.POWER_LOST.value,
-                "enabled_ms": session.enabled_ms,
-                "busy_ms": session.busy_ms,
-                "idle_ms": session.idle_ms,
-                "estimated": True,
-            },
-            stamp,
-        )
         unwritten: tuple[Draft, ...] = ()
         try:
             self.append([draft])
@@ -183,9 +172,28 @@ class Journal:
             unwritten = (draft,)
         return Recovery(self.facts, session.id, clean, self._lost, unwritten)
 
-    def has_room_for(self, type: RecordType) -> bool:
-        """Whether a record of this type may still be added to what waits for the hub."""
-        return _has_room(self.unsent, type)
+    def closing_draft(self, stamp: Stamp) -> Draft | None:
+        """The end of the open session at its last proof of life, None without one.
+
+        Its totals are those of the last progress record, zero when there is none: nothing proves that the relay
+        ever closed, and what is not proved is not billed.
+        """
+        session = self.facts.open_session
+        if session is None:
+            return None
+        body = {
+            "session": session.id,
+            "how": Ending.POWER_LOST.value,
+            "enabled_ms": session.enabled_ms,
+            "busy_ms": session.busy_ms,
+            "idle_ms": session.idle_ms,
+            "estimated": True,
+        }
+        return Draft(RecordType.SESSION_ENDED, body, stamp)
+
+    def has_room_for(self, type: RecordType, count: int = 1) -> bool:
+        """Whether `count` records of this type may still be added to what waits for the hub."""
+        return _has_room(self.unsent + count - 1, type)
 
     def append(self, drafts: Sequence[Draft]) -> list[Record]:
         """The drafts are records on the disk, in order, all or none, when this returns.
@@ -251,13 +259,17 @@ class Journal:
             self._keep(self._stored.with_acknowledged(head))
         return self.acknowledged
 
-    def mark(self, **changes: Any) -> Marks:
-        """The named marks (fields of `Marks`) are persisted; None leaves one as it is.
-
-        Raises ProtocolError when a high-water mark would fall, StoreError from the disk.
-        """
-        self._keep(self._stored.with_marks(self.marks.raised(**changes)))
-        return self.marks
+    def mark(
+        self,
+        *,
+        snapshot: SnapshotVersion | None = None,
+        time: Mapping[str, Any] | None = None,
+        config_digest: str | None = None,
+    ) -> Marks:
+        """What is given is persisted. Raises ProtocolError when the snapshot's mark would fall, StoreError."""
+        marks = self.marks.raised(snapshot=snapshot, time=time, config_digest=config_digest)
+        self._keep(self._stored.with_marks(marks))
+        return marks
 
     def verify_slice(self, rows_max: int) -> bool:
         """The next records of the chain are verified; True while more wait. What is broken is in `damage`."""

@@ -63,29 +63,35 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """High-water marks that outlive cache and clock. None: never known.
+    """What outlives cache and clock. None: nothing yet.
 
-    powered_s           seconds this node was ever powered, as last persisted
-    trusted_wall_at     last hub-signed UTC second, received when the counter stood at `trusted_powered_s`
-    snapshot            newest version ever accepted; nothing older is ever used again
-    current_powered_s   the counter, and `current_wall_at` the trusted UTC second, at which the live snapshot
-                        was last known to be the hub's current one
+    snapshot        the newest version ever accepted: nothing older is ever used again
+    time            what the timekeeper asked to be kept, its own JSON object
+    config_digest   the configuration that the last `configuration_changed` record named
     """
 
-    powered_s: int = 0
-    trusted_wall_at: int | None = None
-    trusted_powered_s: int | None = None
     snapshot: SnapshotVersion | None = None
-    current_powered_s: int | None = None
-    current_wall_at: int | None = None
+    time: Mapping[str, Any] | None = None
+    config_digest: str | None = None
 
-    def raised(self, **changes: Any) -> Marks:
-        """These marks with `changes`. Raises ProtocolError when one that only rises would fall."""
-        for key in ("powered_s", "snapshot"):
-            old, new = getattr(self, key), changes.get(key)
-            if old is not None and new is not None and new < old:
-                raise ProtocolError(f"the mark {key} is {old} and cannot fall to {new}")
-        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+    def raised(
+        self,
+        *,
+        snapshot: SnapshotVersion | None = None,
+        time: Mapping[str, Any] | None = None,
+        config_digest: str | None = None,
+    ) -> Marks:
+        """These marks with what is given. Raises ProtocolError when the snapshot's version would fall."""
+        if snapshot is not None and self.snapshot is not None and snapshot < self.snapshot:
+            raise ProtocolError(
+                f"snapshot {snapshot} is older than {self.snapshot}, which this node has accepted",
+                where="journal",
+            )
+        return Marks(
+            self.snapshot if snapshot is None else snapshot,
+            self.time if time is None else dict(time),
+            self.config_digest if config_digest is None else config_digest,
+        )
 
 
 def after(facts: Facts, record_id: str, type: RecordType, body: Mapping[str, Any]) -> Facts:
@@ -140,35 +146,40 @@ def facts_from_wire(wire: Mapping[str, Any]) -> Facts:
 
 def marks_to_wire(marks: Marks) -> dict[str, Any]:
     """The marks as JSON values."""
-    wire = {name: getattr(marks, name) for name in _MARK_FIELDS}
-    return {**wire, "snapshot": None if marks.snapshot is None else list(marks.snapshot)}
+    return {
+        "snapshot": None if marks.snapshot is None else list(marks.snapshot),
+        "time": None if marks.time is None else dict(marks.time),
+        "config_digest": marks.config_digest,
+    }
 
 
 def marks_from_wire(wire: Mapping[str, Any]) -> Marks:
     """The marks a JSON object describes. Raises ProtocolError."""
     try:
-        snapshot = wire["snapshot"]
-        version = None if snapshot is None else (int(snapshot[0]), int(snapshot[1]))
-        return replace(Marks(**{name: wire[name] for name in _MARK_FIELDS}), snapshot=version)
+        snapshot, time = wire["snapshot"], wire["time"]
+        return Marks(
+            None if snapshot is None else (int(snapshot[0]), int(snapshot[1])),
+            None if time is None else dict(time),
+            wire_fields.optional_text(wire, "config_digest"),
+        )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ProtocolError("the stored marks are not marks", where="journal") from error
 
 
 _SESSION_FIELDS = tuple(entry.name for entry in fields(OpenSession))
-_MARK_FIELDS = tuple(entry.name for entry in fields(Marks))
 
 
 def _progressed(facts: Facts, body: Mapping[str, Any]) -> Facts:
     session = facts.open_session
     if session is None or session.id != wire_fields.text(body, "session", length_max=64):
         return facts
-    session = OpenSession(
+    grown = OpenSession(
         session.id,
         enabled_ms=wire_fields.integer(body, "enabled_ms"),
         busy_ms=wire_fields.integer(body, "busy_ms"),
         idle_ms=wire_fields.integer(body, "idle_ms"),
     )
-    return replace(facts, open_session=session)
+    return replace(facts, open_session=grown)
 
 
 def _ended(facts: Facts, session: str) -> Facts:

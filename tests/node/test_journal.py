@@ -10,7 +10,7 @@ import pytest
 
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal as journal_module
-from interlock.node.journal_facts import Facts, OpenSession
+from interlock.node.journal_facts import Facts, Marks, OpenSession
 from interlock.node.journal_schema import SEQ_MAX, connect, migrate
 from interlock.protocol.records import GENESIS, Head, RecordType
 from tests.node.journals import (
@@ -251,18 +251,16 @@ def test_the_journal_of_another_node_is_not_continued(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_marks_are_kept_and_high_water_marks_never_fall(tmp_path: Path) -> None:
+def test_marks_are_kept_and_the_snapshot_mark_never_falls(tmp_path: Path) -> None:
     journal = opened(tmp_path)
-    journal.mark(powered_s=600, snapshot=(1, 7), current_powered_s=590)
-    journal.mark(trusted_wall_at=1_767_225_600, trusted_powered_s=600)
-    for change in ({"powered_s": 599}, {"snapshot": (1, 6)}, {"snapshot": (0, 99)}):
-        with pytest.raises(ProtocolError, match="cannot fall"):
-            journal.mark(**change)
-    marks = journal.marks
+    journal.mark(snapshot=(1, 7))
+    journal.mark(time={"powered_ms": 600, "current_version": [1, 7]})
+    for version in ((1, 6), (0, 99)):
+        with pytest.raises(ProtocolError, match="older than"):
+            journal.mark(snapshot=version)
     journal.close()
     journal = opened(tmp_path)
-    assert journal.marks == marks
-    assert (marks.powered_s, marks.snapshot, marks.current_powered_s) == (600, (1, 7), 590)
+    assert journal.marks == Marks((1, 7), {"powered_ms": 600, "current_version": [1, 7]})
     journal.mark(snapshot=(2, 0))
     assert journal.marks.snapshot == (2, 0)
     journal.close()
