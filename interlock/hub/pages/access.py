@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec
 from zoneinfo import ZoneInfo
 
@@ -89,7 +90,7 @@ def page(
         @functools.wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return _to_the_door(request)
             viewer = viewer_of(request)
             if viewer is None or not viewer.may(*any_of):
                 raise PermissionDenied(gettext("Your role in this lab does not show this page."))
@@ -104,6 +105,13 @@ def page(
     if not any_of:
         raise ValueError("a page needs at least one permission; use `public` for the door")
     return wrap
+
+
+def _to_the_door(request: HttpRequest) -> HttpResponse:
+    """Sign in first. A live fragment must not swap the door into the page: it reloads the page."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
+    return redirect_to_login(request.get_full_path())
 
 
 def public(view: View) -> View:

@@ -54,7 +54,8 @@ def revoke(request: HttpRequest, viewer: Viewer, public_id: str, training: str) 
         .first()
     )
     if held is None:
-        raise Http404(gettext("They do not hold this training."))
+        messages.error(request, gettext("They do not hold this training."))
+        return redirect("member", public_id)
     _try(
         request,
         lambda: training_deeds.revoke_training(viewer.actor, held),

@@ -63,7 +63,9 @@ def machine(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
 def machine_state(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     """Only what changes while one looks: what live.js fetches."""
     found = machine_of(viewer, slug)
-    return render(request, "hub/parts/machine_live.html", machine_context(found, viewer))
+    return render(
+        request, "hub/parts/machine_live.html", _live(found, viewer, _node(found, viewer))
+    )
 
 
 def machine_of(viewer: Viewer, slug: str) -> Machine:
@@ -77,18 +79,15 @@ def machine_of(viewer: Viewer, slug: str) -> Machine:
 
 def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
     """Everything the page of one machine shows."""
-    shows_node = viewer.may(Permission.VIEW_NODES)
+    node = _node(found, viewer)
     shows_sessions = viewer.may(Permission.VIEW_SESSIONS)
-    node = _node(found) if shows_node else None
     last = sessions.of_lab(viewer).filter(machine=found)[:LAST_SESSIONS] if shows_sessions else []
     return {
-        "machine": found,
-        "tile": tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names),
+        **_live(found, viewer, node),
         "rules": _rules(found),
-        "shows_node": shows_node,
+        "shows_node": viewer.may(Permission.VIEW_NODES),
         "node": node,
         "node_facts": _node_facts(node, viewer) if node else [],
-        "alarms": _alarms(node, viewer) if node else [],
         "shows_sessions": shows_sessions,
         "shows_prices": viewer.may(Permission.VIEW_PRICES),
         "opens_sessions": shows_sessions,
@@ -144,7 +143,19 @@ def _rules(found: Machine) -> list[Fact]:
     ]
 
 
-def _node(found: Machine) -> Node | None:
+def _live(found: Machine, viewer: Viewer, node: Node | None) -> dict[str, Any]:
+    """What changes while one looks."""
+    return {
+        "machine": found,
+        "tile": tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names),
+        "alarms": _alarms(node, viewer) if node else [],
+    }
+
+
+def _node(found: Machine, viewer: Viewer) -> Node | None:
+    """The node in service, for those who look after nodes."""
+    if not viewer.may(Permission.VIEW_NODES):
+        return None
     current = Prefetch("snapshot", Snapshot.objects.defer("body"))
     return found.nodes.filter(revoked_at=None).prefetch_related(current).first()
 

@@ -34,8 +34,7 @@
     const stream = new EventSource(address);
     stream.addEventListener("open", () => { say(true); refresh(); });
     stream.addEventListener("error", () => say(false));
-    stream.addEventListener("changed", refresh);
-    stream.addEventListener("message", refresh);
+    stream.addEventListener("board", refresh);
     window.addEventListener("pagehide", () => stream.close());
   }
   window.setInterval(refresh, FALLBACK_MS);

@@ -1,0 +1,182 @@
+"""Every page has a rule, and every role sees exactly the pages that permissions.py gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+from django.urls.resolvers import RoutePattern, URLResolver
+
+from interlock.core.model import Level
+from interlock.hub.domain.trainings import grant_training
+from interlock.hub.models import AuditRow, Authorisation, Badge, Lab, Machine, Member, RoleName
+from interlock.hub.pages import urls
+from interlock.hub.pages.access import PUBLIC
+from interlock.hub.permissions import ROLE_PERMISSIONS, Permission
+from interlock.protocol import hubapi
+from tests.hub.lab import console, small_lab
+from tests.hub.page_lab import PageLab, link_to_member, only_session, page_lab
+
+pytestmark = [pytest.mark.fast, pytest.mark.django_db]
+
+POSTED = {
+    "grant-training",
+    "revoke-training",
+    "suspend-member",
+    "reinstate-member",
+    "block-badge",
+    "lock-out",
+    "clear-lock-out",
+}
+OPEN = {"login", "logout", "welcome", "set_language"}
+SEEN = {"board", "board-tiles", "members", "member", "me", "machines", "machine", "machine-state"}
+
+
+def rule_of(pattern: URLPattern) -> frozenset[Permission]:
+    rule: frozenset[Permission] = vars(pattern.callback)["rule"]
+    return rule
+
+
+def patterns() -> list[URLPattern]:
+    return urls.urlpatterns
+
+
+def address(name: str, lab: PageLab) -> str:
+    """The page's address, with things of the lab that exist."""
+    member = lab.small.member.public_id
+    wanted: dict[str, list[object]] = {
+        "member": [member],
+        "grant-training": [member],
+        "revoke-training": [member, lab.small.training.slug],
+        "suspend-member": [member],
+        "reinstate-member": [member],
+        "block-badge": [lab.small.badge.pk],
+        "machine": [lab.small.machine.slug],
+        "machine-state": [lab.small.machine.slug],
+        "lock-out": [lab.small.machine.slug],
+        "clear-lock-out": [lab.small.machine.slug],
+        "session": [only_session().pk] if name == "session" else [],
+        "welcome": ["no-such-token"],
+    }
+    return reverse(name, args=wanted.get(name, []))
+
+
+def used_once() -> PageLab:
+    lab = page_lab()
+    lab.journal.session(lab.small, 60)
+    lab.deliver()
+    return lab
+
+
+def test_the_table_of_this_test_names_every_page() -> None:
+    names = {pattern.name for pattern in patterns()}
+    assert names == POSTED | OPEN | SEEN | {"sessions", "session"}
+
+
+@pytest.mark.parametrize("pattern", patterns(), ids=lambda one: str(one.name))
+def test_every_page_has_a_rule_and_only_the_door_is_public(pattern: URLPattern) -> None:
+    assert (rule_of(pattern) == PUBLIC) == (pattern.name in OPEN)
+
+
+def test_every_address_outside_the_pages_belongs_to_the_nodes() -> None:
+    def leaves(resolver: URLResolver, prefix: str) -> Iterator[str]:
+        for one in resolver.url_patterns:
+            where = prefix + str(one.pattern)
+            if isinstance(one, URLResolver):
+                if one.urlconf_name is not urls:
+                    yield from leaves(one, where)
+            elif isinstance(one.pattern, RoutePattern):
+                yield "/" + where
+
+    served = set(leaves(get_resolver(), ""))
+    assert served <= {hubapi.PATH_HELLO, hubapi.PATH_RECORDS, hubapi.PATH_SNAPSHOT}
+
+
+@pytest.mark.parametrize("role", [role.value for role in RoleName])
+def test_a_role_reaches_exactly_the_pages_of_its_permissions(role: str) -> None:
+    lab = used_once()
+    # A trainer may grant and revoke what they hold as trainer.
+    small = lab.small
+    link_to_member(lab, role, small.member)
+    grant_training(console(), small.member, small.training, Level.TRAINER.value)
+    allowed = ROLE_PERMISSIONS[role]
+    reached, expected = {}, {}
+    for pattern in patterns():
+        name = str(pattern.name)
+        if name in OPEN:
+            continue
+        client = lab.client(role)
+        where = address(name, lab)
+        answer = client.post(where) if name in POSTED else client.get(where)
+        reached[name] = answer.status_code != 403
+        expected[name] = not rule_of(pattern).isdisjoint(allowed)
+    assert reached == expected
+
+
+@pytest.mark.parametrize("name", sorted(POSTED | SEEN | {"sessions", "session"}))
+def test_a_stranger_is_sent_to_the_door_and_changes_nothing(name: str) -> None:
+    lab = used_once()
+    before = AuditRow.objects.count()
+    where = address(name, lab)
+    answer = Client().post(where) if name in POSTED else Client().get(where)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(reverse("login"))
+    assert AuditRow.objects.count() == before
+
+
+@pytest.mark.parametrize("name", sorted(POSTED))
+def test_looking_at_the_address_of_a_change_changes_nothing(name: str) -> None:
+    lab = used_once()
+    before = AuditRow.objects.count()
+    assert lab.client("owner").get(address(name, lab)).status_code == 405
+    assert AuditRow.objects.count() == before
+
+
+@pytest.mark.parametrize("name", sorted(POSTED))
+def test_a_change_without_the_pages_own_token_is_refused(name: str) -> None:
+    lab = used_once()
+    before = AuditRow.objects.count()
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(lab.users["owner"])
+    answer = client.post(address(name, lab), {"why": "x", "training": "saw-basics"})
+    assert answer.status_code == 403
+    assert AuditRow.objects.count() == before
+
+
+def test_somebody_with_a_login_but_no_role_sees_nothing() -> None:
+    lab = used_once()
+    lab.users["owner"].roles.all().delete()
+    answer = lab.client("owner").get("/")
+    assert answer.status_code == 403
+
+
+def test_a_lab_never_shows_what_belongs_to_another() -> None:
+    lab = page_lab()
+    other = small_lab(slug="other")
+    session_lab = Lab.objects.get(slug="other")
+    client = lab.client("owner")
+    assert client.get(reverse("member", args=[other.member.public_id])).status_code == 404
+    posted = {
+        reverse("grant-training", args=[other.member.public_id]): {"training": "saw-basics"},
+        reverse("suspend-member", args=[other.member.public_id]): {"why": "x"},
+        reverse("block-badge", args=[other.badge.pk]): {"condition": "lost"},
+    }
+    before = AuditRow.objects.filter(lab=session_lab).count()
+    answers = [client.post(where, values).status_code for where, values in posted.items()]
+    assert answers == [404] * len(posted)
+    assert AuditRow.objects.filter(lab=session_lab).count() == before
+    assert Member.objects.get(pk=other.member.pk).status == "active"
+    assert Badge.objects.get(pk=other.badge.pk).condition == "active"
+    assert Authorisation.objects.filter(member=other.member).count() == 1
+    # The other lab's machine has the same slug: what this page shows is our own.
+    page = client.get(reverse("machine", args=["saw"])).content.decode()
+    assert Machine.objects.filter(slug="saw").count() == 2
+    assert lab.small.enrolled.node.slug in page
+
+
+def test_pages_are_never_kept_by_a_cache() -> None:
+    lab = used_once()
+    for name in ("board", "members", "sessions"):
+        assert lab.client("owner").get(reverse(name))["Cache-Control"] == "no-store"

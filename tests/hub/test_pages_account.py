@@ -1,0 +1,202 @@
+"""The door: the first owner's link, signing in and out, and guessing that gets slow."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from interlock.hub.directory import HubConfig
+from interlock.hub.domain import labs
+from interlock.hub.domain.accounts import create_link, create_user, give_role
+from interlock.hub.models import Lab, OneTimeLink, Role, RoleName, User
+from interlock.hub.pages import account
+from interlock.hub.pages.throttle import FORGET_MS, FREE_TRIES, NAMES_MAX, PAUSE_MS, Throttle
+from interlock.sim.clocks import VirtualClock
+from tests.hub.lab import console
+
+pytestmark = [pytest.mark.fast, pytest.mark.django_db]
+
+PASSWORD = "correct horse battery"
+FIRST = {"name": "Ada", "email": "Ada@Example.org", "password": PASSWORD, "again": PASSWORD}
+
+
+@pytest.fixture(autouse=True)
+def _no_failures_of_another_test() -> None:
+    account._throttle.cache_clear()
+
+
+def empty_lab() -> str:
+    """A lab without owner; the address of the link that makes one."""
+    lab = labs.create_lab(console(), "lab", HubConfig(name="Lab"))
+    token = create_link(console(), lab, OneTimeLink.Purpose.FIRST_OWNER)
+    return reverse("welcome", args=[token])
+
+
+def somebody() -> User:
+    lab = labs.create_lab(console(), "lab", HubConfig(name="Lab"))
+    user = create_user("ada@example.org", "Ada", PASSWORD)
+    give_role(console(), lab, user, RoleName.OWNER)
+    return user
+
+
+def browser() -> Client:
+    return Client(headers={"accept-language": "en"})
+
+
+def sign_in(client: Client, email: str, password: str, **more: str) -> int:
+    fields = {"email": email, "password": password, **more}
+    return client.post(reverse("login"), fields).status_code
+
+
+def test_no_lab_begins_with_somebody_who_can_sign_in() -> None:
+    empty_lab()
+    assert User.objects.count() == 0
+    assert sign_in(browser(), "admin@example.org", "admin") == 200
+    assert browser().get("/")["Location"].startswith(reverse("login"))
+
+
+def test_the_first_owner_sets_their_password_and_is_in() -> None:
+    link, client = empty_lab(), browser()
+    assert client.get(link).status_code == 200
+    answer = client.post(link, FIRST)
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert client.get("/").status_code == 200
+    assert [(role.user.email, role.name) for role in Role.objects.all()] == [
+        ("ada@example.org", "owner")
+    ]
+
+
+def test_the_link_works_once() -> None:
+    link = empty_lab()
+    browser().post(link, FIRST)
+    again = browser().post(link, {**FIRST, "email": "mallory@example.org"})
+    assert again.status_code == 410
+    assert browser().get(link).status_code == 410
+    assert User.objects.count() == 1
+
+
+def test_looking_at_the_link_does_not_use_it_up() -> None:
+    link = empty_lab()
+    for _ in range(3):
+        assert browser().get(link).status_code == 200
+    assert browser().post(link, FIRST).status_code == 302
+
+
+def test_an_invented_link_is_refused_without_a_trace() -> None:
+    empty_lab()
+    assert browser().post(reverse("welcome", args=["x" * 22]), FIRST).status_code == 410
+    assert User.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"password": "short", "again": "short"}, "too short"),
+        ({"again": "something else"}, "The two passwords differ."),
+        ({"password": "password123", "again": "password123"}, "too common"),
+        ({"name": ""}, "This field is required."),
+        ({"email": "nonsense"}, "Enter a valid email address."),
+    ],
+)
+def test_a_poor_answer_is_said_and_the_link_stays_good(change: dict[str, str], says: str) -> None:
+    link, client = empty_lab(), browser()
+    answer = client.post(link, {**FIRST, **change})
+    assert answer.status_code == 200
+    assert says in answer.content.decode()
+    assert User.objects.count() == 0
+    assert client.post(link, FIRST).status_code == 302
+
+
+def test_a_new_password_by_link_replaces_the_old_one() -> None:
+    user = somebody()
+    lab = Lab.objects.get()
+    token = create_link(console(), lab, OneTimeLink.Purpose.SET_PASSWORD, user)
+    new = "three other words"
+    link = reverse("welcome", args=[token])
+    assert browser().post(link, {"password": new, "again": new}).status_code == 302
+    assert sign_in(browser(), "ada@example.org", PASSWORD) == 200
+    assert sign_in(browser(), "ada@example.org", new) == 302
+
+
+def test_signing_in_leads_to_the_page_that_was_asked_for() -> None:
+    somebody()
+    client = browser()
+    asked = client.get("/members/?q=a")["Location"]
+    page = client.get(asked).content.decode()
+    assert 'value="/members/?q=a"' in page
+    answer = client.post(
+        reverse("login"),
+        {"email": "ADA@example.org", "password": PASSWORD, "next": "/members/?q=a"},
+    )
+    assert answer["Location"] == "/members/?q=a"
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:x"])
+def test_signing_in_never_leads_to_another_site(elsewhere: str) -> None:
+    somebody()
+    answer = browser().post(
+        reverse("login"), {"email": "ada@example.org", "password": PASSWORD, "next": elsewhere}
+    )
+    assert answer["Location"] == "/"
+
+
+def test_a_wrong_password_and_an_unknown_person_get_the_same_answer() -> None:
+    somebody()
+    client = browser()
+
+    def answer(email: str) -> str:
+        page = client.post(reverse("login"), {"email": email, "password": "wrong"})
+        return page.content.decode().replace(email, "").split("<form method")[2].split("csrf")[0]
+
+    assert (
+        "do not belong together"
+        in browser()
+        .post(reverse("login"), {"email": "ada@example.org", "password": "wrong"})
+        .content.decode()
+    )
+    assert answer("ada@example.org") == answer("nobody@example.org")
+
+
+def test_signing_out_needs_a_button_and_ends_the_session() -> None:
+    user, client = somebody(), browser()
+    client.force_login(user)
+    assert client.get(reverse("logout")).status_code == 405
+    assert client.get("/").status_code == 200
+    client.post(reverse("logout"))
+    assert client.get("/").status_code == 302
+
+
+def test_guessing_gets_slow_even_with_the_right_password_at_last() -> None:
+    somebody()
+    for _ in range(FREE_TRIES):
+        assert sign_in(browser(), "ada@example.org", "wrong") == 200
+    client = browser()
+    answer = client.post(reverse("login"), {"email": "ada@example.org", "password": PASSWORD})
+    assert answer.status_code == 200
+    assert "Too many wrong tries." in answer.content.decode()
+
+
+def test_the_pause_ends_and_the_count_is_forgotten() -> None:
+    clock = VirtualClock()
+    throttle = Throttle(clock)
+    waits = []
+    for _ in range(FREE_TRIES + 1):
+        waits.append(throttle.wait_s("Ada@example.org"))
+        throttle.failed("ada@example.org ")
+    assert waits[:FREE_TRIES] == [0] * FREE_TRIES
+    assert waits[FREE_TRIES] == PAUSE_MS // 1_000
+    clock.sleep(PAUSE_MS / 1_000)
+    assert throttle.wait_s("ada@example.org") == 0
+    throttle.failed("ada@example.org")
+    assert throttle.wait_s("ada@example.org") > 0
+    clock.sleep(FORGET_MS / 1_000)
+    throttle.failed("ada@example.org")
+    assert throttle.wait_s("ada@example.org") == 0
+
+
+def test_a_flood_of_invented_names_fills_nothing() -> None:
+    throttle = Throttle(VirtualClock())
+    for number in range(NAMES_MAX * 2):
+        throttle.failed(f"{number}@example.org")
+    assert len(throttle._failures) == NAMES_MAX
