@@ -80,7 +80,7 @@ class Worker(Protocol):
         """Monotonic milliseconds of its last turn."""
 
 
-Submit = Callable[[WriteRecord | ReportRefusal], None]
+Submit = Callable[[WriteRecord | ReportRefusal], object]
 """Hands an effect to the journal worker; must return at once, whatever the disk does."""
 
 

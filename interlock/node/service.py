@@ -31,6 +31,7 @@ from interlock.config import (
     to_rules,
     warnings,
 )
+from interlock.config.secret_files import read_node_keys
 from interlock.core import machine
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.core.events import (
@@ -58,7 +59,7 @@ from interlock.node.reader_worker import ReaderWorker
 from interlock.node.snapshot_installer import SnapshotInstaller, usable_cache
 from interlock.node.time_saver import TimeSaver
 from interlock.node.timekeeping import Timekeeper, marks_from_wire
-from interlock.protocol.credentials import NodeKeys, read_node_keys
+from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import RecordType
 from interlock.readers import Reader
 
@@ -331,7 +332,8 @@ class _Node:
         return Stamp(self._clock.boot_ms(), *self._timekeeper.wall())
 
     def _submit(self, effect: WriteRecord | ReportRefusal) -> None:
-        self._journal.submit(effect)
+        if not self._journal.submit(effect):
+            LOG.error("the disk is hours behind: %s could not even wait", type(effect).__name__)
 
     def _emit(self, event: Event) -> bool:
         """What workers say reaches the loop; some of it means something to us, too."""
