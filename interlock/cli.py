@@ -225,7 +225,7 @@ def sync_run(config: Path) -> int:
 
     from interlock.clock import SystemClock
     from interlock.config import load_node
-    from interlock.protocol.credentials import read_hub_access
+    from interlock.config.secret_files import read_hub_access
     from interlock.sync.service import SyncSettings, run_sync
 
     loaded = load_node(config)

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from interlock.core.model import BadgeState, Entry, Level, MemberStatus, Needs, Right
-from interlock.errors import ProtocolError, StoreError
+from interlock.errors import ProtocolError
 from interlock.protocol import canonical, fields, signing
 from interlock.protocol.tags import TAG_BYTES
 
@@ -149,36 +148,27 @@ def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> S
 
 
 def read_snapshot(
-    path: Path, key: Ed25519PublicKey, *, lab: str, node: str
+    source: BinaryIO, key: Ed25519PublicKey, *, lab: str, node: str
 ) -> tuple[SnapshotHeader, Iterator[Entry]]:
     """The verified header and a stream of entries; the stream raises ProtocolError at its end when digest
-    or count do not match, so nothing may be used before it is exhausted. Raises StoreError, ProtocolError."""
-    try:
-        source = path.open("rb")
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    try:
-        header = open_header(_line(source), key, lab=lab, node=node)
-    except ProtocolError:
-        source.close()
-        raise
+    or count do not match, so nothing may be used before it is exhausted. `source` stays the caller's."""
+    header = open_header(_line(source), key, lab=lab, node=node)
     return header, _entries(source, header)
 
 
 def _entries(source: BinaryIO, header: SnapshotHeader) -> Iterator[Entry]:
     digest = blake2b(digest_size=DIGEST_BYTES)
     last = b""
-    with source:
-        for _ in range(header.entries):
-            line = _line(source)
-            digest.update(line)
-            entry = entry_from_wire(canonical.loads(line, where="snapshot entry"))
-            if entry.tag <= last:
-                raise ProtocolError("its entries are not in order", where="snapshot")
-            last = entry.tag
-            yield entry
-        if source.read(1) or digest.digest() != header.digest:
-            raise ProtocolError("its entries are not those the hub signed", where="snapshot")
+    for _ in range(header.entries):
+        line = _line(source)
+        digest.update(line)
+        entry = entry_from_wire(canonical.loads(line, where="snapshot entry"))
+        if entry.tag <= last:
+            raise ProtocolError("its entries are not in order", where="snapshot")
+        last = entry.tag
+        yield entry
+    if source.read(1) or digest.digest() != header.digest:
+        raise ProtocolError("its entries are not those the hub signed", where="snapshot")
 
 
 def _line(source: BinaryIO) -> bytes:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from interlock.clock import Clock, SystemClock
+from interlock.config.secret_files import read_hub_access, write_hub_access
 from interlock.errors import ConfigError, LinkError
 from interlock.protocol.control import Op
-from interlock.protocol.credentials import read_hub_access, write_hub_access
 from interlock.sim.demo_badges import offers
 from interlock.sim.demo_faults import HUB, DemoFaults, MachineParts
 from interlock.sim.demo_machines import MACHINES, DemoMachine, MachineFolder, node_toml

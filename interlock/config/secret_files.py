@@ -1,0 +1,83 @@
+"""Secret files to keys and back: mode 0600, refused when others may read them.
+
+JSON objects made by `interlock hub add-node`. On a Pi they are 0640 root:interlock (8-installation.md).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from interlock.errors import ConfigError, ProtocolError
+from interlock.protocol import canonical
+from interlock.protocol.credentials import (
+    HubAccess,
+    NodeKeys,
+    hub_access_from_wire,
+    node_keys_from_wire,
+)
+
+SECRET_MODE = 0o600
+FORBIDDEN_BITS = 0o027
+"""Nobody else may read, the group may not write."""
+
+REMEDY = "Make the node's files again with: interlock hub add-node"
+
+Secret = TypeVar("Secret", NodeKeys, HubAccess)
+
+
+def write_node_keys(path: Path, keys: NodeKeys) -> None:
+    """`path` holds the keys, readable by its owner only. Raises ConfigError when it already exists."""
+    _write_secret(path, keys.to_wire())
+
+
+def write_hub_access(path: Path, access: HubAccess) -> None:
+    """`path` holds the access, readable by its owner only. Raises ConfigError when it already exists."""
+    _write_secret(path, access.to_wire())
+
+
+def read_node_keys(path: Path) -> NodeKeys:
+    """The keys in `path`. Raises ConfigError: missing, malformed, or readable by others."""
+    return _read_secret(path, node_keys_from_wire)
+
+
+def read_hub_access(path: Path) -> HubAccess:
+    """The access in `path`. Raises ConfigError: missing, malformed, or readable by others."""
+    return _read_secret(path, hub_access_from_wire)
+
+
+def _write_secret(path: Path, wire: Mapping[str, Any]) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written: {error.strerror}",
+            where=str(path),
+            remedy="Choose an empty folder, or remove the old file first",
+        ) from error
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(canonical.dumps(wire) + b"\n")
+
+
+def _read_secret(path: Path, from_wire: Callable[[Mapping[str, Any]], Secret]) -> Secret:
+    try:
+        with path.open("rb") as source:
+            mode = stat.S_IMODE(os.fstat(source.fileno()).st_mode)
+            frame = source.read(canonical.FRAME_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", where=str(path), remedy=REMEDY
+        ) from error
+    if mode & FORBIDDEN_BITS:
+        raise ConfigError(
+            f"others may read or change this secret (mode {mode:04o})",
+            where=str(path),
+            remedy=f"Run: chmod 600 {path}",
+        )
+    try:
+        return from_wire(canonical.loads(frame, where=str(path)))
+    except ProtocolError as error:
+        raise ConfigError(error.what, where=str(path), remedy=REMEDY) from error
