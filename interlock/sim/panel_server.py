@@ -151,6 +151,9 @@ class PanelServer:
 
     def start(self) -> None:
         """The page answers. Raises LinkError when it does not within 10 s."""
+        # Listening before the loop runs: a browser that is quicker than uvicorn waits instead of
+        # failing.
+        self._socket.listen()
         self._thread.start()
         if not self._ready.wait(START_TIMEOUT_S):
             raise LinkError("the page's server did not start", where=self.url)
