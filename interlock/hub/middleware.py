@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -22,6 +23,9 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 """Nothing inline, nothing from elsewhere: a name typed into a form can never become a script."""
+
+NODES = "/node/"
+"""Where nodes speak: they prove themselves, and their lab, by their credential."""
 
 SEEN_EVERY_S = 60
 """How often a login's last use is written: each write takes the hub's single writer."""
@@ -73,13 +77,19 @@ class SessionLimits:
 
     def _apply(self, request: HttpRequest) -> None:
         now_s = settings.HUB_CLOCK.wall_ms() // 1_000
-        began_s = request.session.setdefault("began_s", now_s)
+        request.session.setdefault("began_s", now_s)
         seen_s = request.session.setdefault("seen_s", now_s)
-        idle_s, age_s = now_s - seen_s, now_s - began_s
-        if idle_s > settings.SESSION_IDLE_S_MAX or age_s > settings.SESSION_COOKIE_AGE:
+        if login_is_over(request.session):
             logout(request)
-        elif idle_s >= SEEN_EVERY_S:
+        elif now_s - seen_s >= SEEN_EVERY_S:
             request.session["seen_s"] = now_s
+
+
+def login_is_over(session: SessionBase) -> bool:
+    """Whether this login has lasted too long, or was left alone for too long."""
+    now_s = settings.HUB_CLOCK.wall_ms() // 1_000
+    age_s, idle_s = now_s - session.get("began_s", now_s), now_s - session.get("seen_s", now_s)
+    return bool(idle_s > settings.SESSION_IDLE_S_MAX or age_s > settings.SESSION_COOKIE_AGE)
 
 
 class CurrentLab:
@@ -89,6 +99,8 @@ class CurrentLab:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(NODES):
+            return self.get_response(request)
         lab = lab_of(request.user, request.session.get("lab"))
         request.lab = lab  # type: ignore[attr-defined]
         with timezone.override(zoneinfo.ZoneInfo(lab.time_zone) if lab else None):

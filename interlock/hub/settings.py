@@ -159,4 +159,6 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
+    # A 4xx is the client's affair, and a scanner's flood would fill the log.
+    "loggers": {"django.request": {"level": "ERROR"}},
 }

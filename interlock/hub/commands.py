@@ -1,0 +1,192 @@
+"""What `interlock hub …` does, as functions of the hub's folder: cli.py only parses and prints.
+
+Each opens the folder itself (`open_hub`), because Django reads its settings once per process; so
+everything that needs Django is imported inside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlock.clock import SystemClock
+from interlock.config.secret_files import write_hub_access, write_node_keys
+from interlock.errors import ConfigError
+from interlock.hub.directory import HubConfig, HubDirectory
+
+if TYPE_CHECKING:
+    from interlock.hub.exporting import Filter
+    from interlock.hub.importing import Imported
+    from interlock.hub.models import Lab
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+LAB_SLUG = "lab"
+"""The first lab of a hub; nodes know it by this word, people by its name."""
+
+
+def init(directory: Path, config: HubConfig | None = None) -> None:
+    """A hub lives in `directory`: keys, hub.toml, database and its lab. Raises ConfigError when one
+    lived there already."""
+    hub = HubDirectory(directory)
+    config = config or HubConfig(name="Fab lab")
+    hub.create(config)
+    migrate(directory)
+    from interlock.hub.domain.labs import create_lab
+    from interlock.hub.permissions import Actor
+
+    create_lab(Actor(SystemClock()), LAB_SLUG, config)
+
+
+def migrate(directory: Path) -> None:
+    """The database has this version's tables. Raises ConfigError when no hub lives there."""
+    open_hub(directory)
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+def run(
+    directory: Path,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    *,
+    on_ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until SIGTERM; `on_ready` gets the real address (port 0: any free one) once it serves.
+
+    Raises ConfigError (no hub there), LinkError (the port is taken).
+    """
+    migrate(directory)
+    from interlock.hub import serving
+    from interlock.hub.domain.labs import apply_config
+    from interlock.hub.permissions import Actor
+
+    apply_config(
+        Actor(SystemClock(), label="hub.toml"), the_lab(), HubDirectory(directory).config()
+    )
+    listener = serving.listen(host, port)
+
+    def ready() -> None:
+        serving.notify_ready()
+        on_ready(serving.address_of(listener))
+
+    serving.serve(listener, ready)
+
+
+def add_node(
+    directory: Path, machine: str, out: Path, hub_url: str = DEFAULT_URL
+) -> tuple[Path, Path]:
+    """A node for `machine` (its id); returns the paths of NODE.node.json and NODE.sync.json in `out`.
+
+    Raises ConfigError: no such machine, it has a node, files that exist; then no node was added.
+    """
+    open_hub(directory)
+    from django.db import transaction
+
+    from interlock.hub.domain.nodes import enrol_node
+    from interlock.hub.models import Machine
+    from interlock.hub.permissions import Actor
+
+    found = Machine.objects.filter(slug=machine).select_related("lab").first()
+    if found is None:
+        known = ", ".join(Machine.objects.values_list("slug", flat=True)) or "none yet"
+        raise ConfigError(
+            "there is no such machine", where=machine, remedy=f"The machines are: {known}"
+        )
+    _make_folder(out)
+    # The files are written before the commit: a node without files could never report.
+    with transaction.atomic():
+        enrolled = enrol_node(Actor(SystemClock()), found, hub_url)
+        node_file = out / f"{enrolled.node.slug}.node.json"
+        sync_file = out / f"{enrolled.node.slug}.sync.json"
+        if sync_file.exists():
+            raise ConfigError(
+                "exists already", where=str(sync_file), remedy="Choose an empty folder"
+            )
+        write_node_keys(node_file, enrolled.keys)
+        write_hub_access(sync_file, enrolled.access)
+    return node_file, sync_file
+
+
+def import_members(
+    directory: Path,
+    path: Path,
+    *,
+    partial: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """The members in the CSV at `path` are in the lab: all or none, or with `partial` the good lines.
+
+    The answer names every bad line with its number and reason. `progress` gets (done, total).
+    """
+    open_hub(directory)
+    from interlock.hub.importing import import_members as import_into
+    from interlock.hub.permissions import Actor
+
+    return import_into(Actor(SystemClock()), the_lab(), path, partial=partial, progress=progress)
+
+
+def export_sessions(directory: Path, out: Path, wanted: Filter | None = None) -> int:
+    """`out` holds the ended sessions as CSV for spreadsheets; returns their number."""
+    open_hub(directory)
+    from interlock.hub.exporting import export_sessions as export_from
+
+    return export_from(the_lab(), out, wanted)
+
+
+def first_owner_link(directory: Path, hub_url: str = DEFAULT_URL) -> str:
+    """A link that works once, within a day, and makes the lab's first owner. Raises ConfigError when
+    the lab has one."""
+    open_hub(directory)
+    from django.urls import reverse
+
+    from interlock.hub.domain.accounts import create_link
+    from interlock.hub.models import OneTimeLink
+    from interlock.hub.permissions import Actor
+
+    token = create_link(Actor(SystemClock()), the_lab(), OneTimeLink.Purpose.FIRST_OWNER)
+    return hub_url.rstrip("/") + reverse("welcome", args=[token])
+
+
+def open_hub(directory: Path) -> None:
+    """Django works on the hub in `directory`. Raises ConfigError when none lives there, or when this
+    process has opened another one."""
+    from django.conf import settings
+
+    path = directory.resolve()
+    HubDirectory(path).config()
+    if not settings.configured:
+        os.environ["INTERLOCK_HUB_DIR"] = str(path)
+        os.environ["DJANGO_SETTINGS_MODULE"] = "interlock.hub.settings"
+    if path != settings.HUB.path:
+        raise ConfigError(
+            f"this process works on {settings.HUB.path} already",
+            where=str(path),
+            remedy="Use one process for each hub",
+        )
+    import django
+
+    django.setup()
+
+
+def the_lab() -> Lab:
+    """The hub's lab. Raises ConfigError when it has none, or several."""
+    from interlock.hub.models import Lab
+
+    labs = list(Lab.objects.all()[:2])
+    if len(labs) != 1:
+        raise ConfigError(
+            "this command needs a hub with exactly one lab",
+            where="hub",
+            remedy="Run: interlock hub init --dir DIR",
+        )
+    return labs[0]
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot be made: {error.strerror}", where=str(path)) from error

@@ -1,0 +1,121 @@
+"""Ended sessions to a CSV that spreadsheets open as it is: UTF-8 with BOM, semicolons, no formulas."""
+
+from __future__ import annotations
+
+import csv
+import os
+import zoneinfo
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from interlock.errors import StoreError
+from interlock.hub.models import Lab, Session
+
+CHUNK_ROWS = 2_000
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is run by a spreadsheet; a name typed by a stranger must stay a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sessions: those that ended from `since` to `until`, both days included, in the lab."""
+
+    since: date | None = None
+    until: date | None = None
+    decimal_comma: bool = False
+
+
+def export_sessions(lab: Lab, out: Path, wanted: Filter | None = None) -> int:
+    """`out` holds the sessions, oldest first; returns their number. Raises StoreError, leaving what
+    was there before."""
+    part = out.with_name(f".{out.name}.part")
+    try:
+        with part.open("w", encoding="utf-8-sig", newline="") as sink:
+            count = write_sessions(lab, sink, wanted or Filter())
+        os.replace(part, out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"cannot be written: {error.strerror}", where=str(out)) from error
+    return count
+
+
+def write_sessions(lab: Lab, sink: TextIO, wanted: Filter) -> int:
+    """The rows in `sink`; returns their number."""
+    zone = zoneinfo.ZoneInfo(lab.time_zone)
+    writer = csv.writer(sink, delimiter=";", lineterminator="\r\n")
+    with translation.override(lab.language):
+        writer.writerow(_heading())
+        count = 0
+        for session in _sessions(lab, wanted, zone):
+            writer.writerow([neutral(cell) for cell in _row(session, zone, wanted)])
+            count += 1
+    return count
+
+
+def neutral(cell: str) -> str:
+    """`cell`, with an apostrophe before anything a spreadsheet would take for a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+
+
+def _sessions(lab: Lab, wanted: Filter, zone: zoneinfo.ZoneInfo) -> Iterator[Session]:
+    found = Session.objects.filter(lab=lab, voided=False).exclude(how="")
+    if wanted.since is not None:
+        found = found.filter(ended_at__gte=datetime.combine(wanted.since, time(), zone))
+    if wanted.until is not None:
+        after = datetime.combine(wanted.until + timedelta(days=1), time(), zone)
+        found = found.filter(ended_at__lt=after)
+    related = found.select_related("machine", "node", "member", "group", "payer", "line")
+    return related.order_by("ended_at", "node", "epoch", "seq").iterator(chunk_size=CHUNK_ROWS)
+
+
+def _heading() -> list[str]:
+    return [
+        _("session"),
+        _("machine"),
+        _("member"),
+        _("group"),
+        _("payer"),
+        _("start"),
+        _("end"),
+        _("enabled seconds"),
+        _("busy seconds"),
+        _("idle seconds"),
+        _("unknown seconds"),
+        _("how it ended"),
+        _("end estimated"),
+        _("time provisional"),
+        _("price in euros"),
+    ]
+
+
+def _row(session: Session, zone: zoneinfo.ZoneInfo, wanted: Filter) -> list[str]:
+    line = getattr(session, "line", None)
+    euros = "" if line is None else f"{line.cents // 100}.{line.cents % 100:02d}"
+    return [
+        f"{session.node.slug}/{session}",
+        session.machine.name,
+        session.member.name if session.member else "",
+        session.group.name if session.group else "",
+        session.payer.name if session.payer else "",
+        _local(session.started_at, zone),
+        _local(session.ended_at, zone),
+        str(session.enabled_ms // 1_000),
+        str(session.busy_ms // 1_000),
+        str(session.idle_ms // 1_000),
+        str(session.unknown_ms // 1_000),
+        session.how,
+        _("yes") if session.estimated else _("no"),
+        _("yes") if session.provisional else _("no"),
+        euros.replace(".", ",") if wanted.decimal_comma else euros,
+    ]
+
+
+def _local(at: datetime | None, zone: zoneinfo.ZoneInfo) -> str:
+    """The lab's clock, in the one form that every spreadsheet reads as a time."""
+    return "" if at is None else at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,309 @@
+"""A list of members as CSV to members, badges and trainings of a lab: all of it, or none.
+
+Takes what people have: UTF-8 with or without BOM, Excel's cp1252 and UTF-16, semicolons, commas or
+tabs, English or French headings. Every line that cannot be taken is named with its reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+import zoneinfo
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TypeVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from interlock.errors import ConfigError
+from interlock.hub.directory import LANGUAGES
+from interlock.hub.domain.members import assign_badge, create_member
+from interlock.hub.domain.trainings import grant_training
+from interlock.hub.models import Group, Lab, Payer, Training
+from interlock.hub.permissions import Actor
+
+T = TypeVar("T")
+
+FILE_BYTES_MAX = 8 * 1_048_576
+LINES_MAX = 20_000
+PROGRESS_EVERY = 20
+"""Lines between two reports: a bar that moves, not a terminal that scrolls."""
+
+COLUMNS = {
+    "name": ("name", "nom", "nomcomplet", "fullname", "member", "adherent", "membre"),
+    "email": ("email", "mail", "courriel", "adressemail", "adresseemail"),
+    "language": ("language", "langue", "lang"),
+    "group": ("group", "groupe", "tarif"),
+    "payer": ("payer", "payeur", "organisation", "organization", "structure"),
+    "until": ("until", "memberuntil", "expires", "jusquau", "fin", "finadhesion", "echeance"),
+    "badge": ("badge", "uid", "badgeuid", "carte"),
+    "trainings": ("trainings", "training", "formations", "formation", "habilitations"),
+}
+"""Every heading that is understood, without accents, case, spaces and signs."""
+
+DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%d.%m.%Y", "%d/%m/%y")
+"""ISO, and what French spreadsheets write: the day first."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was not taken: its number in the file (the heading is 1), and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file: members made, lines refused, lines read."""
+
+    created: int
+    bad: tuple[BadLine, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    values: dict[str, str]
+    surplus: bool
+
+
+class _Undo(Exception):
+    """Leaves the transaction without keeping anything."""
+
+
+def import_members(
+    actor: Actor,
+    lab: Lab,
+    path: Path,
+    *,
+    partial: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """The file's members are in the lab; with bad lines only if `partial`, and then the good ones.
+
+    Raises ConfigError when the file itself cannot be read: missing, too large, without a heading.
+    """
+    lines = list(_lines(path))
+    desk = _Desk(actor, lab)
+    try:
+        with transaction.atomic():
+            for done, line in enumerate(lines, start=1):
+                desk.take(line)
+                if done % PROGRESS_EVERY == 0 or done == len(lines):
+                    progress(done, len(lines))
+            if desk.bad and not partial:
+                raise _Undo
+    except _Undo:
+        return Imported(0, tuple(desk.bad), len(lines))
+    return Imported(desk.created, tuple(desk.bad), len(lines))
+
+
+class _Desk:
+    """Takes one line after the other, and remembers who was in which."""
+
+    def __init__(self, actor: Actor, lab: Lab) -> None:
+        self._actor, self._lab = actor, lab
+        self._groups = {g.slug: g for g in Group.objects.filter(lab=lab)}
+        self._groups |= {g.name.casefold(): g for g in self._groups.values()}
+        self._payers = {p.name.casefold(): p for p in Payer.objects.filter(lab=lab)}
+        self._trainings = {t.slug: t for t in Training.objects.filter(lab=lab)}
+        self._trainings |= {t.name.casefold(): t for t in self._trainings.values()}
+        self._seen: dict[tuple[str, str], int] = {}
+        self.bad: list[BadLine] = []
+        self.created = 0
+
+    def take(self, line: _Line) -> None:
+        """The line's member exists, or the line is among the bad ones and left no trace."""
+        try:
+            with transaction.atomic():
+                self._create(line)
+        except ConfigError as error:
+            self.bad.append(BadLine(line.number, str(error)))
+        else:
+            self.created += 1
+
+    def _create(self, line: _Line) -> None:
+        values = line.values
+        if line.surplus:
+            raise ConfigError(_("it has more cells than the heading"))
+        self._refuse_repeats(line)
+        trainings = [
+            _named(self._trainings, name, "trainings") for name in _list(values["trainings"])
+        ]
+        member = create_member(
+            self._actor,
+            self._lab,
+            values["name"],
+            email=_email(values["email"]),
+            language=_language(values["language"]),
+            group=_named(self._groups, values["group"], "group") if values["group"] else None,
+            payer=_named(self._payers, values["payer"], "payer") if values["payer"] else None,
+            until_at=self._end(values["until"]),
+        )
+        if values["badge"]:
+            assign_badge(self._actor, member, _uid(values["badge"]))
+        for training in trainings:
+            grant_training(self._actor, member, training)
+
+    def _refuse_repeats(self, line: _Line) -> None:
+        """People are told apart by e-mail, else by name; badges by UID."""
+        who = line.values["email"].casefold() or line.values["name"].casefold()
+        keys = {("person", who), ("badge", re.sub(r"\W", "", line.values["badge"]).casefold())}
+        for kind, value in sorted(keys):
+            first = self._seen.setdefault((kind, value), line.number)
+            if value and first != line.number:
+                raise ConfigError(
+                    _("%(value)s is in line %(number)d already")
+                    % {"value": line.values["name"] if kind == "person" else value, "number": first}
+                )
+
+    def _end(self, text: str) -> datetime | None:
+        """The end of that day in the lab."""
+        if not text:
+            return None
+        for form in DATE_FORMATS:
+            try:
+                day = datetime.strptime(text, form).replace(tzinfo=UTC).date()
+            except ValueError:
+                continue
+            return datetime.combine(day, time.max, zoneinfo.ZoneInfo(self._lab.time_zone))
+        raise ConfigError(
+            _("%(text)s is not a date") % {"text": text},
+            where="until",
+            remedy=_("Write it like 2027-12-31 or 31/12/2027"),
+        )
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    text = _text(path)
+    head = text.split("\n", 1)[0]
+    delimiter = max(";,\t", key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        names = _heading(next(reader, []), path)
+        count = 0
+        while True:
+            number = reader.line_num + 1
+            row = next(reader, None)
+            if row is None:
+                return
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            count += 1
+            if count > LINES_MAX:
+                raise ConfigError(
+                    f"it has more than {LINES_MAX} lines", where=str(path), remedy="Split it"
+                )
+            values = dict.fromkeys(COLUMNS, "")
+            values.update((name, cell) for name, cell in zip(names, cells, strict=False) if name)
+            yield _Line(number, values, surplus=any(cells[len(names) :]))
+    except csv.Error as error:
+        raise ConfigError(f"it is not CSV: {error}", where=str(path)) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as source:
+            raw = source.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if len(raw) > FILE_BYTES_MAX:
+        raise ConfigError(f"it is larger than {FILE_BYTES_MAX} bytes", where=str(path))
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-16"]
+    else:
+        # cp1252 accepts nearly every byte, so UTF-8, which does not, is tried first.
+        encodings = ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            return raw.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError:
+            continue
+    raise ConfigError(
+        "its letters cannot be read",
+        where=str(path),
+        remedy="Save it as “CSV UTF-8” in the spreadsheet",
+    )
+
+
+def _heading(cells: list[str], path: Path) -> list[str]:
+    """Each column's own name, empty for one that nobody reads."""
+    known = {alias: name for name, aliases in COLUMNS.items() for alias in aliases}
+    names = [known.get(_plain(cell), "") for cell in cells]
+    if "name" not in names:
+        raise ConfigError(
+            "its first line does not name the columns",
+            where=str(path),
+            remedy=f"Begin it with: {';'.join(COLUMNS)} (only name is required)",
+        )
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    unread = [cell for cell, name in zip(cells, names, strict=True) if cell.strip() and not name]
+    if twice:
+        raise ConfigError(f"two columns are called {twice[0]}", where=str(path))
+    if unread:
+        raise ConfigError(
+            f"nobody reads the column {unread[0]!r}",
+            where=str(path),
+            remedy=f"Rename or remove it; known are: {', '.join(COLUMNS)}",
+        )
+    return names
+
+
+def _plain(heading: str) -> str:
+    """Without accents, case, spaces and signs."""
+    decomposed = unicodedata.normalize("NFKD", heading.casefold())
+    return "".join(letter for letter in decomposed if letter.isalnum())
+
+
+def _named(known: dict[str, T], name: str, where: str) -> T:
+    found = known.get(name) or known.get(name.casefold())
+    if found is None:
+        raise ConfigError(
+            _("there is no %(name)s") % {"name": name},
+            where=where,
+            remedy=_("Make it first, or correct its name"),
+        )
+    return found
+
+
+def _list(cell: str) -> list[str]:
+    return [name.strip() for name in re.split(r"[|,/+]", cell) if name.strip()]
+
+
+def _email(text: str) -> str:
+    if text:
+        try:
+            validate_email(text)
+        except ValidationError as error:
+            raise ConfigError(
+                _("%(text)s is not an e-mail address") % {"text": text}, where="email"
+            ) from error
+    return text
+
+
+def _language(text: str) -> str:
+    language = text.casefold()[:2]
+    if language and language not in LANGUAGES:
+        raise ConfigError(
+            _("%(text)s is no language of the hub") % {"text": text}, where="language"
+        )
+    return language
+
+
+def _uid(text: str) -> bytes:
+    try:
+        return bytes.fromhex(re.sub(r"[\s:.-]", "", text))
+    except ValueError as error:
+        raise ConfigError(
+            _("%(text)s is not a UID in hexadecimal") % {"text": text}, where="badge"
+        ) from error

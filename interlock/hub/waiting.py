@@ -1,0 +1,204 @@
+"""Requests that wait, answered in bare ASGI: a node's `changes` and the board's `/live` stream.
+
+They never enter Django: no thread, no database connection and no middleware is held while waiting.
+Nodes are known by a table in memory (watch.Picture); people by their session, looked up once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from interlock.hub.node_api import credential_hash
+from interlock.hub.watch import Picture
+from interlock.protocol import hubapi
+from interlock.protocol.snapshots import SnapshotVersion
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+WhoWatches = Callable[[bytes], int | None]
+"""The Cookie header to the lab whose board its sender may see, None for nobody."""
+
+WAITING_MAX = 5_000
+STREAMS_MAX = 200
+"""More than any lab has; each costs a few kilobytes, so a flood ends in 503 and not in memory."""
+STREAM_LIFE_S = 300.0
+"""A stream ends and the browser opens another: so a login that ended stops seeing the board."""
+HEARTBEAT_S = 15.0
+RETRY_MS = 2_000
+
+_SINCE = re.compile(r"(\d{1,18})\.(\d{1,18})")
+
+
+class Waiting:
+    """Everybody who waits for a change, in one event loop."""
+
+    def __init__(self, who_watches: WhoWatches) -> None:
+        self._who_watches = who_watches
+        self._picture = Picture()
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._polls = 0
+        self._streams = 0
+
+    def publish(self, picture: Picture) -> None:
+        """Everybody looks at `picture`. Called in the event loop."""
+        self._picture = picture
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def close(self) -> None:
+        """Nobody waits any more: every request is answered as if its time were over."""
+        self._closed = True
+        self.publish(self._picture)
+
+    # ------------------------------------------------------------------------------ a node's poll
+
+    async def changes(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET changes?since=E.C&wait=S: 200 as soon as the version is newer, else 204."""
+        node = self._node(scope)
+        if scope["method"] != "GET":
+            await _refuse(send, 405, "method", "Use GET here")
+        elif node is None:
+            await _refuse(send, 401, "credential", "This node is unknown here, or was revoked")
+        elif (asked := _asked(scope)) is None:
+            await _refuse(send, 400, "malformed", "Ask for changes?since=EPOCH.COUNTER&wait=S")
+        elif self._polls >= WAITING_MAX:
+            await _refuse(send, 503, "busy", "Too many nodes wait already")
+        else:
+            self._polls += 1
+            try:
+                await self._poll(scope, receive, send, *asked)
+            finally:
+                self._polls -= 1
+
+    async def _poll(
+        self, scope: Scope, receive: Receive, send: Send, since: SnapshotVersion, wait_s: int
+    ) -> None:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            while True:
+                changed = self._changed
+                node = self._node(scope)
+                if node is None:
+                    await _refuse(send, 401, "credential", "This node was revoked")
+                    return
+                version = self._picture.versions.get(node)
+                if version is not None and version > since:
+                    answer = {"v": hubapi.VERSION, "version": list(version)}
+                    await _answer(send, 200, answer)
+                    return
+                left_s = deadline - asyncio.get_running_loop().time()
+                if left_s <= 0 or self._closed:
+                    await _answer(send, 204, None)
+                    return
+                if await _first_of(changed, gone, left_s):
+                    return
+        finally:
+            gone.cancel()
+
+    def _node(self, scope: Scope) -> int | None:
+        hashed = credential_hash(_header(scope, b"authorization").decode("latin-1"))
+        return None if hashed is None else self._picture.nodes.get(hashed)
+
+    # --------------------------------------------------------------------------- the board's stream
+
+    async def live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """GET /live: server-sent events `board` with the lab's change number, one for each change."""
+        if scope["method"] != "GET":
+            await _refuse(send, 405, "method", "Use GET here")
+            return
+        lab = await asyncio.to_thread(self._who_watches, _header(scope, b"cookie"))
+        if lab is None:
+            await _refuse(send, 401, "login", "Log in to see the board")
+        elif self._streams >= STREAMS_MAX:
+            await _refuse(send, 503, "busy", "Too many boards are open already")
+        else:
+            self._streams += 1
+            try:
+                await self._stream(lab, receive, send)
+            finally:
+                self._streams -= 1
+
+    async def _stream(self, lab: int, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            # nginx would hold the events back until its buffer is full.
+            (b"x-accel-buffering", b"no"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await _push(send, f"retry: {RETRY_MS}\n\n")
+        end = asyncio.get_running_loop().time() + STREAM_LIFE_S
+        gone = asyncio.ensure_future(_disconnected(receive))
+        told: int | None = None
+        try:
+            while not self._closed:
+                changed = self._changed
+                number = self._picture.changes.get(lab)
+                if number != told:
+                    told = number
+                    await _push(send, f"event: board\ndata: {number}\n\n")
+                left_s = end - asyncio.get_running_loop().time()
+                if left_s <= 0 or await _first_of(changed, gone, min(left_s, HEARTBEAT_S)):
+                    break
+                if not changed.is_set():
+                    await _push(send, ": still here\n\n")
+        finally:
+            gone.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _first_of(changed: asyncio.Event, gone: asyncio.Future[None], wait_s: float) -> bool:
+    """Whether the client left before something changed or the time was over."""
+    waiter = asyncio.ensure_future(changed.wait())
+    either: set[asyncio.Future[Any]] = {waiter, gone}
+    try:
+        await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    return gone.done()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _asked(scope: Scope) -> tuple[SnapshotVersion, int] | None:
+    """`since` and `wait` of the query, None when either is malformed."""
+    query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=None)
+    since = _SINCE.fullmatch(query.get("since", [""])[-1])
+    wait = query.get("wait", [str(hubapi.WAIT_S_MAX)])[-1]
+    if since is None or not (wait.isascii() and wait.isdigit() and len(wait) <= 3):
+        return None
+    return (int(since[1]), int(since[2])), min(int(wait), hubapi.WAIT_S_MAX)
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for key, value in scope["headers"] if key == name), b"")
+
+
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    await _answer(send, status, {"v": hubapi.VERSION, "error": code, "message": message})
+
+
+async def _answer(send: Send, status: int, body: dict[str, Any] | None) -> None:
+    content = b"" if body is None else json.dumps(body).encode()
+    headers = [(b"cache-control", b"no-store")]
+    if body is not None:
+        headers.append((b"content-type", b"application/json"))
+        headers.append((b"content-length", str(len(content)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _push(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
