@@ -227,5 +227,5 @@ class ServiceManager:
     def _tail(self, name: str) -> str:
         with contextlib.suppress(OSError):
             lines = self.log_of(name).read_text(errors="replace").splitlines()
-            return "\n".join(f"    {line}" for line in lines[-10:])
+            return "\n".join(f"    {line}" for line in lines[-4:])
         return "    (nothing)"

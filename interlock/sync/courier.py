@@ -195,7 +195,7 @@ class Courier:
                 _name(answer.head),
                 _name(hello.acked),
             )
-        elif answer.head != hello.acked:
+        elif answer.head.seq > 0 and answer.head != hello.acked:
             no = self._node.ack(answer.head)
             if no is not None:
                 return self._other_chain(no)

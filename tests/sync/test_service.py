@@ -1,0 +1,238 @@
+"""The real sync process between a model node on a real socket and a real hub process."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.clock import SystemClock
+from interlock.config.secret_files import read_hub_access, read_node_keys, write_hub_access
+from interlock.protocol import canonical, control
+from interlock.protocol.control import Op
+from interlock.protocol.credentials import HubAccess, NodeKeys
+from interlock.protocol.records import Head, Header, RecordType, seal
+from interlock.sim.demo_machines import SAW, MachineFolder, node_toml
+from interlock.sim.processes import ServiceManager
+from interlock.sim.supervised import Phase, Unit
+from interlock.sync.hub_client import HubClient
+from interlock.sync.links import HubHello, No, version_to_wire
+from tests.sync import servers
+from tests.sync.models import ModelNode
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+BODY = {
+    "reason": "UNKNOWN_BADGE",
+    "tag": "00" * 16,
+    "member": None,
+    "training": None,
+    "count": 1,
+    "evidence": None,
+}
+
+
+@dataclass
+class KeyedNode(ModelNode):
+    """A model node with the keys the hub gave it, so that the real hub believes its chain."""
+
+    keys: NodeKeys | None = None
+
+    def write(self, count: int = 1) -> None:
+        keys = self.keys
+        assert keys is not None
+        for _ in range(count):
+            seq = len(self.journal) + 1
+            header = Header(
+                keys.node, keys.epoch, seq, "boot", 1000 + seq, None, False, RecordType.REFUSED
+            )
+            salt = seq.to_bytes(16, "big")
+            self.journal.append(
+                seal(header, BODY, salt=salt, prev=self.head.hash, chain_key=keys.chain_key)
+            )
+
+    def answer(self, op: Op, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.keys is not None
+        said: No | None = None
+        if op is Op.HELLO:
+            hello = self.hello()
+            return {
+                "lab": self.keys.lab,
+                "node": self.keys.node,
+                "software": "model",
+                "boot_id": "boot",
+                "mode": "locked",
+                "head": hello.head.to_wire(),
+                "acked": hello.acked.to_wire(),
+                "version": version_to_wire(hello.version),
+                "nonce": "ab" * 16,
+            }
+        if op is Op.RECORDS:
+            page = self.records(Head(request["epoch"], request["seq"], bytes(32)))
+            return {"records": [dict(record) for record in page.records], "next": page.more}
+        if op is Op.ACK:
+            said = self.ack(Head(request["epoch"], request["seq"], bytes.fromhex(request["hash"])))
+        elif op is Op.SNAPSHOT:
+            said = self.snapshot(request["file"])
+        elif op is Op.TIME:
+            self.times.append(request["message"])
+        if said is not None:
+            return control.error_answer("refused", said.message)
+        return {}
+
+    def serve(self, connection: socket.socket, over: threading.Event) -> None:
+        for line in connection.makefile("rb"):
+            op, request = control.read_request(line)
+            answer = self.answer(op, request)
+            wire = answer if answer.get("ok") is False else control.answer(**answer)
+            connection.sendall(canonical.dumps(wire) + b"\n")
+
+
+@dataclass
+class Site:
+    """One machine's files, its model node, and the hub they belong to."""
+
+    folder: MachineFolder
+    hub: Path
+    node: KeyedNode
+    access: HubAccess
+    manager: ServiceManager
+
+    @property
+    def sync(self) -> Unit:
+        arguments = ("sync", "run", "--config", str(self.folder.node_toml))
+        return unit("sync", *arguments)
+
+    def hub_unit(self, port: int) -> Unit:
+        at = ("--dir", str(self.hub), "--port", str(port))
+        return unit("hub", "hub", "run", *at, watchdog_s=None)
+
+    def head_at_hub(self) -> Head:
+        hub = HubClient(self.access)
+        answer = hub.hello(replace(self.node.hello(), nonce="ab" * 16))
+        hub.close()
+        assert isinstance(answer, HubHello)
+        return answer.head
+
+
+def unit(name: str, *arguments: str, watchdog_s: float | None = 1.0) -> Unit:
+    command = (sys.executable, "-m", "interlock", *arguments)
+    return Unit(name, command, watchdog_s=watchdog_s, restart_s=0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Path]:
+    """A hub's folder and a machine's keys, made once; each test works on a copy."""
+    with tempfile.TemporaryDirectory(prefix="il-") as path:
+        command = [sys.executable, "-m", "interlock.sim.demo_hub", path, "http://127.0.0.1:1"]
+        subprocess.run(command, check=True, capture_output=True)
+        yield Path(path)
+
+
+@pytest.fixture
+def site(lab: Path) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="il-") as path:
+        root, port = Path(path), free_port()
+        shutil.copytree(lab, root, dirs_exist_ok=True)
+        folder = MachineFolder(root / "machines" / SAW.id)
+        folder.control_socket.parent.mkdir(parents=True)
+        (folder.state / "spool").mkdir()
+        folder.node_toml.write_text(node_toml(SAW, folder))
+        access = replace(read_hub_access(folder.sync_access), hub_url=f"http://127.0.0.1:{port}")
+        folder.sync_access.unlink()
+        write_hub_access(folder.sync_access, access)
+        node = KeyedNode(keys=read_node_keys(folder.node_keys), version=(0, 0))
+        manager = ServiceManager(root / "run", SystemClock())
+        site = Site(folder, root / "hub", node, access, manager)
+        manager.start(site.hub_unit(port))
+        manager.wait_ready("hub")
+        with servers.unix_server(folder.control_socket, node.serve):
+            yield site
+            manager.close()
+
+
+def drained(site: Site) -> bool:
+    return site.node.acked == site.node.head
+
+
+def test_records_of_a_real_chain_reach_the_real_hub_and_are_acknowledged(site: Site) -> None:
+    site.node.write(250)
+    site.manager.start(site.sync)
+    wait_until(lambda: drained(site), 15)
+    assert site.head_at_hub() == site.node.head
+
+
+def test_a_signed_snapshot_reaches_the_spool_and_the_signed_time_the_node(site: Site) -> None:
+    site.manager.start(site.sync)
+    wait_until(lambda: site.node.version != (0, 0), 10)
+    assert site.node.files[0] == "snapshot-{}-{}".format(*site.node.version)
+    assert set(site.node.times[0]) == {"statement", "signature"}
+
+
+def test_killed_again_and_again_it_loses_and_doubles_nothing(site: Site) -> None:
+    site.manager.start(site.sync)
+    for round_ in range(5):
+        site.node.write(120)
+        site.manager.wait_until(lambda: False, 0.15 * round_)
+        site.manager.kill("sync")
+        starts = round_ + 2
+        assert site.manager.wait_until(lambda: site.manager.report("sync").starts == starts, 10)  # noqa: B023
+    wait_until(lambda: drained(site), 15)
+    assert site.head_at_hub() == site.node.head
+    assert site.node.head.seq == 600
+
+
+def test_a_hub_that_is_killed_in_between_gets_everything(site: Site) -> None:
+    site.manager.start(site.sync)
+    wait_until(lambda: site.node.times, 10)
+    site.manager.kill("hub")
+    site.node.write(150)
+    wait_until(lambda: drained(site), 20)
+    assert site.head_at_hub() == site.node.head
+
+
+def test_sigterm_ends_it_at_once_in_the_middle_of_a_long_poll(site: Site) -> None:
+    clock = SystemClock()
+    site.manager.start(site.sync)
+    wait_until(lambda: site.node.version != (0, 0), 10)
+    began_ms = clock.boot_ms()
+    site.manager.stop("sync")
+    assert site.manager.report("sync").ending == "exit code 0"
+    assert clock.boot_ms() - began_ms < 2_500
+
+
+def test_a_silent_hub_does_not_keep_it_from_feeding_its_watchdog(site: Site) -> None:
+    site.manager.start(site.sync)
+    wait_until(lambda: site.node.times, 10)
+    site.manager.freeze("hub")
+    site.node.write(3)
+    assert not site.manager.wait_until(
+        lambda: site.manager.report("sync").phase is not Phase.RUNNING, 3
+    )
+    site.manager.thaw("hub")
+    wait_until(lambda: drained(site), 15)
+
+
+def test_its_state_shows_where_systemctl_status_looks(site: Site) -> None:
+    site.manager.start(site.sync)
+    report = site.manager.report
+    wait_until(lambda: report("sync").status.startswith("connected"), 10)
+    site.manager.stop("hub")
+    wait_until(lambda: report("sync").status.startswith("hub not reached"), 60)
