@@ -1,0 +1,352 @@
+"""A badge reader in, complete badge events out: the thread that polls, looks up and says what it saw.
+
+`ReaderWork` is the step without the thread; `ReaderWorker` is the shell. The cache belongs to this thread alone,
+and is switched between two polls. A reader that errs is tried a few polls more, then reported dead, closed and
+opened again with growing pauses; whatever lies in its field afterwards has to be presented again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from interlock.clock import Clock
+from interlock.core.events import (
+    BadgeArrived,
+    BadgeFound,
+    BadgeRemoved,
+    Event,
+    ReaderFailed,
+    ReaderRecovered,
+    SeveralBadgesSeen,
+    SnapshotActivated,
+)
+from interlock.core.model import Assurance, Cache, Entry, Presented
+from interlock.errors import ProtocolError, ReaderError, StoreError
+from interlock.node.cache import BadgeCache
+from interlock.node.presence import Arrived, Found, Presence, Removed, SeveralSeen, Sighting, step
+from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
+from interlock.protocol.tags import badge_tag, short
+from interlock.readers import CardSeen, Reader, Sight
+
+ERRORS_MAX = 5
+"""Failed polls in a row before the reader is called dead: 0.25 s at 20 polls a second, 1 s at the slowest."""
+
+FAILING_MS_MAX = 1_000
+"""A reader whose polls are slow and fail is dead after this: half of the 2 s that are allowed."""
+
+REOPEN_MS_MIN = 250
+REOPEN_MS_MAX = 4_000
+"""Pauses between attempts to open a dead reader; they double, so that a cable pulled for a day costs nothing."""
+
+VERIFY_ROWS = 50
+"""Cache entries hashed after an uneventful poll: 0.2 ms; 100,000 badges take 100 s."""
+
+RANDOM_UID_FIRST = 0x08
+"""4-byte UIDs that begin so are made up by phones at every tap (ISO 14443-3); they identify nobody."""
+
+RANDOM_UID = bytes((RANDOM_UID_FIRST, 0, 0, 0))
+"""Stands for all of them, so that one phone is one badge to whoever counts refusals."""
+
+CacheAge = Callable[[SnapshotVersion | None], int]
+Confirm = Callable[[SnapshotHeader], None]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheKeys:
+    """What a badge's tag is made with and a snapshot verified with."""
+
+    badge_key: bytes
+    hub_key: Ed25519PublicKey
+    lab: str
+    node: str
+
+
+@dataclass(slots=True)
+class ReaderWork:
+    """The worker without its thread: `turn` is one poll, on the thread that owns reader and cache."""
+
+    reader: Reader
+    keys: CacheKeys
+    clock: Clock
+    cache_age_s: CacheAge
+    arrival_gap_ms: int
+    cache: BadgeCache | None = None
+    is_open: bool = False
+    has_failed: bool = False
+    _presence: Presence = field(default_factory=Presence)
+    _errors: int = 0
+    _failing_since_ms: int | None = None
+    _reopen_at_ms: int = 0
+    _reopen_pause_ms: int = REOPEN_MS_MIN
+    _verified: bool = False
+
+    @property
+    def version(self) -> SnapshotVersion | None:
+        """The snapshot badges are looked up in, None without a usable one."""
+        return None if self.cache is None else self.cache.version
+
+    def switch(self, path: Path, confirm: Confirm | None = None) -> list[Event]:
+        """Badges are looked up in `path` from here on. Raises StoreError, keeping the old cache."""
+        fresh = BadgeCache(path, self.keys.hub_key, lab=self.keys.lab, node=self.keys.node)
+        if self.version is not None and fresh.version < self.version:
+            fresh.close()
+            raise StoreError(f"it is older than {self.version}", where=str(path))
+        if confirm is not None:
+            confirm(fresh.header)
+        self._drop_cache()
+        self.cache, self._verified = fresh, False
+        header = fresh.header
+        _log.info("snapshot %d.%d is live: %d badges", *header.version, header.entries)
+        return [
+            SnapshotActivated(
+                Cache(header.version, self.cache_age_s(header.version)),
+                header.trainings,
+                header.needs,
+                header.max_offline_s,
+            )
+        ]
+
+    def turn(self) -> list[Event]:
+        """One poll and what it means; never raises for a reader or a cache that fails."""
+        if not self.is_open:
+            return self._open() if self.clock.boot_ms() >= self._reopen_at_ms else []
+        try:
+            sight = self.reader.poll()
+            self._check(sight)
+        except ReaderError as error:
+            return self._erred(error)
+        self._errors, self._failing_since_ms = 0, None
+        self._presence, sightings = step(
+            self._presence, sight, self.clock.boot_ms(), self.arrival_gap_ms
+        )
+        if not sightings:
+            self._verify_cache()
+        return [self._event(sighting) for sighting in sightings]
+
+    def close(self) -> None:
+        """Reader and cache are released."""
+        self.is_open = False
+        self.reader.close()
+        self._drop_cache()
+
+    def _check(self, sight: Sight | None) -> None:
+        if isinstance(sight, CardSeen):
+            try:
+                badge_tag(self.keys.badge_key, sight.uid)
+            except ProtocolError as error:
+                raise ReaderError(error.what, where="reader") from error
+
+    def _event(self, sighting: Sighting) -> Event:
+        match sighting:
+            case Arrived(uid, seen_ms):
+                return BadgeArrived(self._presented(uid, seen_ms))
+            case Found():
+                return BadgeFound()
+            case Removed():
+                return BadgeRemoved()
+            case SeveralSeen():
+                return SeveralBadgesSeen()
+
+    def _presented(self, uid: bytes, seen_ms: int) -> Presented:
+        is_random = len(uid) == len(RANDOM_UID) and uid[0] == RANDOM_UID_FIRST
+        tag = badge_tag(self.keys.badge_key, RANDOM_UID if is_random else uid)
+        entry = None if is_random else self._lookup(tag)
+        cache = Cache(self.version, self.cache_age_s(self.version))
+        known = "random id" if is_random else "known" if entry is not None else "unknown"
+        _log.info("badge %s arrived: %s, snapshot %s", short(tag), known, cache.version)
+        return Presented(tag, seen_ms, Assurance.UID, entry, cache)
+
+    def _lookup(self, tag: bytes) -> Entry | None:
+        if self.cache is None:
+            return None
+        try:
+            return self.cache.lookup(tag)
+        except StoreError as error:
+            self._damaged(error)
+            return None
+
+    def _verify_cache(self) -> None:
+        if self.cache is None or self._verified:
+            return
+        try:
+            self._verified = not self.cache.verify_slice(VERIFY_ROWS)
+        except StoreError as error:
+            self._damaged(error)
+
+    def _damaged(self, error: StoreError) -> None:
+        _log.error("the cache is damaged and not used any more: %s", error)
+        self._drop_cache()
+
+    def _drop_cache(self) -> None:
+        if self.cache is not None:
+            self.cache.close()
+        self.cache = None
+
+    def _open(self) -> list[Event]:
+        try:
+            self.reader.open()
+            self.reader.poll()
+        except ReaderError as error:
+            return self._dead(error)
+        self.is_open = True
+        self._errors, self._failing_since_ms = 0, None
+        self._reopen_pause_ms = REOPEN_MS_MIN
+        # That first poll only proved that the chip answers: nobody saw what it saw arrive.
+        self._presence = Presence()
+        if not self.has_failed:
+            return []
+        self.has_failed = False
+        _log.warning("the reader answers again")
+        return [ReaderRecovered()]
+
+    def _erred(self, error: ReaderError) -> list[Event]:
+        now_ms = self.clock.boot_ms()
+        if self._failing_since_ms is None:
+            self._failing_since_ms = now_ms
+        self._errors += 1
+        if self._errors < ERRORS_MAX and now_ms - self._failing_since_ms < FAILING_MS_MAX:
+            return []
+        return self._dead(error)
+
+    def _dead(self, error: ReaderError) -> list[Event]:
+        self.is_open = False
+        self.reader.close()
+        self._reopen_at_ms = self.clock.boot_ms() + self._reopen_pause_ms
+        self._reopen_pause_ms = min(REOPEN_MS_MAX, 2 * self._reopen_pause_ms)
+        if self.has_failed:
+            return []
+        self.has_failed = True
+        _log.error("the reader is dead: %s", error)
+        return [ReaderFailed(str(error))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    """A file to switch to, what to do at that very moment, and where the answer goes."""
+
+    path: Path
+    confirm: Confirm | None
+    reply: Future[SnapshotVersion]
+
+
+class ReaderWorker:
+    """The thread around `ReaderWork`: `polls_per_s` turns a second, a switch of the cache between two of them."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        badge_key: bytes,
+        hub_key: Ed25519PublicKey,
+        lab: str,
+        node: str,
+        emit: Callable[[Event], object],
+        clock: Clock,
+        cache_age_s: CacheAge,
+        polls_per_s: int = 20,
+        arrival_gap_ms: int = 300,
+        cache_path: Path | None = None,
+    ) -> None:
+        self._work = ReaderWork(
+            reader, CacheKeys(badge_key, hub_key, lab, node), clock, cache_age_s, arrival_gap_ms
+        )
+        self._emit = emit
+        self._clock = clock
+        self._period_ms = 1_000 // polls_per_s
+        self._cache_path = cache_path
+        self._alive_ms = clock.boot_ms()
+        self._switches: list[_Switch] = []
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+
+    @property
+    def last_alive_ms(self) -> int:
+        """When the thread last came round, on the clock of this boot."""
+        return self._alive_ms
+
+    @property
+    def version(self) -> SnapshotVersion | None:
+        """The snapshot badges are looked up in, None without a usable one."""
+        return self._work.version
+
+    def start(self) -> None:
+        """Reader and cache belong to the worker's thread from here on."""
+        self._alive_ms = self._clock.boot_ms()
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """The field is off and the bus released; False when the reader did not come back in time."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def switch(
+        self, path: Path, confirm: Confirm | None = None, *, timeout_s: float = 5.0
+    ) -> SnapshotVersion:
+        """Badges are looked up in `path` when this returns; `confirm` ran just before the first of them.
+
+        Raises StoreError when the file cannot be used (the old one stays) or the reader is stuck.
+        """
+        asked = _Switch(path, confirm, Future())
+        with self._lock:
+            self._switches.append(asked)
+        try:
+            return asked.reply.result(timeout_s)
+        except FutureTimeout as error:
+            asked.reply.cancel()
+            raise StoreError(
+                f"the reader did not switch to it within {timeout_s:g} s",
+                where=str(path),
+                remedy="Check the reader; the next start uses it",
+            ) from error
+
+    def _run(self) -> None:
+        if self._cache_path is not None:
+            self._use_first(self._cache_path)
+        next_ms = self._clock.boot_ms()
+        while not self._stopping.is_set():
+            self._switch_what_waits()
+            self._tell(self._work.turn())
+            now_ms = self._clock.boot_ms()
+            # A slow poll moves the next one; it is never made up for by polling without a pause.
+            next_ms = max(next_ms + self._period_ms, now_ms)
+            self._stopping.wait((next_ms - now_ms) / 1_000)
+        self._work.close()
+
+    def _use_first(self, path: Path) -> None:
+        try:
+            self._tell(self._work.switch(path))
+        except StoreError as error:
+            _log.error("no cache to begin with: %s", error)
+
+    def _switch_what_waits(self) -> None:
+        with self._lock:
+            waiting, self._switches = self._switches, []
+        for asked in waiting:
+            if not asked.reply.set_running_or_notify_cancel():
+                continue
+            try:
+                events = self._work.switch(asked.path, asked.confirm)
+            except StoreError as error:
+                asked.reply.set_exception(error)
+                continue
+            self._tell(events)
+            version = self._work.version
+            assert version is not None
+            asked.reply.set_result(version)
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            self._emit(event)
+        self._alive_ms = self._clock.boot_ms()

@@ -1,0 +1,191 @@
+"""A file in the spool in, a live cache out: built by a child, marked in the journal, then switched to.
+
+The order is the safety (4-protocol.md): the child verifies and builds · the journal holds the new version as a
+mark nothing falls below · the reader worker switches between two polls · older files go. A crash anywhere in
+between leaves either the old cache, or a verified file that `usable_cache` marks and uses at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from interlock.errors import InterlockError, ProtocolError, StoreError
+from interlock.node.cache import BadgeCache, cache_files, cache_path, version_of
+from interlock.node.journal import Journal
+from interlock.node.journal_worker import JournalWorker
+from interlock.node.reader_worker import ReaderWorker
+from interlock.node.snapshot_builder import EXIT_REFUSED, TEMPORARY
+from interlock.protocol import canonical, fields
+from interlock.protocol.credentials import NodeKeys
+from interlock.protocol.snapshots import SnapshotVersion
+
+BUILD_S_MAX = 120.0
+"""250,000 badges on a Pi Zero 2 W take about a minute and a half at low priority."""
+
+RESULT_BYTES_MAX = 4_096
+"""The child says one short line."""
+
+SPOOL = "spool"
+
+Confirm = Callable[[SnapshotVersion, int | None], None]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A snapshot that is live: its version, when the hub issued it, how many badges it holds."""
+
+    version: SnapshotVersion
+    issued_at: int
+    entries: int
+
+
+class SnapshotInstaller:
+    """One installation at a time. `confirm(version, issued_at)` runs at the moment of the switch."""
+
+    def __init__(
+        self,
+        journal: JournalWorker,
+        reader: ReaderWorker,
+        *,
+        keys: NodeKeys,
+        state_dir: Path,
+        confirm: Confirm = lambda version, issued_at: None,
+        build_s_max: float = BUILD_S_MAX,
+    ) -> None:
+        self._journal = journal
+        self._reader = reader
+        self._keys = keys
+        self._state_dir = state_dir
+        self._confirm = confirm
+        self._build_s_max = build_s_max
+        self._busy = threading.Lock()
+        self.last: str | None = None
+
+    def start(self, name: str) -> bool:
+        """The file `name` of the spool is being installed by a thread of its own; False: one already is."""
+        if not self._busy.acquire(blocking=False):
+            return False
+        threading.Thread(
+            target=self._install_quietly, args=(name,), name="snapshot", daemon=True
+        ).start()
+        return True
+
+    def install(self, name: str) -> Installed:
+        """The file `name` of the spool is live. Raises ProtocolError when it is refused, StoreError."""
+        with self._busy:
+            return self._install(name)
+
+    def _install_quietly(self, name: str) -> None:
+        try:
+            installed = self._install(name)
+            self.last = f"{installed.version[0]}.{installed.version[1]} is live"
+        except InterlockError as error:
+            self.last = str(error)
+            _log.error("the snapshot %s was not installed: %s", name, error)
+        finally:
+            self._busy.release()
+
+    def _install(self, name: str) -> Installed:
+        spool = self._state_dir / SPOOL / name
+        if spool.parent != self._state_dir / SPOOL or name in ("", ".", ".."):
+            raise ProtocolError(f"{name!r} is no plain file name", where="snapshot")
+        mark = self._journal.status().marks.snapshot
+        installed = self._build(spool, mark)
+        self._journal.mark(snapshot=installed.version)
+        self._reader.switch(
+            cache_path(self._state_dir, installed.version),
+            lambda header: self._confirm(header.version, header.issued_at),
+        )
+        remove_older(self._state_dir, installed.version)
+        try:
+            spool.unlink(missing_ok=True)
+        except OSError as error:
+            # The spool belongs to sync's user, who cleans up as well.
+            _log.debug("%s stays: %s", spool, error)
+        return installed
+
+    def _build(self, spool: Path, mark: SnapshotVersion | None) -> Installed:
+        command = [
+            *(sys.executable, "-m", "interlock.node.snapshot_builder"),
+            *("--spool", str(spool), "--state-dir", str(self._state_dir)),
+            *("--public-key", self._keys.hub_public_key.hex()),
+            *("--lab", self._keys.lab, "--node", self._keys.node),
+        ]
+        if mark is not None:
+            command += ["--mark", f"{mark[0]}.{mark[1]}"]
+            if self._reader.version != mark:
+                # The accepted version is not in use: it was damaged or lost, and may be built again.
+                command.append("--replace-damaged")
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                timeout=self._build_s_max,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StoreError(
+                f"building took longer than {self._build_s_max:g} s", where=str(spool)
+            ) from error
+        except OSError as error:
+            raise StoreError(f"cannot start the builder: {error}", where=str(spool)) from error
+        return _result(done.returncode, done.stdout, spool)
+
+
+def usable_cache(state_dir: Path, journal: Journal, keys: NodeKeys) -> Path | None:
+    """The newest verified cache that is not older than the mark; a newer one is marked first.
+
+    For the start, while the journal has no worker yet. None: nobody can be let in.
+    """
+    (state_dir / TEMPORARY).unlink(missing_ok=True)
+    mark = journal.marks.snapshot
+    for path in cache_files(state_dir):
+        version = version_of(path)
+        if version is None or (mark is not None and version < mark):
+            return None
+        try:
+            BadgeCache(path, keys.hub_key(), lab=keys.lab, node=keys.node).close()
+            if version != mark:
+                journal.mark(snapshot=version)
+        except (StoreError, ProtocolError) as error:
+            _log.error("%s is not used: %s", path.name, error)
+            continue
+        return path
+    return None
+
+
+def remove_older(state_dir: Path, version: SnapshotVersion) -> None:
+    """No snapshot older than `version` takes up space any more."""
+    for path in cache_files(state_dir):
+        found = version_of(path)
+        if found is not None and found < version:
+            path.unlink(missing_ok=True)
+
+
+def _result(code: int, output: bytes, spool: Path) -> Installed:
+    try:
+        told = canonical.loads(output, where="snapshot builder", bytes_max=RESULT_BYTES_MAX)
+    except ProtocolError as error:
+        raise StoreError(
+            f"the builder ended with code {code} and no answer", where=str(spool)
+        ) from error
+    if code != 0:
+        what = fields.text(told, "error", length_max=RESULT_BYTES_MAX)
+        raise (ProtocolError if code == EXIT_REFUSED else StoreError)(what, where=str(spool))
+    version = told.get("version")
+    if not isinstance(version, list) or len(version) != 2:
+        raise StoreError("the builder named no version", where=str(spool))
+    return Installed(
+        version=(int(version[0]), int(version[1])),
+        issued_at=fields.integer(told, "issued_at"),
+        entries=fields.integer(told, "entries"),
+    )
