@@ -165,6 +165,13 @@ def test_a_hardware_library_with_two_files_is_caught() -> None:
     assert any("already has its file" in t for t in caught("interlock/readers/a.py", lazy, other))
 
 
+def test_naming_a_hardware_type_for_mypy_drives_nothing() -> None:
+    head = "from typing import TYPE_CHECKING\n"
+    named = head + "if TYPE_CHECKING:\n    from gpiozero.pins import Factory\n"
+    driver = Source("interlock/node/pins.py", HEAD + "def f() -> None:\n    import gpiozero\n")
+    assert caught("interlock/node/service.py", named, driver) == []
+
+
 def test_a_hardware_library_that_every_start_would_import_is_caught() -> None:
     driver = "import lgpio\n"
     eager = Source("interlock/node/service.py", HEAD + "from interlock.node.pins import Pins\n")

@@ -110,11 +110,15 @@ EMPTY_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module: its full dotted name, and whether importing the file imports it."""
+    """One imported module: its full dotted name, and when it happens.
+
+    `at_import`: importing the file imports it. `for_types`: it never happens, only mypy reads it.
+    """
 
     name: str
     line: int
     at_import: bool
+    for_types: bool
 
 
 @dataclass
@@ -303,7 +307,7 @@ def hardware_is_driven_from_one_lazy_file(sources: Iterable[Source]) -> Iterator
     """Each hardware library has one file, and the package imports without any of them.
 
     Lazily means: inside a function, or at the top of a file that nobody imports at its own top.
-    The simulator stands for the hardware and may do as it likes.
+    Naming a type for mypy drives nothing. The simulator stands for the hardware: it is free.
     """
     package = [s for s in sources if s.in_package and s.room not in ("sim", "cli")]
     eager = {i.name for s in package for i in s.imports if i.at_import}
@@ -316,7 +320,9 @@ def hardware_is_driven_from_one_lazy_file(sources: Iterable[Source]) -> Iterator
                 if importers:
                     text = f"{library} at the top of a file that others import at their top"
                     yield source.breach(imported.line, text)
-            if library in HARDWARE and drivers.setdefault(library, source.path) != source.path:
+            if imported.for_types or library not in HARDWARE:
+                continue
+            if drivers.setdefault(library, source.path) != source.path:
                 text = f"{library} already has its file, {drivers[library]}"
                 yield source.breach(imported.line, text)
 
@@ -324,28 +330,24 @@ def hardware_is_driven_from_one_lazy_file(sources: Iterable[Source]) -> Iterator
 # ---------------------------------------------------------------------------- reading the tree
 
 
-def _imports(node: ast.AST, at_import: bool) -> Iterator[Import]:
+def _imports(node: ast.AST, at_import: bool, for_types: bool = False) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
-            for alias in child.names:
-                yield Import(alias.name, child.lineno, at_import)
-        elif isinstance(child, ast.ImportFrom):
-            yield from _imports_from(child, at_import)
-        elif isinstance(child, ast.Call) and _is_dynamic_import(child):
-            name = _literal(child)
-            if name:
-                yield Import(name, child.lineno, at_import)
+        for name in _imported_names(child):
+            yield Import(name, _line(child), at_import, for_types)
         runs_now = not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            runs_now = False
-        yield from _imports(child, at_import and runs_now)
+        guarded = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        yield from _imports(child, at_import and runs_now and not guarded, for_types or guarded)
 
 
-def _imports_from(node: ast.ImportFrom, at_import: bool) -> Iterator[Import]:
-    base = "." * node.level + (node.module or "")
-    for alias in node.names:
+def _imported_names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = "." * node.level + (node.module or "")
         # `from a import b` may name a module or a thing inside one; the longer name serves both.
-        yield Import(f"{base}.{alias.name}", node.lineno, at_import)
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Call) and _is_dynamic_import(node) and _literal(node):
+        yield _literal(node)
 
 
 def _forbidden(room_name: str, room: Room, name: str) -> str:
