@@ -92,13 +92,24 @@ def test_closing_lets_a_blocked_worker_go_and_tells_it_so() -> None:
 
 def test_waiting_ends_at_once_when_an_event_is_there_or_somebody_woke_the_loop() -> None:
     inbox = Inbox()
+
+    def waits() -> threading.Thread:
+        thread = threading.Thread(target=inbox.wait, args=(60,), daemon=True)
+        thread.start()
+        return thread
+
     inbox.put(BadgeFound())
-    inbox.wait(60)
+    already_there = waits()
+    already_there.join(5)
+    assert not already_there.is_alive()
     inbox.take(32)
     inbox.wake()
-    inbox.wait(60)
-    woken = threading.Thread(target=inbox.wait, args=(60,), daemon=True)
-    woken.start()
+    woken_before = waits()
+    woken_before.join(5)
+    assert not woken_before.is_alive(), "a wake between two waits was lost"
+    later = waits()
+    later.join(0.05)
+    assert later.is_alive(), "one wake counts once"
     inbox.put(CutRequested())
-    woken.join(5)
-    assert not woken.is_alive()
+    later.join(5)
+    assert not later.is_alive()

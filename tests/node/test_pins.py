@@ -137,10 +137,12 @@ def test_what_is_not_declared_is_unknown(bench: MockBench) -> None:
 
 def test_a_failing_claim_lets_go_of_the_relay_again(bench: MockBench) -> None:
     bench.factory.reserve_pins(bench, STOP)
-    with pytest.raises(PinError, match="stop_button on pin 5"):
+    with pytest.raises(PinError, match="stop_button on pin 5") as caught:
         MachinePins(pin_config(), bench.factory)
     bench.factory.release_pins(bench, STOP)
     MachinePins(pin_config(), bench.factory).close()
+    # Held until here: else the garbage collector lets go of the pins, and proves nothing.
+    assert caught.value.where == "stop_button on pin 5"
 
 
 def test_a_line_that_dies_is_a_pin_error_that_names_the_signal(bench: MockBench) -> None:

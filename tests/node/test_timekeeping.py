@@ -28,8 +28,8 @@ pytestmark = pytest.mark.fast
 
 HUB = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
-WALL_MS = DEFAULT_WALL_MS + 86_400_000
 DAY_MS = 86_400_000
+WALL_MS = DEFAULT_WALL_MS + 400 * DAY_MS
 VERSION = (1, 7)
 
 
@@ -154,7 +154,7 @@ def test_no_setting_of_a_clock_brings_back_a_moment_that_trusted_time_has_passed
     for act, amount_ms in story:
         match act:
             case "set":
-                clock.set_wall_ms(amount_ms * 70)
+                clock.set_wall_ms(EARLIEST_WALL_MS - DAY_MS + amount_ms * 20)
             case "pass":
                 clock.advance_us(amount_ms * US_PER_MS)
                 true_ms += amount_ms
@@ -162,7 +162,7 @@ def test_no_setting_of_a_clock_brings_back_a_moment_that_trusted_time_has_passed
                 keeper = Timekeeper(clock, marks_from_wire(keeper.marks().to_wire()))
             case "reboot":
                 marks, boots = keeper.marks(), boots + 1
-                clock.reboot(f"boot-{boots}", wall_ms=amount_ms)
+                clock.reboot(f"boot-{boots}", wall_ms=EARLIEST_WALL_MS - DAY_MS + amount_ms * 20)
                 keeper = Timekeeper(clock, marks)
             case "told":
                 told(keeper, true_ms)
