@@ -111,9 +111,10 @@ def test_an_added_entry_with_a_right_sum_is_found_by_the_verification(path: Path
         direct.execute("INSERT INTO entries VALUES (?, ?, ?)", (b"\xff" * 16, *row))
     direct.close()
     cache = opened(path)
+    slices = [cache.verify_slice(50) for _ in range(BADGES // 50)]
+    assert all(slices)
     with pytest.raises(StoreError, match="not those the hub signed"):
-        while cache.verify_slice(50):
-            pass
+        cache.verify_slice(50)
     cache.close()
 
 
