@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.template.loader import get_template
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 from django.urls.resolvers import RoutePattern, URLResolver
@@ -138,10 +139,11 @@ def test_looking_at_the_address_of_a_change_changes_nothing(name: str) -> None:
 def test_a_change_without_the_pages_own_token_is_refused(name: str) -> None:
     lab = used_once()
     before = AuditRow.objects.count()
-    client = Client(enforce_csrf_checks=True)
+    client = Client(enforce_csrf_checks=True, headers={"accept-language": "en"})
     client.force_login(lab.users["owner"])
     answer = client.post(address(name, lab), {"why": "x", "training": "saw-basics"})
     assert answer.status_code == 403
+    assert "This page was too old" in answer.content.decode()
     assert AuditRow.objects.count() == before
 
 
@@ -150,6 +152,10 @@ def test_somebody_with_a_login_but_no_role_sees_nothing() -> None:
     lab.users["owner"].roles.all().delete()
     answer = lab.client("owner").get("/")
     assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "Table saw" not in page
+    assert reverse("members") not in page
+    assert "Sign out" in page
 
 
 def test_a_lab_never_shows_what_belongs_to_another() -> None:
@@ -180,3 +186,18 @@ def test_pages_are_never_kept_by_a_cache() -> None:
     lab = used_once()
     for name in ("board", "members", "sessions"):
         assert lab.client("owner").get(reverse(name))["Cache-Control"] == "no-store"
+
+
+def test_a_live_fragment_without_a_login_reloads_the_page_and_shows_no_door_in_it() -> None:
+    lab = used_once()
+    for name in ("board-tiles", "machine-state"):
+        answer = Client().get(address(name, lab), headers={"hx-request": "true"})
+        assert (answer.status_code, answer.content) == (401, b"")
+        assert answer["HX-Refresh"] == "true"
+
+
+def test_a_mistake_of_the_hub_is_answered_in_both_languages_with_a_style() -> None:
+    page = get_template("500.html").render()
+    assert "Nothing was changed." in page
+    assert "Rien n’a été modifié." in page
+    assert "/static/hub/base.css" in page

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 
+from interlock.hub.models import User
 from interlock.hub.pages.access import Viewer, viewer_of
 from interlock.hub.pages.words import Words
 from interlock.hub.permissions import Permission
@@ -50,14 +51,15 @@ class Language:
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """The values base.html is made of."""
-    viewer = viewer_of(request) if hasattr(request, "user") else None
+    user = getattr(request, "user", None)
+    viewer = viewer_of(request) if user is not None else None
     lab = getattr(request, "lab", None)
     current = translation.get_language() or settings.LANGUAGE_CODE
     return {
         "viewer": viewer,
         "lab_name": lab.name if lab else "Interlock",
         "navigation": _navigation(request, viewer) if viewer else [],
-        "person_name": viewer.user.name if viewer else "",
+        "person_name": user.name if isinstance(user, User) else "",
         "live_address": LIVE_ADDRESS,
         "other_languages": [
             Language(code, LANGUAGE_NAMES.get(code, code))
