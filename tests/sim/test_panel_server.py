@@ -14,6 +14,7 @@ import pytest
 
 from interlock.clock import perf_us
 from interlock.errors import LinkError
+from interlock.sim.demo_badges import offers
 from interlock.sim.panel_server import Lab, PanelServer
 from interlock.sim.panel_server_app import STATIC
 from tests.sim.labs import ADA, RecordedFaults, RunningLab, running_lab
@@ -291,6 +292,7 @@ def sentences_of_the_page() -> set[str]:
     for table in re.findall(r"const (?:COLOURS|PATTERNS|NODES) = \{(.*?)\};", scripts, re.DOTALL):
         found |= set(re.findall(r':\s*"([^"]+)"', table))
     found |= set(re.findall(r'onTrouble\("([^"]+)"\)', scripts))
+    found |= {offer.label for offer in offers() if offer.mood in ("unknown", "several")}
     return found
 
 

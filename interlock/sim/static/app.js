@@ -16,7 +16,7 @@ const tell = (words) => ($("#news").textContent = words);
 
 function drawHand(badge) {
   $("#hand").textContent = badge
-    ? t("{badge} is in your hand: now click a reader, or press Escape.", { badge: badge.label })
+    ? t("{badge} is in your hand: now click a reader, or press Escape.", { badge: t(badge.label) })
     : t("Drag a badge onto a reader, or pick one and then click a reader.");
 }
 

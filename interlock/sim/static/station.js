@@ -24,10 +24,12 @@ const NODES = {
 
 /** A station in the page; `draw(picture)` keeps it true, `redraw()` after a change of language. */
 export function station(machine, { tell }) {
-  const root = document.getElementById("station-template").content.firstElementChild.cloneNode(true);
+  const template = document.getElementById("station-template").content;
+  // Imported, not cloned: what belongs to a template's own document has no clock to move by.
+  const root = document.importNode(template.firstElementChild, true);
   const $ = (selector) => root.querySelector(selector);
   const art = document.getElementById(`art-${machine.kind}`) ?? document.getElementById("art-printer");
-  $(".art").append(art.content.cloneNode(true));
+  $(".art").append(document.importNode(art.content, true));
   root.dataset.machine = machine.id;
   root.dataset.kind = machine.kind;
   root.dataset.use = machine.badge_use;
@@ -127,19 +129,14 @@ export function station(machine, { tell }) {
   }
 
   function drawReader(world) {
-    const labels = [...new Set(world.badges.map(({ uid, label }) => withUid(uid)?.label ?? label))];
+    const labels = [...new Set(world.badges.map(({ uid, label }) => t(withUid(uid)?.label ?? label)))];
     const reader = $(".reader");
     reader.classList.toggle("full", labels.length > 0);
     reader.classList.toggle("dead", !world.reader || !world.pi);
     $(".lying").textContent = labels.join(" + ");
     const use = machine.badge_use === "hold" ? t("Put a badge into the slot") : t("Tap a badge here");
     $(".reader-words").textContent = labels.length ? t("Take it away") : use;
-    reader.setAttribute(
-      "aria-label",
-      labels.length
-        ? t("Reader of {machine}: take away {badge}", { machine: pick(machine.name), badge: labels.join(", ") })
-        : t("Reader of {machine}", { machine: pick(machine.name) }),
-    );
+    $(".reader-name").textContent = t("Reader of {machine}.", { machine: pick(machine.name) });
     lieAt(machine.id, machine.name, world.badges.map(({ uid }) => uid));
   }
 

@@ -18,7 +18,7 @@ export function fillTray(list, offers, { drop, picked }) {
   onPick = picked;
   const template = document.getElementById("badge-template");
   for (const offer of offers) {
-    const item = template.content.cloneNode(true);
+    const item = document.importNode(template.content, true);
     const button = item.querySelector(".badge");
     const badge = { ...offer, button };
     button.dataset.mood = offer.mood;
@@ -57,7 +57,7 @@ export const whereabouts = (badge) =>
 export function drawTray() {
   for (const badge of badges) {
     const where = [...new Set(whereabouts(badge).map(({ name }) => pick(name)))];
-    badge.button.querySelector(".label").textContent = badge.label;
+    badge.button.querySelector(".label").textContent = t(badge.label);
     badge.button.querySelector(".hint").textContent = pick(badge.hint);
     badge.button.querySelector(".where").textContent = where.length
       ? t("on {machine}", { machine: where.join(", ") })
@@ -78,7 +78,10 @@ function dragFrom(badge, drop) {
   let dragged = false;
 
   button.addEventListener("pointerdown", (event) => {
-    if (event.button === 0) start = { x: event.clientX, y: event.clientY };
+    if (event.button !== 0) return;
+    // Captured at once: a quick hand leaves the badge before the first move is told.
+    button.setPointerCapture(event.pointerId);
+    start = { x: event.clientX, y: event.clientY };
     dragged = false;
   });
   button.addEventListener("pointermove", (event) => {
@@ -86,7 +89,6 @@ function dragFrom(badge, drop) {
     const far = Math.hypot(event.clientX - start.x, event.clientY - start.y) > DRAG_FROM_PX;
     if (!ghost && far) {
       ghost = ghostOf(button);
-      button.setPointerCapture(event.pointerId);
       document.body.classList.add("dragging");
       dragged = true;
     }
