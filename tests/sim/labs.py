@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,8 @@ class ShownPanel:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as lines:
+        # The page may hang up between its question and our answer.
+        with suppress(OSError), connection, connection.makefile("rb") as lines:
             for _ in lines:
                 answer = {"v": 1, "ok": True, **self.shows}
                 connection.sendall(json.dumps(answer).encode() + b"\n")
