@@ -205,9 +205,7 @@ class NodeAnswers:
 
 
 def moment_to_wire(moment: Moment) -> dict[str, Any]:
-    """One recorded event as JSON, fit for a stranger's eyes: tags shortened, names and members
-    left out.
-    """
+    """One recorded event as JSON, fit for a stranger's eyes: tags shortened, names and members left out."""
     return {
         "at_ms": moment.now.boot_ms,
         "event": type(moment.event).__name__,

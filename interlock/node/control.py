@@ -61,9 +61,7 @@ class Users:
 
 
 class ControlServer:
-    """Listens on a Unix socket from `start()` to `stop()`; every connection has a thread of its
-    own.
-    """
+    """Listens on a Unix socket from `start()` to `stop()`; every connection has a thread of its own."""
 
     def __init__(
         self, path: Path, answers: Mapping[Op, Answer], users: Users, clock: Clock
@@ -194,9 +192,7 @@ class _Lines:
         self._rest = b""
 
     def next(self) -> bytes | None:
-        """The next line without its newline, None when the peer left. Raises TimeoutError,
-        ProtocolError.
-        """
+        """The next line without its newline, None when the peer left. Raises TimeoutError, ProtocolError."""
         frame = bytearray(self._rest)
         until_ms = self._clock.boot_ms() + int((LINE_S if frame else IDLE_S) * 1_000)
         while True:

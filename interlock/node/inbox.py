@@ -47,9 +47,7 @@ RESERVED_EVENTS = (
 
 
 class Inbox:
-    """A bounded queue with many writers and one reader; every method but `put` returns at once or
-    in time.
-    """
+    """A bounded queue with many writers and one reader; every method but `put` returns at once or in time."""
 
     def __init__(
         self, ordinary_places: int = ORDINARY_PLACES, reserved_places: int = RESERVED_PLACES
@@ -81,9 +79,7 @@ class Inbox:
             return True
 
     def take(self, count_max: int) -> list[Event]:
-        """The oldest events, at most `count_max`; empty when nothing waits. Never blocks on a
-        worker.
-        """
+        """The oldest events, at most `count_max`; empty when nothing waits. Never blocks on a worker."""
         with self._lock:
             taken = [self._events.popleft() for _ in range(min(count_max, len(self._events)))]
             if taken:
@@ -97,9 +93,7 @@ class Inbox:
             self._arrived.notify()
 
     def wait(self, timeout_s: float) -> None:
-        """Return as soon as an event waits or somebody woke the loop, at the latest after
-        `timeout_s`.
-        """
+        """Return as soon as an event waits or somebody woke the loop, at the latest after `timeout_s`."""
         with self._lock:
             if not self._events and not self._woken and timeout_s > 0:
                 self._arrived.wait(timeout_s)

@@ -182,15 +182,11 @@ class Loop:
         return self._running
 
     def request_termination(self) -> None:
-        """The loop ends the session and itself at its next tick. Safe in a signal handler: no
-        lock.
-        """
+        """The loop ends the session and itself at its next tick. Safe in a signal handler: no lock."""
         self._termination_asked = True
 
     def run(self) -> None:
-        """Tick until the core says Exit; the relay is off when this returns, and also when it
-        raises.
-        """
+        """Tick until the core says Exit; the relay is off when this returns, and also when it raises."""
         due_us = perf_us()
         try:
             while self._running:

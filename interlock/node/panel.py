@@ -29,9 +29,7 @@ Light = tuple[bool, bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """On and off in turn, beginning with on, in milliseconds; over after one turn unless it
-    repeats.
-    """
+    """On and off in turn, beginning with on, in milliseconds; over after one turn unless it repeats."""
 
     turns_ms: tuple[int, ...]
     repeats: bool = True
@@ -84,9 +82,7 @@ def buzzer(panel: Panel, now_ms: int) -> bool:
 
 
 def screen(panel: Panel, language: str) -> tuple[str, str]:
-    """The two lines, in the badge owner's language or else in `language`; never wider than the
-    screen.
-    """
+    """The two lines, in the badge owner's language or else in `language`; never wider than the screen."""
     spoken = panel.language if panel.language in LANGUAGES else language
     values = {
         "name": " ".join((panel.name or "").split()),

@@ -42,9 +42,7 @@ class MachinePins:
     def __init__(
         self, config: NodeConfig, factory: Factory, wake: Callable[[], None] = lambda: None
     ) -> None:
-        """The relay is off and every pin is claimed. Raises PinError, having let go of all of
-        them.
-        """
+        """The relay is off and every pin is claimed. Raises PinError, having let go of all of them."""
         self._factory = factory
         self._wake = wake
         self._outputs: dict[str, Any] = {}
@@ -168,9 +166,7 @@ class _Contact:
 
 
 def gpio_factory(state_dir: Path) -> Factory:
-    """The Pi's own pins through lgpio, which may write its notify file into `state_dir`. Raises
-    PinError.
-    """
+    """The Pi's own pins through lgpio, which may write its notify file into `state_dir`. Raises PinError."""
     # lgpio reads LG_WD when it is imported, and otherwise litters its working directory.
     os.environ["LG_WD"] = str(state_dir)
     remedy = "Install Debian's python3-lgpio (see docs/install), then run: interlock doctor"

@@ -49,8 +49,8 @@ from interlock.node.answers import NodeAnswers
 from interlock.node.control import ControlServer, Users
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal, Recovery
-from interlock.node.journal_facts import Draft, Stamp
-from interlock.node.journal_worker import JournalWorker
+from interlock.node.journal_facts import Stamp
+from interlock.node.journal_worker import NO_TICKET, JournalWorker
 from interlock.node.log_queue import LogQueue
 from interlock.node.loop import Loop, Silence
 from interlock.node.notify import Notifier
@@ -125,9 +125,7 @@ def run_node(
 
 
 def safe_state(config: NodeConfig, factory: Factory | None = None) -> None:
-    """Relay and dynamic enable are driven off and let go: what ExecStopPost runs. Raises
-    PinError.
-    """
+    """Relay and dynamic enable are driven off and let go: what ExecStopPost runs. Raises PinError."""
     bare = replace(
         config,
         inputs=InputsConfig(),
@@ -190,7 +188,7 @@ class _Node:
             self._notifier.say("STOPPING=1")
         return self._exit_code
 
-    # ------------------------------------------------------------------------------------------- bi
+    # ---------------------------------------------------------------------------------------- birth
 
     def _compose(self, stack: ExitStack) -> None:
         """Everything but the loop runs; what the stack undoes comes in the reverse order."""
@@ -200,7 +198,7 @@ class _Node:
         stack.callback(self._inbox.close)
         journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
         recovery = self._opened(journal)
-        first = [] if recovery is None else self._first_records(journal, recovery)
+        cache = None if recovery is None else usable_cache(self._state_dir, journal, self._keys)
         self._journal = JournalWorker(
             journal,
             emit=self._emit,
@@ -208,28 +206,36 @@ class _Node:
             clock=clock,
             aggregation_s=config.times.refusal_window_s,
             start_deadline_ms=config.times.start_deadline_ms,
-            first=first,
         )
-        cache = None if recovery is None else usable_cache(self._state_dir, journal, self._keys)
-        self._journal.start()
-        stack.callback(self._stop_journal)
         self._saver = TimeSaver(
             self._timekeeper,
             self._journal,
             clock,
             config.times.powered_save_s,
             beside={CONFIG_DIGEST: digest(config)},
+            saved=self._journal_works,
         )
+        self._reader = self._new_reader(cache)
+        self._loop = self._new_loop(recovery)
+        self._say_boot(journal, recovery)
+        self._start(stack)
+
+    def _start(self, stack: ExitStack) -> None:
+        """Every thread runs; the loop they speak to is there already."""
+        self._journal.start()
+        stack.callback(self._stop_journal)
         self._saver.start()
         stack.callback(self._saver.stop)
-        self._start_reader(stack, cache)
-        self._loop = self._new_loop(recovery)
-        self._serve(stack)
+        self._reader.start()
+        stack.callback(self._reader.stop, READER_STOP_S)
+        server = self._new_server()
+        server.start()
+        stack.callback(server.stop)
+        for text in warnings(self._config):
+            LOG.warning("%s", text)
 
     def _opened(self, journal: Journal) -> Recovery | None:
-        """What the journal remembers; None when it cannot be opened, and then nobody starts
-        anything.
-        """
+        """What the journal remembers; None when it cannot be opened, and then nobody starts anything."""
         self._timekeeper = Timekeeper(self._clock)
         try:
             journal.open(self._stamp())
@@ -242,22 +248,20 @@ class _Node:
             self._timekeeper = Timekeeper(self._clock, marks_from_wire(kept))
         return journal.recover(self._stamp())
 
-    def _first_records(self, journal: Journal, recovery: Recovery) -> list[Draft]:
-        """What this start has to say before anything else; the worker writes it, the loop need
-        not wait.
-        """
+    def _say_boot(self, journal: Journal, recovery: Recovery | None) -> None:
+        """The first records of this start; the worker writes them, nothing here waits for the disk."""
+        if recovery is None:
+            return
         found = digest(self._config)
-        stamp = self._stamp()
         boot = {"software": __version__, "config_digest": found, "clean": recovery.clean}
-        drafts = [*recovery.unwritten, Draft(RecordType.BOOT, boot, stamp)]
+        self._submit(WriteRecord(NO_TICKET, RecordType.BOOT.value, boot))
         if (journal.marks.time or {}).get(CONFIG_DIGEST) != found:
             body = {"digest": found, "rules": rules_to_wire(to_rules(self._config))}
-            drafts.append(Draft(RecordType.CONFIGURATION_CHANGED, body, stamp))
-        return drafts
+            self._submit(WriteRecord(NO_TICKET, RecordType.CONFIGURATION_CHANGED.value, body))
 
-    def _start_reader(self, stack: ExitStack, cache: Path | None) -> None:
+    def _new_reader(self, cache: Path | None) -> ReaderWorker:
         config = self._config
-        self._reader = ReaderWorker(
+        return ReaderWorker(
             self._open_reader(config, self._clock),
             badge_key=self._keys.badge_key,
             hub_key=self._keys.hub_key(),
@@ -270,15 +274,6 @@ class _Node:
             arrival_gap_ms=config.reader.arrival_gap_ms,
             cache_path=cache,
         )
-        self._installer = SnapshotInstaller(
-            self._journal,
-            self._reader,
-            keys=self._keys,
-            state_dir=self._state_dir,
-            confirm=self._timekeeper.confirm_current,
-        )
-        self._reader.start()
-        stack.callback(self._reader.stop, READER_STOP_S)
 
     def _new_loop(self, recovery: Recovery | None) -> Loop:
         known = recovery.facts if recovery is not None else None
@@ -302,7 +297,14 @@ class _Node:
             feed_watchdog=_feeder(self._notifier, self._environ, self._clock),
         )
 
-    def _serve(self, stack: ExitStack) -> None:
+    def _new_server(self) -> ControlServer:
+        installer = SnapshotInstaller(
+            self._journal,
+            self._reader,
+            keys=self._keys,
+            state_dir=self._state_dir,
+            confirm=self._timekeeper.confirm_current,
+        )
         answers = NodeAnswers(
             config=self._config,
             keys=self._keys,
@@ -312,17 +314,13 @@ class _Node:
             inbox=self._inbox,
             journal=self._journal,
             reader=self._reader,
-            installer=self._installer,
+            installer=installer,
             anchored=self._saver.anchored,
         )
         users = Users(own=os.getuid(), sync=_uid_of(self._config.sync.user))
-        server = ControlServer(self._config.paths.socket, answers.table(), users, self._clock)
-        server.start()
-        stack.callback(server.stop)
-        for text in warnings(self._config):
-            LOG.warning("%s", text)
+        return ControlServer(self._config.paths.socket, answers.table(), users, self._clock)
 
-    # -------------------------------------------------------------------------------------------- l
+    # ----------------------------------------------------------------------------------------- life
 
     @property
     def _state_dir(self) -> Path:
@@ -339,12 +337,16 @@ class _Node:
         """What workers say reaches the loop; some of it means something to us, too."""
         if isinstance(event, SnapshotActivated):
             self._saver.save_soon()
-        if self._unopened is not None and isinstance(event, JournalRecovered):
-            # Faults and lock-outs stand in the journal that could not be opened: begin again, knowing them.
+        if isinstance(event, JournalRecovered):
+            self._journal_works()
+        return self._inbox.put(event)
+
+    def _journal_works(self) -> None:
+        """A journal that could not be opened at first can be read now: begin again, knowing its faults."""
+        if self._unopened is not None:
             LOG.warning("the journal can be opened again: the node starts anew")
             self._exit_code = EXIT_FAULT
             self._loop.request_termination()
-        return self._inbox.put(event)
 
     def _stop_journal(self) -> None:
         if not self._journal.stop(LAST_RECORD_S):
@@ -386,9 +388,7 @@ def _feeder(notifier: Notifier, environ: Mapping[str, str], clock: Clock) -> Cal
 
 @contextmanager
 def _terminated_by_signals(terminate: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for the end; only the main thread hears signals (tests run us in
-    another).
-    """
+    """SIGTERM and SIGINT ask for the end; only the main thread hears signals (tests run us in another)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from interlock.clock import Clock
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.errors import InterlockError
+from interlock.node.journal_worker import NO_TICKET
 from interlock.node.timekeeping import Timekeeper
 from interlock.protocol.records import RecordType
 
@@ -27,9 +28,6 @@ ANCHOR_STEP_MS = 2_000
 """A hub whose clock moved by more than this is worth a record at once; less is the network's
 delay.
 """
-
-NO_TICKET = 0
-"""The core's own tickets begin at 1, so nothing waits for these records."""
 
 STOP_S = 1.0
 
@@ -54,9 +52,11 @@ class TimeSaver:
         clock: Clock,
         every_s: float,
         beside: Mapping[str, Any] | None = None,
+        saved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`beside` is persisted with the marks, as it is."""
+        """`beside` is persisted with the marks, as it is; `saved` is called after each success."""
         self._beside = dict(beside or {})
+        self._saved = saved
         self._timekeeper = timekeeper
         self._recorder = recorder
         self._clock = clock
@@ -83,9 +83,7 @@ class TimeSaver:
         self._wanted.set()
 
     def anchored(self, wall_ms: int) -> None:
-        """The hub says that it is `wall_ms` now: a record says so, unless a recent one says the
-        same.
-        """
+        """The hub says that it is `wall_ms` now: a record says so, unless a recent one says the same."""
         boot_ms = self._clock.boot_ms()
         if self._is_news(boot_ms, wall_ms):
             self._anchor = (boot_ms, wall_ms)
@@ -109,3 +107,5 @@ class TimeSaver:
             except InterlockError as error:
                 # The journal worker itself says that the journal fails; here only minutes are lost.
                 LOG.warning("time could not be saved: %s", error)
+                continue
+            self._saved()

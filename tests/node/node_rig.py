@@ -194,7 +194,7 @@ class NodeBench:
     def _thread_lives(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    # ------------------------------------------------------------------------------ socket and file
+    # ----------------------------------------------------------------------------- socket and files
 
     @property
     def client(self) -> NodeClient:
@@ -254,7 +254,7 @@ class NodeBench:
         message = signed_time(HUB, HubTime(KEYS.lab, KEYS.node, nonce, wall_ms, version))
         self.ask(Op.TIME, message=message)
 
-    # ------------------------------------------------------------------------------------- hands
+    # ---------------------------------------------------------------------------------------- hands
 
     def tap(self, uid: bytes = ADA_UID) -> None:
         """The badge comes into an empty field and is seen; it stays until taken away."""

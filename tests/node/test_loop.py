@@ -269,7 +269,7 @@ def test_a_loop_that_was_held_up_does_not_make_up_for_missed_ticks() -> None:
     assert bench.loop.lateness.worst_us >= 250_000
 
 
-# ------------------------------------------------------------------------------------ flight record
+# ---------------------------------------------------------------------------------- flight recorder
 
 
 def story(bench: LoopBench) -> None:

@@ -127,7 +127,7 @@ def test_a_forged_snapshot_and_a_path_out_of_the_spool_change_nothing(node: Node
     node.work()
 
 
-# -------------------------------------------------------------------------------------- stop and en
+# ------------------------------------------------------------------------------------- stop and end
 
 
 def test_the_stop_button_opens_the_relay_while_the_disk_is_stalled(
@@ -258,7 +258,7 @@ def test_a_dead_reader_shows_and_comes_back(node: NodeBench) -> None:
     node.work()
 
 
-# -------------------------------------------------------------------------------------------- start
+# ------------------------------------------------------------------------------------------- starts
 
 
 def test_the_service_manager_hears_ready_then_watchdog_then_stopping(node: NodeBench) -> None:
@@ -348,7 +348,7 @@ def test_the_safe_state_drives_the_relay_off_and_lets_go(bench: NodeBench) -> No
         service.safe_state(bench.config, outside.factory)
 
 
-# ------------------------------------------------------------------------------------------- answer
+# ------------------------------------------------------------------------------------------ answers
 
 
 def test_hello_says_who_it_is_and_asks_a_fresh_question_each_time(node: NodeBench) -> None:
@@ -461,7 +461,7 @@ def test_a_request_with_wrong_arguments_changes_nothing(
     assert (after["head"], after["acked"]) == (before["head"], before["acked"])
 
 
-# -------------------------------------------------------------------------------------------- input
+# ------------------------------------------------------------------------------------------- inputs
 
 
 def test_the_stop_chain_ends_the_session_and_its_release_restarts_nothing(node: NodeBench) -> None:
