@@ -1,0 +1,155 @@
+"""Badge in the field → relay commanded, on the whole node in one process: rows with the parts of the time.
+
+The real reader on the register-level chip in real time, 30 µs per SPI call, the real cache, core, journal on
+this disk, and gpiozero's mock pins; only the processes around the node are left out.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from interlock.clock import SystemClock, perf_us
+from interlock.core.model import Entry, Level, Right
+from interlock.node.loop import Loop, Pins
+from interlock.protocol.control import Op
+from interlock.protocol.tags import badge_tag
+from interlock.readers import Sight
+from interlock.readers.mfrc522 import Mfrc522Reader
+from interlock.sim.cards import Card
+from interlock.sim.rc522 import Rc522
+from interlock.sim.spi_inprocess import InProcessSpi
+from tests.bench.row import Row, percentiles
+from tests.node.node_rig import KEYS, HandReader, NodeBench
+from tests.node.pin_contract import MIRROR
+from tests.waiting import wait_until
+
+TRANSFER_US = 30
+"""What one `xfer2` of a few bytes costs on a Pi at 1 MHz (7-targets.md)."""
+
+ROUNDS = 150
+SEED = 5
+UID = bytes.fromhex("04112233445566")
+MEMBER = Entry(badge_tag(KEYS.badge_key, UID), "m-1", rights=(Right("saw", Level.ALONE),))
+BETWEEN_S = 0.5
+"""Longer than the arrival gap and two polls, so that the next badge is an arrival."""
+
+
+class SlowSpi(InProcessSpi):
+    """Every transfer takes `TRANSFER_US` of real time."""
+
+    def xfer2(self, values: Sequence[int]) -> list[int]:
+        end_us = perf_us() + TRANSFER_US
+        answer = super().xfer2(values)
+        while perf_us() < end_us:
+            pass
+        return answer
+
+
+@dataclass
+class Marks:
+    """When things happened in one round, in microseconds of the same clock."""
+
+    placed_us: int = 0
+    polled_us: int = 0
+    read_us: int = 0
+    relay_us: int = 0
+
+
+@dataclass
+class TimedReader:
+    """The real reader, its first poll that sees the badge noted."""
+
+    inner: Mfrc522Reader
+    marks: Marks = field(default_factory=Marks)
+
+    def open(self) -> None:
+        self.inner.open()
+
+    def poll(self) -> Sight | None:
+        start_us = perf_us()
+        sight = self.inner.poll()
+        if sight is not None and not self.marks.read_us:
+            self.marks.polled_us, self.marks.read_us = start_us, perf_us()
+        return sight
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class TimedPins:
+    """The real pins, the first closing of the relay noted."""
+
+    def __init__(self, inner: Pins, marks: Marks) -> None:
+        self._inner = inner
+        self._marks = marks
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def relay(self, on: bool) -> None:
+        self._inner.relay(on)
+        if on and not self._marks.relay_us:
+            self._marks.relay_us = perf_us()
+
+
+def rows() -> Iterator[Row]:
+    """The whole way, then its parts."""
+    rounds = measure()
+    parts = {
+        "badge in the field → relay commanded (7-byte UID)": [
+            m.relay_us - m.placed_us for m in rounds
+        ],
+        "… of which waiting for the poll": [m.polled_us - m.placed_us for m in rounds],
+        "… air and SPI: poll begun → UID known": [m.read_us - m.polled_us for m in rounds],
+        "… lookup, decision, durable record, pin": [m.relay_us - m.read_us for m in rounds],
+    }
+    target, left_out = "p50 ≤ 45 ms, p99 ≤ 90 ms", "GPIO of a Pi, an SD card's fsync, the contactor"
+    for what, samples in parts.items():
+        yield Row(what, percentiles([us / 1_000 for us in samples]), target, left_out)
+        target = "part of the first row"
+
+
+def measure() -> list[Marks]:
+    """One `Marks` for each session that was started by putting the badge into the field."""
+    chip = Rc522(perf_us)
+    chip_reader = Mfrc522Reader(lambda: SlowSpi(chip), SystemClock())
+    reader = TimedReader(chip_reader)
+    bench = NodeBench(folder=Path(tempfile.mkdtemp(prefix="il-")), reader=cast(HandReader, reader))
+    bench.start()
+    try:
+        wait_until(lambda: bench.loop is not None)
+        bench.install(entries=[MEMBER])
+        loop = cast(Loop, bench.loop)
+        chance = random.Random(SEED)
+        return [_round(bench, loop, chip, reader, chance) for _ in range(ROUNDS)]
+    finally:
+        bench.close()
+
+
+def _round(
+    bench: NodeBench, loop: Loop, chip: Rc522, reader: TimedReader, chance: random.Random
+) -> Marks:
+    clock = SystemClock()
+    marks = reader.marks = Marks()
+    plain = loop._pins
+    loop._pins = cast(Pins, TimedPins(plain, marks))
+    clock.sleep(BETWEEN_S + chance.random() * 0.05)
+    card = Card(UID)
+    marks.placed_us = perf_us()
+    chip.place(card)
+    wait_until(lambda: marks.relay_us, 5, "the relay")
+    bench.outside.conduct(MIRROR, False)
+    clock.sleep(0.05)
+    bench.press()
+    wait_until(lambda: not bench.relay_on, 5, "the stop")
+    bench.outside.conduct(MIRROR, True)
+    bench.release()
+    chip.remove(card)
+    loop._pins = plain
+    wait_until(lambda: bench.ask(Op.STATUS)["state"] == "locked", 5, "idle again")
+    return marks
