@@ -1,5 +1,4 @@
-"""A parsed TOML document and a table of keys in, checked values out, or an error that says what
-to do.
+"""A TOML document and a table of keys in, checked values out, or an error that says what to do.
 
 Strict: an unknown key, a key without its unit, a wrong type and a value out of bounds are
 refused, each with its path, the reason and the nearest thing that would have been right.

@@ -1,5 +1,4 @@
-"""Lines from local programs in, one answer line each out: the control socket, in threads of its
-own.
+"""Lines from local programs in, one answer line each out: the control socket and its threads.
 
 Who may ask what follows from the peer's user, which the kernel vouches for (SO_PEERCRED). A
 malformed, oversized, forbidden or trickling peer gets an error answer or is hung up on; nothing a
@@ -61,7 +60,9 @@ class Users:
 
 
 class ControlServer:
-    """Listens on a Unix socket from `start()` to `stop()`; every connection has a thread of its own."""
+    """Listens on a Unix socket from `start()` to `stop()`; every connection has a thread of its
+    own.
+    """
 
     def __init__(
         self, path: Path, answers: Mapping[Op, Answer], users: Users, clock: Clock
@@ -192,7 +193,9 @@ class _Lines:
         self._rest = b""
 
     def next(self) -> bytes | None:
-        """The next line without its newline, None when the peer left. Raises TimeoutError, ProtocolError."""
+        """The next line without its newline, None when the peer left. Raises TimeoutError,
+        ProtocolError.
+        """
         frame = bytearray(self._rest)
         until_ms = self._clock.boot_ms() + int((LINE_S if frame else IDLE_S) * 1_000)
         while True:

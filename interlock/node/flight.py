@@ -1,5 +1,4 @@
-"""Events and their instants in; the last 10,000 of them, and the state before the first, out for
-a replay.
+"""Events and their instants in; the last 10,000, and the state before them, out for a replay.
 
 Ticks that changed nothing but time come by the hundred: of such a run only the first and the last
 are kept. What leaves the recorder is stepped into the state it begins with, so a replay always

@@ -1,5 +1,4 @@
-"""Inputs and queued events in, the pure step between, effects out: the machine's supervision
-loop.
+"""Inputs and queued events in, the pure step between, effects out: the supervision loop.
 
 Every 20 ms, and whenever woken: sample every declared input, step, toggle the dynamic enable if
 the coil is on, take at most 32 queued events, step each, perform effects (opening before anything
@@ -182,11 +181,15 @@ class Loop:
         return self._running
 
     def request_termination(self) -> None:
-        """The loop ends the session and itself at its next tick. Safe in a signal handler: no lock."""
+        """The loop ends the session and itself at its next tick. Safe in a signal handler: no
+        lock.
+        """
         self._termination_asked = True
 
     def run(self) -> None:
-        """Tick until the core says Exit; the relay is off when this returns, and also when it raises."""
+        """Tick until the core says Exit; the relay is off when this returns, and also when it
+        raises.
+        """
         due_us = perf_us()
         try:
             while self._running:

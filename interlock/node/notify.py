@@ -1,5 +1,6 @@
-"""Words for the service manager in, datagrams on $NOTIFY_SOCKET out (sd_notify(3)); never waits,
-never fails.
+"""Words for the service manager in, datagrams on $NOTIFY_SOCKET out; never waits, never fails.
+
+See sd_notify(3).
 """
 
 from __future__ import annotations

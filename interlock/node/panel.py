@@ -1,5 +1,4 @@
-"""A Panel and an instant in; words for the screen, lamp colours and the buzzer's level out. All
-pure.
+"""A Panel and an instant in; words for the screen, lamp colours and the buzzer's level out: pure.
 
 Colour, pattern and text say the same thing three times, so that somebody who cannot see one of
 them understands the machine. Text is two lines of 16 characters, the smallest screen we drive
@@ -29,7 +28,9 @@ Light = tuple[bool, bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """On and off in turn, beginning with on, in milliseconds; over after one turn unless it repeats."""
+    """On and off in turn, beginning with on, in milliseconds; over after one turn unless it
+    repeats.
+    """
 
     turns_ms: tuple[int, ...]
     repeats: bool = True
@@ -82,7 +83,9 @@ def buzzer(panel: Panel, now_ms: int) -> bool:
 
 
 def screen(panel: Panel, language: str) -> tuple[str, str]:
-    """The two lines, in the badge owner's language or else in `language`; never wider than the screen."""
+    """The two lines, in the badge owner's language or else in `language`; never wider than the
+    screen.
+    """
     spoken = panel.language if panel.language in LANGUAGES else language
     values = {
         "name": " ".join((panel.name or "").split()),

@@ -1,5 +1,4 @@
-"""Levels of the declared inputs out of, and relay, dynamic enable, lamp and buzzer levels into a
-Pi's GPIO.
+"""Relay, dynamic enable, lamp and buzzer levels into a Pi's GPIO, levels of declared inputs out.
 
 Whoever makes the pins names the gpiozero Factory: never gpiozero's own choice, whose silent
 fall-back and GPIOZERO_PIN_FACTORY would let safety code pretend (1-architecture.md). The relay is
@@ -42,7 +41,9 @@ class MachinePins:
     def __init__(
         self, config: NodeConfig, factory: Factory, wake: Callable[[], None] = lambda: None
     ) -> None:
-        """The relay is off and every pin is claimed. Raises PinError, having let go of all of them."""
+        """The relay is off and every pin is claimed. Raises PinError, having let go of all of
+        them.
+        """
         self._factory = factory
         self._wake = wake
         self._outputs: dict[str, Any] = {}
@@ -166,7 +167,9 @@ class _Contact:
 
 
 def gpio_factory(state_dir: Path) -> Factory:
-    """The Pi's own pins through lgpio, which may write its notify file into `state_dir`. Raises PinError."""
+    """The Pi's own pins through lgpio, which may write its notify file into `state_dir`. Raises
+    PinError.
+    """
     # lgpio reads LG_WD when it is imported, and otherwise litters its working directory.
     os.environ["LG_WD"] = str(state_dir)
     remedy = "Install Debian's python3-lgpio (see docs/install), then run: interlock doctor"

@@ -1,5 +1,4 @@
-"""The timekeeper's marks in, persisted marks and `clock_anchored` records out, through the
-journal worker.
+"""The timekeeper's marks in, persisted marks and `clock_anchored` records out, by the journal.
 
 Powered time is saved every ten minutes and whenever something about time was learnt; a thread of
 its own waits for the disk.
@@ -83,7 +82,9 @@ class TimeSaver:
         self._wanted.set()
 
     def anchored(self, wall_ms: int) -> None:
-        """The hub says that it is `wall_ms` now: a record says so, unless a recent one says the same."""
+        """The hub says that it is `wall_ms` now: a record says so, unless a recent one says the
+        same.
+        """
         boot_ms = self._clock.boot_ms()
         if self._is_news(boot_ms, wall_ms):
             self._anchor = (boot_ms, wall_ms)

@@ -1,5 +1,4 @@
-"""The node's clock and the hub's signed answers in, one trustworthy `Now` and the cache's age
-out.
+"""The node's clock and the hub's signed answers in, a trustworthy `Now` and the cache's age out.
 
 Three sources, in order of belief. (1) A time signed by the hub over our own fresh nonce: from
 then on, for this boot, the wall is that anchor plus monotonic time and the system's wall clock is
@@ -103,7 +102,9 @@ def marks_from_wire(wire: Mapping[str, Any]) -> TimeMarks:
 
 
 class Timekeeper:
-    """One per process, used by every thread: reading never blocks, writing holds a lock for microseconds."""
+    """One per process, used by every thread: reading never blocks, writing holds a lock for
+    microseconds.
+    """
 
     def __init__(
         self,
@@ -126,7 +127,9 @@ class Timekeeper:
         return Now(boot_ms, wall_at, self._is_trusted(marks))
 
     def wall(self) -> tuple[int | None, bool]:
-        """UTC milliseconds (None: never known) and whether they are trusted, for a record's header."""
+        """UTC milliseconds (None: never known) and whether they are trusted, for a record's
+        header.
+        """
         marks = self._marks
         return self._wall_ms(marks, self._clock.boot_ms()), self._is_trusted(marks)
 
@@ -174,7 +177,9 @@ class Timekeeper:
         return time
 
     def confirm_current(self, version: SnapshotVersion, issued_at: int | None = None) -> None:
-        """`version` is what the hub holds for this node, now (or at `issued_at`, when it comes with a snapshot)."""
+        """`version` is what the hub holds for this node, now (or at `issued_at`, when it comes
+        with a snapshot).
+        """
         with self._lock:
             marks = self._wound_on(self._marks)
             wall_ms = self._floor_ms(marks, marks.powered_ms)
@@ -189,7 +194,9 @@ class Timekeeper:
             )
 
     def cache_age_s(self, version: SnapshotVersion | None) -> int:
-        """Seconds since `version` was known to be current: powered or trusted wall time, whichever is more."""
+        """Seconds since `version` was known to be current: powered or trusted wall time,
+        whichever is more.
+        """
         marks, boot_ms = self._marks, self._clock.boot_ms()
         if version is None or version != marks.current_version:
             return CACHE_AGE_UNKNOWN_S
