@@ -124,17 +124,17 @@ class SpokenNode:
         self.send()
         return started
 
-    def end(self, session: str, enabled_s: int) -> None:
-        """The session is over, and the hub knows."""
+    def end(self, session: str, enabled_s: int, *, estimated: bool = False) -> None:
+        """The session is over (estimated: by a power cut), and the hub knows."""
         self.boot_ms += enabled_s * 1_000
         self.write(
             RecordType.SESSION_ENDED,
             session=session,
-            how="tap_off",
+            how="power_lost" if estimated else "tap_off",
             enabled_ms=enabled_s * 1_000,
             busy_ms=0,
             idle_ms=0,
-            estimated=False,
+            estimated=estimated,
         )
         self.send()
 
@@ -230,7 +230,7 @@ def fill(directory: Path, folder: Path) -> dict[str, Any]:
     badge = members.assign_badge(actor, ada, bytes.fromhex("04a1b2c3d4e5f6"), "porte-clés bleu")
     trainings.grant_training(actor, ada, wood)
     long = members.create_member(actor, lab, LONG_NAME, group=group)
-    members.assign_badge(actor, long, bytes.fromhex("04a1b2c3d4e5f7"), "carte")
+    card = members.assign_badge(actor, long, bytes.fromhex("04a1b2c3d4e5f7"), "carte")
     for role in (RoleName.MANAGER, RoleName.MEMBER):
         user = accounts.create_user(f"{role.value}@example.org", f"Some {role.value}", PASSWORD)
         accounts.give_role(actor, lab, user, role, ada if role is RoleName.MEMBER else None)
@@ -238,7 +238,7 @@ def fill(directory: Path, folder: Path) -> dict[str, Any]:
     commands.add_node(directory, "saw", folder / "nodes")
     return {
         "ada": {"id": ada.public_id, "tag": bytes(badge.tag).hex()},
-        "long": {"id": long.public_id},
+        "long": {"id": long.public_id, "tag": bytes(card.tag).hex()},
     }
 
 

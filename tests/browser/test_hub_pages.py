@@ -55,6 +55,8 @@ def browser() -> Iterator[Browser]:
 def addresses(hub: Hub, node: SpokenNode) -> dict[str, str]:
     """Every page a manager meets, with a session that exists."""
     node.end(node.start(hub.sample["ada"]), 5_400)
+    # The widest a row gets: a long name, another day at its end, a mark, four digits of euros.
+    node.end(node.start(hub.sample["long"]), 2 * 86_400, estimated=True)
     base = hub.address.rstrip("/")
     return {
         "board": f"{base}/",

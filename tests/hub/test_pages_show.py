@@ -186,7 +186,8 @@ def test_an_ended_membership_and_a_missing_badge_are_said_once_for_all_machines(
     now = datetime.fromtimestamp(settings.HUB_CLOCK.wall_ms() / 1_000, UTC)
     Member.objects.filter(pk=small.member.pk).update(until_at=now)
     page = text(lab, "owner", "member", small.member.public_id)
-    assert "The membership has ended." in page
+    assert page.count("The membership has ended.") == 1
+    assert "May use it." not in page
     Member.objects.filter(pk=small.member.pk).update(until_at=None)
     small.member.badges.all().delete()
     assert "Has no badge yet." in text(lab, "owner", "member", small.member.public_id)
@@ -261,6 +262,17 @@ def test_a_session_shows_its_hours_duration_ending_and_price_in_both_languages()
     assert "The machine was enabled for 1 h 30 min." in why
     assert "1 h 30 min at €12.00 an hour" in why
     assert "1 h 30 min à 12,00 € l’heure" in text(lab, "owner", "session", number, language="fr")
+
+
+def test_a_session_that_ends_on_another_day_says_which() -> None:
+    lab = page_lab()
+    lab.journal.session(lab.small, 60)
+    lab.deliver()
+    began = datetime(2026, 7, 1, 20, 0, tzinfo=UTC)
+    Session.objects.update(started_at=began, ended_at=began + timedelta(minutes=90))
+    assert "22:00 – 23:30" in text(lab, "owner", "sessions")
+    Session.objects.update(ended_at=began + timedelta(hours=3))
+    assert "22:00 – 2 Jul 2026, 01:00" in text(lab, "owner", "sessions")
 
 
 def test_marks_say_estimated_and_late() -> None:

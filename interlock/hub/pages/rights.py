@@ -63,10 +63,9 @@ def of_member(
     now = Now(boot_ms=0, wall_at=int(viewer.now.timestamp()), wall_trusted=True)
     machines = Machine.objects.filter(lab=viewer.lab).prefetch_related("trainings")
     opens = viewer.may(Permission.VIEW_MACHINES)
-    return Rights(
-        machines=tuple(_right(machine, entry, now, opens=opens) for machine in machines),
-        hindrance=_hindrance(entry, badges, now),
-    )
+    hindrance = _hindrance(entry, badges, now)
+    rights = [_right(machine, entry, now, opens=opens) for machine in machines]
+    return Rights(tuple(_without(right, hindrance) for right in rights), hindrance)
 
 
 def level_words(level: str) -> words.Words:
@@ -84,6 +83,12 @@ def _right(machine: Machine, entry: Entry, now: Now, *, opens: bool) -> MachineR
         granted=granted,
         missing=() if granted else _missing(entry, rules, now, names),
     )
+
+
+def _without(right: MachineRight, hindrance: str) -> MachineRight:
+    """What is said once above all machines is not said again beside each."""
+    missing = tuple(one for one in right.missing if one != hindrance)
+    return dataclasses.replace(right, missing=missing)
 
 
 def _missing(entry: Entry, rules: Rules, now: Now, names: Mapping[str, str]) -> tuple[str, ...]:

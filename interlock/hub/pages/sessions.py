@@ -30,6 +30,9 @@ LATE_AFTER_S = 300
 """A record that took longer than five minutes to arrive came from a node that was cut off."""
 
 
+_DASH = f"{formats.SPACE}–{formats.SPACE}"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One session as a table shows it; `marks` are (state colour, words) that qualify it."""
@@ -195,7 +198,8 @@ def _hours(found: Session, viewer: Viewer) -> str:
     if found.ended_at is None:
         return gettext("since %(moment)s") % {"moment": began}
     # On another day the end says which: 17:05 – 22 Nov 2026, 08:34.
-    return f"{began} – {formats.moment(found.ended_at, viewer.zone, found.started_at)}"
+    ended = formats.moment(found.ended_at, viewer.zone, found.started_at)
+    return f"{began}{formats.SPACE}– {ended}" if "," in ended else f"{began}{_DASH}{ended}"
 
 
 def _marks(found: Session) -> Iterable[tuple[str, str]]:
