@@ -112,6 +112,7 @@ def run_node(
             clock = clock or SystemClock()
             keys = keys or read_node_keys(config.paths.keys_file)
             config.paths.state_dir.mkdir(parents=True, exist_ok=True)
+            config.paths.spool_dir.mkdir(parents=True, exist_ok=True)
             factory = (pins or _pi_pins)(config)
             node = _Node(config, keys, factory, open_reader or spi_reader, clock, environ)
             return node.run(ready)
