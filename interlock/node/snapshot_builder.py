@@ -13,15 +13,15 @@ One JSON line on stdout. Exit 0: built · 1: the disk refused · 2: wrong argume
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -29,7 +29,7 @@ from interlock.errors import ProtocolError, StoreError
 from interlock.node.cache import FORMAT, cache_path, line_sum
 from interlock.protocol import canonical, snapshots
 from interlock.protocol.hubapi import SNAPSHOT_BYTES_MAX
-from interlock.protocol.snapshots import DIGEST_BYTES, SnapshotHeader, SnapshotVersion
+from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
 
 EXIT_BUILT = 0
 EXIT_DISK = 1
@@ -65,10 +65,14 @@ def build(order: Order) -> SnapshotHeader:
     """
     temporary = order.state_dir / TEMPORARY
     try:
-        with order.spool.open("rb") as source:
-            header_line = _line(source)
-            header = _acceptable(header_line, source, order)
-            _write(temporary, header_line, _verified_lines(source, header))
+        with _Lines(io.FileIO(order.spool)) as source:
+            header, entries = snapshots.read_snapshot(
+                source, order.hub_key, lab=order.lab, node=order.node
+            )
+            _refuse_unacceptable(header, source, order)
+            # The header's line is the last one read so far, an entry's line the last one at its turn.
+            lines = ((entry.tag, source.last) for entry in entries)
+            _write(temporary, source.last, lines)
         _put_in_place(temporary, cache_path(order.state_dir, header.version))
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
@@ -98,11 +102,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
 
-def _acceptable(line: bytes, source: BinaryIO, order: Order) -> SnapshotHeader:
+class _Lines(io.BufferedReader):
+    """A file that remembers the line it gave last: the very bytes that were verified are stored."""
+
+    last = b""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """The next line, at most `size` bytes of it."""
+        self.last = super().readline(size)
+        return self.last
+
+
+def _refuse_unacceptable(header: SnapshotHeader, source: io.BufferedReader, order: Order) -> None:
     size = os.fstat(source.fileno()).st_size
     if size > SNAPSHOT_BYTES_MAX:
         raise ProtocolError(f"{size} bytes are more than {SNAPSHOT_BYTES_MAX}", where="snapshot")
-    header = snapshots.open_header(line, order.hub_key, lab=order.lab, node=order.node)
     mark = order.mark
     same_again = order.replace_damaged and header.version == mark
     if mark is not None and header.version <= mark and not same_again:
@@ -110,30 +124,6 @@ def _acceptable(line: bytes, source: BinaryIO, order: Order) -> SnapshotHeader:
             f"version {header.version} is not newer than {mark}, which this node has accepted",
             where="snapshot",
         )
-    return header
-
-
-def _verified_lines(source: BinaryIO, header: SnapshotHeader) -> Iterator[tuple[bytes, bytes]]:
-    """(tag, line) of every entry; raises ProtocolError, at the latest behind the last one, if any is wrong."""
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    last = b""
-    for _ in range(header.entries):
-        line = _line(source)
-        digest.update(line)
-        entry = snapshots.entry_from_wire(canonical.loads(line, where="snapshot entry"))
-        if entry.tag <= last:
-            raise ProtocolError("its entries are not in order", where="snapshot")
-        last = entry.tag
-        yield entry.tag, line
-    if source.read(1) or digest.digest() != header.digest:
-        raise ProtocolError("its entries are not those the hub signed", where="snapshot")
-
-
-def _line(source: BinaryIO) -> bytes:
-    line = source.readline(snapshots.LINE_BYTES_MAX + 1)
-    if len(line) > snapshots.LINE_BYTES_MAX or not line.endswith(b"\n"):
-        raise ProtocolError("it is cut short or has an oversized line", where="snapshot")
-    return line
 
 
 def _write(path: Path, header_line: bytes, lines: Iterator[tuple[bytes, bytes]]) -> None:
