@@ -8,6 +8,7 @@ input.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gpiozero.exc import (
 )
 from gpiozero.pins.pi import PiFactory, PiPin
 
+from interlock.errors import PinError
 from interlock.sim.kernel_pins import Pull
 from interlock.sim.pin_port import LocalPort, PinPort, SocketPort
 from interlock.sim.world import World
@@ -49,7 +51,9 @@ class WorldPin(PiPin):  # type: ignore[misc] # gpiozero has no types
         self.when_changed = None
         if self._function == "output" and self.factory.is_open:
             self._pull = "floating"
-            self._set_function("input")
+            # When the world has gone before us the kernel's rules have been applied already.
+            with contextlib.suppress(PinError):
+                self._set_function("input")
 
     def output_with_state(self, state: bool) -> None:
         """The line drives `state` from its first instant: one claim, no level before."""

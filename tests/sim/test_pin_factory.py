@@ -326,6 +326,8 @@ def test_lines_of_a_world_that_died_say_so() -> None:
             return False
 
         wait_until(refused)
+        relay.close()
+        chain.close()
         factory.close()
 
 
