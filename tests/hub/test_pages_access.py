@@ -32,7 +32,10 @@ POSTED = {
     "clear-lock-out",
 }
 OPEN = {"login", "logout", "welcome", "set_language"}
-SEEN = {"board", "board-tiles", "members", "member", "me", "machines", "machine", "machine-state"}
+SEEN = {
+    *("board", "board-tiles", "members", "member", "me", "confirmations"),
+    *("machines", "machine", "machine-state"),
+}
 
 
 def rule_of(pattern: URLPattern) -> frozenset[Permission]:
@@ -190,7 +193,7 @@ def test_pages_are_never_kept_by_a_cache() -> None:
 
 def test_a_live_fragment_without_a_login_reloads_the_page_and_shows_no_door_in_it() -> None:
     lab = used_once()
-    for name in ("board-tiles", "machine-state"):
+    for name in ("board-tiles", "machine-state", "confirmations"):
         answer = Client().get(address(name, lab), headers={"hx-request": "true"})
         assert (answer.status_code, answer.content) == (401, b"")
         assert answer["HX-Refresh"] == "true"

@@ -24,6 +24,7 @@ def addresses(lab: PageLab) -> dict[str, str]:
         "members": reverse("members"),
         "members found": reverse("members") + "?q=e&status=active",
         "member": reverse("member", args=[lab.small.member.public_id]),
+        "confirmations": reverse("confirmations"),
         "machines": reverse("machines"),
         "machine": reverse("machine", args=[lab.small.machine.slug]),
         "machine-state": reverse("machine-state", args=[lab.small.machine.slug]),

@@ -365,6 +365,40 @@ def test_a_node_that_has_not_confirmed_its_rights_is_named_late() -> None:
     assert f"{epoch}.{counter}; {newer[0]}.{newer[1]} is not confirmed yet" in page
 
 
+def test_a_revocation_is_not_called_done_before_the_node_has_said_so() -> None:
+    lab = page_lab()
+    node = lab.small.enrolled.node
+
+    def confirmed() -> bool:
+        page = text(lab, "owner", "confirmations")
+        assert ("Not confirmed yet." in page) == ("<strong>Table saw</strong>" in page)
+        return "Every machine has confirmed the current rights." in page
+
+    def confirm() -> None:
+        epoch, counter = current_version(node)
+        Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
+
+    history = [confirmed()]
+    confirm()
+    history.append(confirmed())
+    trainings.revoke_training(console(), lab.small.member.authorisations.get())
+    # The new list is not even signed: what the node confirmed before says nothing.
+    history.append(confirmed())
+    current_version(node)
+    history.append(confirmed())
+    confirm()
+    history.append(confirmed())
+    assert history == [False, True, False, False, True]
+
+
+def test_the_list_of_unconfirmed_machines_says_when_each_was_last_heard() -> None:
+    lab = page_lab()
+    member = lab.small.member.public_id
+    assert "never heard of yet" in text(lab, "owner", "member", member)
+    hear_from_node(lab)
+    assert "last contact just now" in text(lab, "owner", "member", member)
+
+
 # -------------------------------------------------------------------------------------- nothing
 
 

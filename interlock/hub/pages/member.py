@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET
 from interlock.hub.models import Authorisation, Badge, BadgeCondition, Member, Training
 from interlock.hub.pages import formats, rights, sessions
 from interlock.hub.pages.access import Viewer, page
+from interlock.hub.pages.confirmations import unconfirmed
 from interlock.hub.pages.members import status_of
 from interlock.hub.permissions import Permission, trainings_as_trainer
 
@@ -93,6 +94,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
         "sessions": sessions.rows(last, viewer),
         "sessions_address": f"{reverse('sessions')}?{urlencode({'member': found.name})}",
         "opens_members": viewer.may(Permission.VIEW_MEMBERS),
+        "unconfirmed": unconfirmed(viewer) if viewer.may(Permission.VIEW_MEMBERS) else [],
         "grantable": [one for one in may_grant if one.pk not in {a.training_id for a in held}],
         "may_block": viewer.may(Permission.EDIT_BADGES),
         "badge_ends": BADGE_ENDS,

@@ -5,12 +5,22 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from interlock.hub.pages import account, actions, board, machines, member, members, sessions
+from interlock.hub.pages import (
+    account,
+    actions,
+    board,
+    confirmations,
+    machines,
+    member,
+    members,
+    sessions,
+)
 from interlock.hub.pages.access import public
 
 urlpatterns = [
     path("", board.board, name="board"),
     path("board/tiles/", board.board_tiles, name="board-tiles"),
+    path("confirmations/", confirmations.confirmations, name="confirmations"),
     path("members/", members.members, name="members"),
     path("members/<str:public_id>/", member.member, name="member"),
     path("members/<str:public_id>/grant/", actions.grant, name="grant-training"),

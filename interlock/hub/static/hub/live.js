@@ -9,6 +9,8 @@
 
   // A board that is this late is still a board; a stream that works is never later than a second.
   const FALLBACK_MS = 15000;
+  // Lists of rights are signed a moment after the change that brought us here; look again once.
+  const SECOND_LOOK_MS = 1500;
   // Many changes within this time make one fetch.
   const GATHER_MS = 120;
 
@@ -37,6 +39,7 @@
     stream.addEventListener("board", refresh);
     window.addEventListener("pagehide", () => stream.close());
   }
+  window.setTimeout(refresh, SECOND_LOOK_MS);
   window.setInterval(refresh, FALLBACK_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 })();
