@@ -84,16 +84,17 @@ def wiring_of(config: NodeConfig) -> Wiring:
 
 
 def plant_of(config: NodeConfig) -> Plant:
-    """A machine that has the restart protection its node's file claims, and no better one.
+    """A machine built as its node's file says, and no better.
 
-    Where the mirror contact or the stop status is what protects, the machine's own switch stays
-    where it was put: that is why it needs protecting.
+    A switch that is sensed is one that stays where it was put, unless the file claims a no-volt
+    release; every other machine starts by an act of its own (EN 60204-1, 7.5).
     """
-    start_control = {
-        "self_holding": StartControl.SELF_HOLDING,
-        "mirror_contact": StartControl.MAINTAINED,
-        "stop_status": StartControl.MAINTAINED,
-    }.get(config.machine.restart_protection, StartControl.NO_VOLT_RELEASE)
+    protection = config.machine.restart_protection
+    start_control = StartControl.NO_VOLT_RELEASE
+    if protection == "self_holding":
+        start_control = StartControl.SELF_HOLDING
+    elif config.inputs.machine_switch and protection != "no_volt_release":
+        start_control = StartControl.MAINTAINED
     plant = Plant(start_control=start_control)
     if config.relay.dynamic_enable_pin is None:
         return replace(plant, monostable_us=None)

@@ -11,9 +11,10 @@ from interlock.config import NodeConfig, parse_node
 from interlock.errors import PinError
 from interlock.sim import world_talk
 from interlock.sim.kernel_pins import Pull
+from interlock.sim.physics import StartControl
 from interlock.sim.world import Badge, PinChange
 from interlock.sim.world_talk import ACTS, answer_to, state_of
-from interlock.sim.world_wiring import Button
+from interlock.sim.world_wiring import Button, plant_of
 from tests.sim.worlds import (
     BROKEN,
     BUSY,
@@ -198,6 +199,25 @@ def test_mains_coming_back_closes_the_contactor_again_but_starts_no_machine(
 
 def labels(bench: VirtualWorld) -> list[str]:
     return [badge.label for badge in bench.world.badges]
+
+
+@pytest.mark.parametrize(
+    ("protection", "switch_sensed", "built"),
+    [
+        ("no_volt_release", True, StartControl.NO_VOLT_RELEASE),
+        ("no_volt_release", False, StartControl.NO_VOLT_RELEASE),
+        ("mirror_contact", True, StartControl.MAINTAINED),
+        ("mirror_contact", False, StartControl.NO_VOLT_RELEASE),
+        ("self_holding", False, StartControl.SELF_HOLDING),
+    ],
+)
+def test_a_machine_is_built_as_its_file_says(
+    protection: str, switch_sensed: bool, built: StartControl
+) -> None:
+    document = document_of(restart_protection=protection)
+    if not switch_sensed:
+        del document["inputs"]["machine_switch"]
+    assert plant_of(parse_node(document)).start_control is built
 
 
 def test_a_tapped_badge_lies_in_the_field_for_as_long_as_said(bench: VirtualWorld) -> None:
