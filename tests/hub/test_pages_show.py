@@ -34,7 +34,7 @@ def text(
     """The page as that role reads it, spaces as spaces."""
     answer = lab.client(role, language).get(reverse(name, args=args) + query)
     assert answer.status_code == 200
-    return " ".join(answer.content.decode().replace("\u00a0", " ").split())
+    return " ".join(answer.content.decode().replace("\u00a0", " ").replace("\u2060", "").split())
 
 
 def hear_from_node(lab: PageLab) -> None:

@@ -30,7 +30,8 @@ LATE_AFTER_S = 300
 """A record that took longer than five minutes to arrive came from a node that was cut off."""
 
 
-_DASH = f"{formats.SPACE}–{formats.SPACE}"
+_DASH = f"{formats.SPACE}–\u2060{formats.SPACE}"
+"""With a word joiner: browsers break a line behind a dash even before a space that does not break."""
 
 
 @dataclass(frozen=True, slots=True)
