@@ -33,7 +33,7 @@ STREAM_LIFE_S = 300.0
 HEARTBEAT_S = 15.0
 RETRY_MS = 2_000
 
-_SINCE = re.compile(r"(\d{1,18})\.(\d{1,18})")
+_SINCE = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 
 
 class Waiting:

@@ -115,4 +115,6 @@ def forget(database: str) -> None:
 @atexit.register
 def _forget_all() -> None:
     for database in list(_kept):
-        forget(database)
+        # Left open if another process hangs in a write: the kernel closes the file without a word.
+        with contextlib.suppress(OperationalError):
+            forget(database)

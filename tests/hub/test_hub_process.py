@@ -1,0 +1,407 @@
+"""The hub as a process on loopback HTTP: what nodes and boards get, whatever happens to it."""
+
+from __future__ import annotations
+
+import queue
+import random
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from interlock.clock import SystemClock
+from interlock.core.model import BadgeState
+from interlock.protocol import canonical, hubapi
+from interlock.protocol.records import GENESIS, Head, RecordType, head_from_wire
+from tests.hub.lab import Journal
+from tests.hub.process import (
+    HubFolder,
+    HubProcess,
+    NodeClient,
+    copy_folder,
+    make_folder,
+    running,
+)
+
+pytestmark = pytest.mark.real
+
+EMPTY = Head(1, 0, GENESIS)
+WAKE_MS_MAX = 1_000
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> HubFolder:
+    return make_folder(tmp_path_factory.mktemp("hub") / "template")
+
+
+@pytest.fixture
+def folder(template: HubFolder, tmp_path: Path) -> HubFolder:
+    return copy_folder(template, tmp_path / "hub")
+
+
+@pytest.fixture
+def hub(folder: HubFolder) -> Iterator[HubProcess]:
+    with running(folder) as process:
+        yield process
+
+
+@pytest.fixture
+def saw(hub: HubProcess, folder: HubFolder) -> NodeClient:
+    return NodeClient(hub.url, *folder.node("saw"))
+
+
+def session_of(folder: HubFolder, journal: Journal, enabled_s: int) -> None:
+    started = journal.write(
+        RecordType.SESSION_STARTED,
+        member=folder.member,
+        tag=folder.tag,
+        badge_use="tap",
+        evidence={},
+    ).id
+    journal.boot_ms += enabled_s * 1_000
+    journal.end(started, enabled_s, busy_s=enabled_s)
+
+
+def test_hello_answers_with_signed_time_the_hubs_head_and_the_version(saw: NodeClient) -> None:
+    said = saw.hello(EMPTY, nonce=bytes(range(16)))
+    assert said["head"] == EMPTY.to_wire()
+    assert said["version"] == [1, 1]
+
+
+def test_records_become_a_priced_session_once(saw: NodeClient, folder: HubFolder) -> None:
+    journal = folder.journal()
+    journal.anchor(SystemClock().wall_ms())
+    session_of(folder, journal, 3_600)
+    for _ in range(3):
+        assert saw.records(journal.wires()) == journal.head
+    assert saw.hello(journal.head)["head"] == journal.head.to_wire()
+    assert folder.count("[l.cents for l in Line.objects.all()]") == [1_200]
+    assert folder.count("NodeRecord.objects.count()") == 3
+
+
+def test_the_snapshot_is_signed_and_holds_every_badge(saw: NodeClient) -> None:
+    header, entries = saw.snapshot()
+    assert header.version == (1, 1)
+    assert header.trainings == ("safety", "table-saw")
+    assert len(entries) == 10
+    assert {entry.name for entry in entries} == {None}
+    assert sum(entry.badge is BadgeState.BLOCKED for entry in entries) == 1
+
+
+def test_a_long_poll_wakes_within_a_second_of_another_processes_change(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    saw.hello(EMPTY)
+    woken: queue.Queue[tuple[list[int] | None, int]] = queue.Queue()
+    clock = SystemClock()
+
+    def wait() -> None:
+        woken.put((saw.changes("1.1", wait_s=15), clock.boot_ms()))
+
+    poll = threading.Thread(target=wait)
+    poll.start()
+    committed_ms = int(
+        folder.run(
+            "badge = Badge.objects.get(label='trained')\n"
+            "members.block_badge(actor, badge, BadgeCondition.LOST)\n"
+            "print(SystemClock().boot_ms())"
+        )
+    )
+    poll.join()
+    version, woken_ms = woken.get_nowait()
+    assert version == [1, 2]
+    assert woken_ms - committed_ms < WAKE_MS_MAX
+    header, entries = saw.snapshot()
+    assert header.version == (1, 2)
+    assert {e.badge for e in entries if e.tag.hex() == folder.tag} == {BadgeState.BLOCKED}
+
+
+def test_a_change_that_concerns_another_machine_wakes_nobody_here(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    laser = NodeClient(saw.url, *folder.node("laser"))
+    folder.run(
+        "machine = Machine.objects.get(slug='laser')\n"
+        "machines.lock_out(actor, machine, 'mirror broken')"
+    )
+    assert laser.changes("1.1", wait_s=5) == [1, 2]
+    assert saw.changes("1.1", wait_s=1) is None
+
+
+def test_a_locked_out_machine_asks_for_a_training_that_nobody_holds(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    folder.run("machines.lock_out(actor, Machine.objects.get(slug='saw'), 'blade')")
+    header, entries = saw.snapshot()
+    assert header.trainings == ("locked-out-by-the-hub",)
+    assert not any(entry.rights for entry in entries)
+    folder.run("machines.clear_lock_out(actor, Machine.objects.get(slug='saw'))")
+    assert saw.snapshot()[0].trainings == ("safety", "table-saw")
+
+
+def test_a_revoked_node_is_nobody_at_once_also_while_it_waits(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    answers: queue.Queue[int] = queue.Queue()
+
+    def wait() -> None:
+        answers.put(saw.get(hubapi.PATH_CHANGES, since="1.1", wait="15").status_code)
+
+    saw.hello(EMPTY)
+    poll = threading.Thread(target=wait)
+    poll.start()
+    folder.run("nodes.revoke_node(actor, Node.objects.get(slug='saw'), 'stolen')")
+    assert saw.post(hubapi.PATH_HELLO, saw.greeting(EMPTY)).status_code == 401
+    poll.join()
+    assert answers.get_nowait() == 401
+
+
+def test_strangers_get_401(hub: HubProcess) -> None:
+    for authorization in (None, "", "Bearer", "Bearer x", "Basic eDp4", "Bearer é"):
+        headers = {} if authorization is None else {"Authorization": authorization.encode()}
+        for path in (hubapi.PATH_SNAPSHOT, hubapi.PATH_CHANGES + "?since=0.0"):
+            answer = requests.get(hub.url + path, headers=headers, timeout=5)
+            assert (answer.status_code, answer.json()["error"]) == (401, "credential")
+
+
+RECORD = {"v": 1, "node": "saw", "epoch": 1, "seq": 1}
+GARBAGE: list[tuple[str, Any]] = [
+    (hubapi.PATH_HELLO, b""),
+    (hubapi.PATH_HELLO, b"\x00\xff"),
+    (hubapi.PATH_HELLO, b"[]"),
+    (hubapi.PATH_HELLO, b"{}"),
+    (hubapi.PATH_HELLO, b"[" * 100_000),
+    (hubapi.PATH_HELLO, {"v": 2}),
+    (hubapi.PATH_HELLO, {"v": 1, "head": {"epoch": 1, "seq": 1, "hash": "zz"}}),
+    (hubapi.PATH_RECORDS, {"v": 1}),
+    (hubapi.PATH_RECORDS, {"v": 1, "records": [1]}),
+    (hubapi.PATH_RECORDS, {"v": 1, "records": [{}]}),
+    (hubapi.PATH_RECORDS, {"v": 1, "records": [RECORD]}),
+    (hubapi.PATH_RECORDS, {"v": 1, "records": [{}] * 101}),
+    (hubapi.PATH_RECORDS, b'{"v":1,"records":[{"epoch":1.5}]}'),
+    (hubapi.PATH_RECORDS, b'{"v":1,"records":["\\ud800"]}'),
+    (hubapi.PATH_RECORDS, b"x" * (hubapi.BATCH_BYTES_MAX + 1)),
+]
+
+
+def test_garbage_is_refused_in_words_and_changes_nothing(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    def stored() -> Any:
+        return folder.count(
+            "[NodeRecord.objects.count(), Session.objects.count(), Alarm.objects.count(), "
+            "Lab.objects.get().change_seq]"
+        )
+
+    before = stored()
+    for path, body in GARBAGE:
+        answer = saw.post(path, body)
+        assert answer.status_code in (400, 413), (path, body, answer.text)
+        assert answer.json()["message"]
+    for since in ("", "x", "1", "1.", "-1.0", "1.0.0", "9" * 19 + ".1", "١.١"):
+        assert saw.get(hubapi.PATH_CHANGES, since=since).status_code == 400
+    assert saw.get(hubapi.PATH_CHANGES, since="1.1", wait="-1").status_code == 400
+    assert saw.get(hubapi.PATH_HELLO).status_code == 405
+    assert saw.post(hubapi.PATH_SNAPSHOT, b"").status_code == 405
+    assert stored() == before
+
+
+def test_a_body_without_length_is_cut_at_the_limit(saw: NodeClient) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(200):
+            yield b" " * 65_536
+
+    try:
+        status = saw.session.post(
+            saw.url + hubapi.PATH_RECORDS, data=endless(), timeout=10
+        ).status_code
+    except requests.ConnectionError:
+        status = 413  # the hub hung up while the client was still sending
+    assert status == 413
+
+
+def test_an_old_sd_card_is_told_so_and_alarmed(saw: NodeClient, folder: HubFolder) -> None:
+    journal = folder.journal()
+    session_of(folder, journal, 60)
+    early = Head(1, 1, journal.records[0].hash)
+    saw.records(journal.wires())
+    behind = saw.post(hubapi.PATH_HELLO, saw.greeting(early))
+    assert (behind.status_code, behind.json()["error"]) == (409, "node_behind")
+    other = saw.post(hubapi.PATH_HELLO, saw.greeting(Head(1, 2, bytes(32))))
+    assert (other.status_code, other.json()["error"]) == (409, "chain_differs")
+    saw.hello(journal.head)
+    assert folder.count("sorted(a.kind for a in Alarm.objects.all())") == [
+        "chain_differs",
+        "node_behind",
+    ]
+
+
+def test_killed_again_and_again_while_it_takes_records_in_it_loses_and_doubles_nothing(
+    folder: HubFolder,
+) -> None:
+    journal = folder.journal()
+    journal.anchor(SystemClock().wall_ms())
+    for _ in range(600):
+        session_of(folder, journal, 60)
+    wires, chance, kills = journal.wires(), random.Random(7), 0
+    cut_at: set[int] = set()
+    keys = folder.node()
+    done = False
+    while not done:
+        process = HubProcess(folder)
+        client = NodeClient(process.url, *keys)
+        # Moments spread over the whole intake, whose batches take some 50 ms each.
+        fuse = threading.Timer(chance.uniform(0.02, 0.3), process.kill)
+        try:
+            if kills < 6:
+                fuse.start()
+                kills += 1
+            head = head_from_wire(client.hello(journal.head)["head"])
+            cut_at.add(head.seq)
+            while head != journal.head:
+                head = client.records(wires[head.seq : head.seq + 50])
+            done = True
+        except requests.RequestException:
+            pass
+        finally:
+            fuse.cancel()
+            if fuse.ident is not None:
+                fuse.join()
+            process.kill()
+    assert len(cut_at & set(range(1, len(wires)))) >= 2, "no kill fell into the intake"
+    assert folder.count(
+        "[NodeRecord.objects.count(), Session.objects.count(), Line.objects.count(), "
+        "sum(l.cents for l in Line.objects.all()), Alarm.objects.count()]"
+    ) == [1_201, 600, 600, 600 * 20, 0]
+
+
+def test_hub_and_commands_write_at_the_same_time_without_an_error(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    journal = folder.journal()
+    for _ in range(200):
+        session_of(folder, journal, 60)
+    changes = threading.Thread(
+        target=folder.run,
+        args=(
+            "lab = Lab.objects.get()\nfor i in range(200): labs.create_payer(actor, lab, f'P{i}')",
+        ),
+    )
+    changes.start()
+    head = EMPTY
+    while head != journal.head:
+        head = saw.records(journal.wires()[head.seq : head.seq + 5])
+    changes.join()
+    assert folder.count(
+        "[Session.objects.count(), Payer.objects.filter(name__startswith='P').count()]"
+    ) == [200, 200]
+
+
+LOGIN = """
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+user = accounts.create_user('o@example.org', 'Olive', 'correct horse battery')
+accounts.give_role(actor, Lab.objects.get(), user, RoleName('ROLE')) if 'ROLE' else None
+store = SessionStore()
+store[SESSION_KEY] = str(user.pk)
+store[BACKEND_SESSION_KEY] = 'django.contrib.auth.backends.ModelBackend'
+store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+store.create()
+print(store.session_key)
+"""
+
+
+def test_the_boards_stream_tells_every_change_to_those_who_may_see_it(
+    hub: HubProcess, saw: NodeClient, folder: HubFolder
+) -> None:
+    assert requests.get(hub.url + "/live", timeout=5).status_code == 401
+    cookies = {"interlock_session": folder.run(LOGIN.replace("ROLE", "owner"))}
+    with requests.get(hub.url + "/live", cookies=cookies, stream=True, timeout=5) as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        lines = stream.iter_lines(chunk_size=1)
+        numbers = (int(line[6:]) for line in lines if line.startswith(b"data: "))
+        first = next(numbers)
+        journal = folder.journal()
+        session_of(folder, journal, 60)
+        saw.records(journal.wires())
+        assert next(numbers) > first
+
+
+def test_a_login_without_a_role_sees_no_board(hub: HubProcess, folder: HubFolder) -> None:
+    cookies = {"interlock_session": folder.run(LOGIN.replace("ROLE", ""))}
+    assert requests.get(hub.url + "/live", cookies=cookies, timeout=5).status_code == 401
+    assert (
+        requests.get(hub.url + "/live", cookies={"interlock_session": "x"}, timeout=5).status_code
+        == 401
+    )
+
+
+def test_sigterm_answers_those_who_wait_and_exits_with_0(folder: HubFolder) -> None:
+    with running(folder) as process:
+        client = NodeClient(process.url, *folder.node())
+        client.hello(EMPTY)
+        answers: queue.Queue[list[int] | None] = queue.Queue()
+        poll = threading.Thread(target=lambda: answers.put(client.changes("1.1", wait_s=50)))
+        poll.start()
+        with pytest.raises(queue.Empty):
+            answers.get(timeout=0.3)
+    poll.join()
+    assert answers.get_nowait() is None
+
+
+def test_systemd_is_told_when_the_hub_serves(folder: HubFolder) -> None:
+    with tempfile.TemporaryDirectory(prefix="il-") as name:
+        path = f"{name}/notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(10)
+            with running(folder, NOTIFY_SOCKET=path):
+                assert manager.recv(64) == b"READY=1"
+
+
+def test_pages_and_static_files_are_served_under_a_strict_policy(hub: HubProcess) -> None:
+    page = requests.get(hub.url + "/", timeout=10)
+    assert page.status_code == 200
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    css = requests.get(hub.url + "/static/hub/base.css", timeout=10)
+    assert (css.status_code, css.headers["Content-Type"]) == (200, 'text/css; charset="utf-8"')
+    assert css.content
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so(
+    hub: HubProcess, template: HubFolder, tmp_path: Path
+) -> None:
+    port = int(hub.url.rsplit(":", 1)[1])
+    with pytest.raises(AssertionError, match="choose another --port"):
+        HubProcess(copy_folder(template, tmp_path / "second"), port)
+
+
+def test_a_hello_with_mode_ending_shows_on_the_board(saw: NodeClient, folder: HubFolder) -> None:
+    journal = folder.journal()
+    journal.write(
+        RecordType.SESSION_STARTED,
+        member=folder.member,
+        tag=folder.tag,
+        badge_use="tap",
+        evidence={},
+    )
+    saw.records(journal.wires())
+    saw.hello(journal.head, mode="ending")
+    assert folder.count("Machine.objects.get(slug='saw').live_state") == "ending"
+    saw.hello(journal.head, mode="enabled")
+    assert folder.count("Machine.objects.get(slug='saw').live_state") == "in_use"
+
+
+def test_canonical_bytes_are_not_demanded_of_a_request(saw: NodeClient, folder: HubFolder) -> None:
+    """Spaces are no mistake: only what is hashed has to be canonical, and that is made again here."""
+    journal = folder.journal()
+    session_of(folder, journal, 60)
+    body = canonical.dumps({"v": 1, "records": journal.wires()}).replace(b",", b" , ")
+    assert saw.post(hubapi.PATH_RECORDS, body).status_code == 200

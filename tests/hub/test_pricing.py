@@ -1,0 +1,210 @@
+"""Prices to the cent: tables of worked examples, and random histories against an independent oracle."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interlock.hub.pricing import Priced, Terms, Use, price
+from tests.hub.oracle import owed_cents
+
+pytestmark = pytest.mark.fast
+
+DAY = date(2026, 3, 14)
+
+
+def use(terms: Terms | None, enabled_s: float, busy_s: float = 0, seq: int = 1, **more: Any) -> Use:
+    values = {
+        "ended_ms": 1_000 * seq,
+        "node": "saw",
+        "epoch": 1,
+        "seq": seq,
+        "day": DAY,
+        "enabled_ms": round(enabled_s * 1_000),
+        "busy_ms": round(busy_s * 1_000),
+        "terms": terms,
+    }
+    return Use(**{**values, **more})
+
+
+def words(priced: Priced) -> list[tuple[str, int, int]]:
+    return [(step.kind, step.seconds, step.cents) for step in priced.steps]
+
+
+HOUR12 = Terms(tariff=1, cents_per_hour=1_200)
+
+
+@pytest.mark.parametrize(
+    ("terms", "enabled_s", "busy_s", "steps"),
+    [
+        (None, 90, 0, [("no_tariff", 90, 0)]),
+        (HOUR12, 0, 0, [("enabled", 0, 0)]),
+        (HOUR12, 90, 0, [("enabled", 90, 0), ("time", 90, 30)]),
+        (HOUR12, 90.999, 0, [("enabled", 90, 0), ("time", 90, 30)]),
+        # 1.5 s at 12 € an hour are half a cent: half up. 1 s is a third of a cent.
+        (HOUR12, 1, 0, [("enabled", 1, 0), ("time", 1, 0)]),
+        (HOUR12, 2, 0, [("enabled", 2, 0), ("time", 2, 1)]),
+        (replace(HOUR12, cents_per_hour=1_800), 1, 0, [("enabled", 1, 0), ("time", 1, 1)]),
+        (replace(HOUR12, forgive_s=10), 9.999, 0, [("forgiven", 9, 0)]),
+        (
+            replace(HOUR12, forgive_s=10, setup_cents=50),
+            10,
+            0,
+            [("enabled", 10, 0), ("time", 10, 3), ("setup", 10, 53)],
+        ),
+        (replace(HOUR12, busy_only=True), 600, 90, [("busy", 90, 0), ("time", 90, 30)]),
+        # Switched on and never used: nothing is paid, so no fee and no minimum is due.
+        (
+            replace(HOUR12, busy_only=True, setup_cents=100, minimum_cents=200),
+            600,
+            0,
+            [("busy", 0, 0)],
+        ),
+        (
+            replace(HOUR12, unit_s=60),
+            61,
+            0,
+            [("enabled", 61, 0), ("rounding", 120, 0), ("time", 120, 40)],
+        ),
+        (replace(HOUR12, unit_s=60), 120, 0, [("enabled", 120, 0), ("time", 120, 40)]),
+        (
+            replace(HOUR12, unit_s=900),
+            1,
+            0,
+            [("enabled", 1, 0), ("rounding", 900, 0), ("time", 900, 300)],
+        ),
+        (
+            replace(HOUR12, free_s=60, unit_s=60),
+            90,
+            0,
+            [("enabled", 90, 0), ("free", 30, 0), ("rounding", 60, 0), ("time", 60, 20)],
+        ),
+        (replace(HOUR12, free_s=60, setup_cents=5), 60, 0, [("enabled", 60, 0), ("free", 0, 0)]),
+        (
+            replace(HOUR12, minimum_cents=100),
+            60,
+            0,
+            [("enabled", 60, 0), ("time", 60, 20), ("minimum", 60, 100)],
+        ),
+        (
+            replace(HOUR12, minimum_cents=100, setup_cents=200),
+            60,
+            0,
+            [("enabled", 60, 0), ("time", 60, 20), ("setup", 60, 220)],
+        ),
+    ],
+)
+def test_each_rule_makes_its_step(
+    terms: Terms | None, enabled_s: float, busy_s: float, steps: list[tuple[str, int, int]]
+) -> None:
+    (priced,) = price([use(terms, enabled_s, busy_s)])
+    assert words(priced) == steps
+    assert priced.cents == steps[-1][2]
+
+
+def test_a_days_sessions_cost_at_most_the_cap_and_the_next_day_begins_anew() -> None:
+    capped = replace(HOUR12, daily_cap_cents=100)
+    tomorrow = DAY + timedelta(days=1)
+    lines = price(
+        [
+            use(capped, 240, seq=1),
+            use(capped, 240, seq=2),
+            use(capped, 240, seq=3),
+            use(capped, 240, seq=4, day=tomorrow),
+        ]
+    )
+    assert [line.cents for line in lines] == [80, 20, 0, 80]
+    assert words(lines[1])[-1] == ("daily_cap", 240, 20)
+    assert dict(lines[2].steps[-1].numbers) == {"daily_cap_cents": 100, "spent_cents": 100}
+
+
+def test_the_cap_is_shared_by_machines_of_one_tariff_only() -> None:
+    capped = replace(HOUR12, daily_cap_cents=100)
+    other = replace(capped, tariff=2)
+    lines = price([use(capped, 600, seq=1), use(other, 600, seq=2), use(capped, 600, seq=3)])
+    assert [line.cents for line in lines] == [100, 100, 0]
+
+
+def test_a_late_arrival_moves_the_cap_to_later_sessions() -> None:
+    capped = replace(HOUR12, daily_cap_cents=100)
+    known = [use(capped, 240, seq=2), use(capped, 240, seq=3)]
+    late = use(capped, 240, seq=1)
+    assert [line.cents for line in price(known)] == [80, 20]
+    assert [line.cents for line in price([*known, late])] == [80, 20, 0]
+
+
+def test_json_steps_carry_everything_a_page_needs() -> None:
+    (priced,) = price([use(replace(HOUR12, unit_s=60), 61)])
+    assert [step.to_json() for step in priced.steps] == [
+        {"kind": "enabled", "seconds": 61, "cents": 0},
+        {"kind": "rounding", "seconds": 120, "cents": 0, "unit_s": 60},
+        {"kind": "time", "seconds": 120, "cents": 40, "cents_per_hour": 1_200},
+    ]
+
+
+terms = st.builds(
+    Terms,
+    tariff=st.integers(1, 2),
+    busy_only=st.booleans(),
+    cents_per_hour=st.integers(0, 10_000),
+    unit_s=st.sampled_from([1, 60, 300, 900]),
+    setup_cents=st.sampled_from([0, 1, 100]),
+    minimum_cents=st.sampled_from([0, 50, 500]),
+    free_s=st.sampled_from([0, 1, 60, 900]),
+    daily_cap_cents=st.none() | st.integers(0, 2_000),
+    forgive_s=st.sampled_from([0, 10, 60]),
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Use]:
+    few = draw(st.lists(terms, min_size=1, max_size=3))
+    uses = []
+    for seq in range(draw(st.integers(1, 12))):
+        enabled_ms = draw(st.integers(0, 4 * 3_600_000))
+        uses.append(
+            Use(
+                ended_ms=draw(st.integers(0, 5)),
+                node=draw(st.sampled_from(["saw", "laser"])),
+                epoch=draw(st.integers(1, 2)),
+                seq=seq,
+                day=DAY + timedelta(days=draw(st.integers(0, 1))),
+                enabled_ms=enabled_ms,
+                busy_ms=draw(st.integers(0, enabled_ms)),
+                terms=draw(st.none() | st.sampled_from(few)),
+            )
+        )
+    return uses
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_pricing_agrees_with_an_independent_oracle_in_any_order_of_arrival(
+    history: list[Use], chance: random.Random
+) -> None:
+    shuffled = list(history)
+    chance.shuffle(shuffled)
+    priced = {(line.use.node, line.use.epoch, line.use.seq): line.cents for line in price(shuffled)}
+    assert priced == owed_cents(history)
+
+
+@given(histories())
+def test_every_price_is_told_by_its_steps(history: list[Use]) -> None:
+    for line in price(history):
+        assert line.steps
+        assert line.cents >= 0
+        for step in line.steps:
+            assert step.seconds >= 0
+            assert step.cents >= 0
+
+
+def test_the_oracle_would_notice_a_wrong_rounding() -> None:
+    """3 half cents: the oracle says half up, and a pricing that cut would disagree with it."""
+    half = use(replace(HOUR12, cents_per_hour=1_800), 3)
+    assert owed_cents([half]) == {("saw", 1, 1): 2}
+    assert 3 * 1_800 // 3_600 == 1
