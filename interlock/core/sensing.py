@@ -23,19 +23,23 @@ from interlock.core.events import (
 )
 from interlock.core.model import Inputs, Rules
 
+BOUNCE_MS = 20
+"""Auxiliary contacts chatter for about 3 ms after they moved: one tick, so that no sample inside counts as lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """The last sample, and how the contactor answered the last coil command.
 
-    `followed` is True once the mirror contact agreed with the coil after `commanded_ms`; `reported` once a
-    disagreement was reported, so that it is said one time.
+    `followed` is True once the mirror contact agreed with the coil after `commanded_ms`, first at `followed_ms`;
+    `reported` once a disagreement was reported, so that it is said one time.
     """
 
     inputs: Inputs
     coil_on: bool
     commanded_ms: int
     followed: bool = False
+    followed_ms: int = 0
     reported: bool = False
 
     def command(self, coil_on: bool, now_ms: int) -> Watch:
@@ -86,8 +90,11 @@ def _contact_signals(watch: Watch, rules: Rules, now_ms: int) -> tuple[Watch, li
     agrees = watch.inputs.mirror_closed is not watch.coil_on
     if agrees:
         # A weld that lets go is still a weld: `reported` stays until a new command or a retest.
-        return replace(watch, followed=True), []
+        since_ms = watch.followed_ms if watch.followed else now_ms
+        return replace(watch, followed=True, followed_ms=since_ms), []
     if watch.coil_on and watch.followed and not watch.reported:
+        if now_ms - watch.followed_ms <= BOUNCE_MS:
+            return watch, []
         return replace(watch, reported=True), [ContactLost()]
     if watch.followed:
         # Coil off and the contactor moved without a command: it has the opening time to come back.

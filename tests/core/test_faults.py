@@ -100,6 +100,20 @@ def test_a_contactor_that_does_not_close_ends_the_session_and_latches() -> None:
     assert rig.written("fault_raised") == [{"fault": "contactor_failed"}]
 
 
+def test_a_contact_that_bounces_while_it_closes_is_not_lost_and_one_that_leaves_then_is() -> None:
+    rig = Rig()
+    rig.follows = False
+    rig.arrive(ADA)
+    rig.ms += 15
+    for closed in (False, True, False, True, False, True):
+        rig.sample(mirror_closed=closed)
+        rig.ms += 1
+    assert rig.is_on, "auxiliary contacts bounce for some milliseconds"
+    rig.pass_ms(40)
+    assert not rig.is_on, "it opened for good"
+    assert rig.written("session_ended")[0]["how"] == "contact_lost"
+
+
 def test_a_contactor_found_closed_at_boot_is_welded() -> None:
     rig = Rig(inputs=replace(QUIET, mirror_closed=False))
     rig.pass_ms(TAP.open_time_ms + 100)
