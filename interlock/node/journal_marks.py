@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -186,8 +186,14 @@ def load(connection: sqlite3.Connection, keys: NodeKeys) -> Stored:
 
 def store(connection: sqlite3.Connection, old: Stored, new: Stored) -> None:
     """Write what differs, inside the caller's transaction. Raises sqlite3.Error."""
-    before, now = to_wire(old), to_wire(new)
-    _upsert(connection, ((name, value) for name, value in now.items() if before[name] != value))
+    _upsert(
+        connection,
+        (
+            (name, canonical.dumps(spell(new)))
+            for name, spell in _SPELLINGS.items()
+            if getattr(old, name) != getattr(new, name)
+        ),
+    )
 
 
 def write_all(connection: sqlite3.Connection, stored: Stored) -> None:
@@ -202,18 +208,7 @@ def read_rows(connection: sqlite3.Connection) -> dict[str, bytes]:
 
 def to_wire(stored: Stored) -> dict[str, bytes]:
     """Each truth under its name, as canonical JSON."""
-    values: dict[str, Any] = {
-        "head": _head_to_wire(stored.head),
-        "acknowledged": _head_to_wire(stored.acknowledged),
-        "facts": facts_.facts_to_wire(stored.facts),
-        "marks": facts_.marks_to_wire(stored.marks),
-        "epochs": [
-            [e.number, e.lab, e.node, e.key_digest.hex(), e.last_seq] for e in stored.epochs
-        ],
-        "lost": [[lost.epoch, lost.first, lost.last] for lost in stored.lost],
-        "clean": stored.clean,
-    }
-    return {name: canonical.dumps(value) for name, value in values.items()}
+    return {name: canonical.dumps(spell(stored)) for name, spell in _SPELLINGS.items()}
 
 
 def from_wire(rows: Mapping[str, bytes], keys: NodeKeys) -> Stored:
@@ -251,8 +246,17 @@ def _verify_body(record: Record) -> None:
         raise ProtocolError("its body was altered", where=f"record {record.id}")
 
 
-def _head_to_wire(head: Head) -> dict[str, Any]:
-    return {"epoch": head.epoch, "seq": head.seq, "hash": head.hash.hex()}
+_SPELLINGS: dict[str, Callable[[Stored], Any]] = {
+    "head": lambda stored: stored.head.to_wire(),
+    "acknowledged": lambda stored: stored.acknowledged.to_wire(),
+    "facts": lambda stored: facts_.facts_to_wire(stored.facts),
+    "marks": lambda stored: facts_.marks_to_wire(stored.marks),
+    "epochs": lambda stored: [
+        [e.number, e.lab, e.node, e.key_digest.hex(), e.last_seq] for e in stored.epochs
+    ],
+    "lost": lambda stored: [[lost.epoch, lost.first, lost.last] for lost in stored.lost],
+    "clean": lambda stored: stored.clean,
+}
 
 
 def _write_all(connection: sqlite3.Connection, stored: Stored) -> None:
