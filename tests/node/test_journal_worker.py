@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -357,4 +358,62 @@ def test_a_session_whose_end_the_disk_refused_at_the_start_is_closed_by_the_work
         "1.3 session_started m2",
     ]
     assert JournalFailed not in {type(event) for event in told[2:]}
+    journal.close()
+
+
+def altered_far_back(folder: Path) -> Journal:
+    """An open journal whose third record somebody changed, too far back for the start to see."""
+    journal = opened(folder)
+    journal.append([boot() for _ in range(100)])
+    journal.close(clean=True)
+    with sqlite3.connect(folder / "journal.db") as direct:
+        direct.execute("UPDATE records SET boot_ms = 5 WHERE place & 0xFFFF = 3")
+    direct.close()
+    return opened(folder)
+
+
+def test_idle_time_verifies_the_chain_and_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "TAIL_RECORDS", 10)
+    journal = altered_far_back(tmp_path)
+    work = work_on(journal)
+    told = [event for turn in range(20) for event in work.idle(1_000 + 100 * turn)]
+    assert told == []
+    assert [(r.header.epoch, r.header.seq) for r in everything(journal)][-2:] == [(1, 100), (2, 1)]
+    assert work.write(pending(boot()), 5_000) == [RecordDurable(1, "2.2")]
+    assert work.is_settled
+    journal.close()
+
+
+def test_mending_waits_until_nobody_uses_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "TAIL_RECORDS", 10)
+    journal = altered_far_back(tmp_path)
+    work = work_on(journal)
+    work.write(pending(started()), 1_000)
+    for turn in range(20):
+        work.idle(1_000 + 100 * turn)
+    assert (journal.head.epoch, journal.damage is None) == (1, False)
+    work.write(pending(ended("1.101"), first_ticket=2), 4_000)
+    work.idle(4_100)
+    assert (journal.head.epoch, journal.damage) == (2, None)
+    assert "1.102 session_ended 1.101" in texts(everything(journal))
+    journal.close()
+
+
+def test_what_is_queued_together_is_one_commit(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    work = work_on(journal)
+    work.write(pending(boot()), 1_000)
+    assert journal._connection is not None
+    commits: list[str] = []
+    journal._connection.set_trace_callback(
+        lambda sql: commits.append(sql) if sql == "COMMIT" else None
+    )
+    work.write(pending(*[boot()] * worker_module.BATCH_RECORDS_MAX, first_ticket=2), 1_000)
+    assert len(commits) == 1
+    work.write(pending(*[boot()] * (worker_module.BATCH_RECORDS_MAX + 1), first_ticket=50), 1_000)
+    assert len(commits) == 3
     journal.close()
