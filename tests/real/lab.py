@@ -1,0 +1,504 @@
+"""One hub and one machine as real processes in a short folder: hands, eyes and faults in, histories out.
+
+The hub, and for the machine its world, node and sync, are the programs of the demo, started, watched and
+restarted by the same service manager; only the durations are shorter. Nothing of the four runs in the
+process of the tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from interlock.clock import SystemClock, perf_us
+from interlock.config.secret_files import read_hub_access, read_node_keys, write_hub_access
+from interlock.errors import InterlockError, LinkError
+from interlock.protocol.control import Op
+from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire, verify
+from interlock.sim.demo_machines import SAW, MachineFolder, node_toml
+from interlock.sim.lab import TRAY
+from interlock.sim.network import Cable
+from interlock.sim.node import switch_on
+from interlock.sim.physics import Facts
+from interlock.sim.processes import ServiceManager
+from interlock.sim.supervised import Phase, Unit
+from interlock.sim.world_process import WORLD_SOCKET
+from interlock.sync.node_link import NodeClient
+from tests.waiting import wait_until
+
+HUB, NODE, SYNC, WORLD = "hub", "node", "sync", "world"
+HOST = "127.0.0.1"
+RESTART_S = 0.3
+"""systemd's RestartSec is 1 s; the rules are the same, the suite is shorter."""
+
+READY_S = 60.0
+"""Two shared cores; alone on them everything is ready within three seconds."""
+
+TAP_MS = 500
+ARRIVAL_MS = 600
+"""A badge arrives where nothing lay for 300 ms (2-machine.md): twice that, for a node that has to share a core."""
+
+LOG_CHARACTERS = 6_000
+HISTORY_LINES = 60
+"""What a failing test shows of each log and of the machine's history."""
+
+SETTLE_S = 30.0
+PROGRESS_S = 1
+UIDS = {one.key: one.uid.hex() for one in TRAY}
+
+KEYS: Mapping[str, Any] = {
+    "times.progress_s": PROGRESS_S,
+    "times.warning_s": 5,
+    "times.notice_s": 4,
+    "sync.retry_s_max": 1,
+}
+"""What the tests' node.toml says otherwise than the demo's saw."""
+
+
+def make_template(root: Path) -> None:
+    """A lab in `root` whose node has the rights of the sample lab and is switched off; every test
+    works on a copy."""
+    command = [sys.executable, "-m", "tests.real.prepare", str(root)]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    with Lab(root) as lab:
+        lab.start()
+        wait_until(lab.has_rights, READY_S, "a node with rights")
+        wait_until(lab.drained, READY_S, "a hub that has everything")
+        lab.manager.stop(SYNC, NODE, HUB)
+    shutil.rmtree(root / "run")
+    shutil.rmtree(root / "world")
+
+
+@contextlib.contextmanager
+def lab_from(template: Path, keys: Mapping[str, Any] | None = None, **options: Any) -> Iterator[Lab]:
+    """A lab of its own, copied from `template`; everything has ended afterwards."""
+    root = Path(tempfile.mkdtemp(prefix="il-"))
+    try:
+        shutil.copytree(template, root, dirs_exist_ok=True)
+        with Lab(root, keys or {}, **options) as lab:
+            yield lab
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@dataclass
+class Lab:
+    """Processes are started by `start()` and have ended when the `with` block is left.
+
+    `keys` are changed keys of node.toml, None to leave one out; `strict` is strict_gpiod;
+    `hub_url` another hub than ours for sync.
+    """
+
+    root: Path
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = True
+    hub_url: str | None = None
+    taps_us: list[int] = field(default_factory=list)
+    boots: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clock = SystemClock()
+        self.folder = MachineFolder(self.root / "machine")
+        self.world_folder = self.root / "world"
+        self.client = NodeClient(self.folder.control_socket, self.clock)
+        self.hub_port = free_port()
+
+    def __enter__(self) -> Lab:
+        shutil.rmtree(self.world_folder, ignore_errors=True)
+        self.world_folder.mkdir()
+        self.folder.state.mkdir(exist_ok=True)
+        self.folder.node_toml.write_text(toml_of(self.folder, {**KEYS, **self.keys}))
+        self.node_keys = read_node_keys(self.folder.node_keys)
+        self.manager = ServiceManager(self.root / "run", self.clock)
+        self.cable = Cable(HOST, self.hub_port)
+        self.point_sync_at(self.hub_url or f"http://{HOST}:{self.cable.port}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell()
+        with contextlib.suppress(AttributeError):
+            self.hands.close()
+        self.manager.close()
+        self.cable.close()
+
+    def _tell(self) -> None:
+        """What happened, for whoever has to find out why a test failed: pytest shows it only then."""
+        out = sys.stdout.write
+        for log in sorted((self.root / "run" / "logs").glob("*.log")):
+            out(f"--- {log.name}\n{log.read_text(errors='replace')[-LOG_CHARACTERS:]}\n")
+        if self._history_file.exists():
+            for line in self._history_file.read_text(encoding="ascii").splitlines()[-HISTORY_LINES:]:
+                out(line + "\n")
+        out(f"taps at {self.taps_us}, now {perf_us()}; the node says {self.status()}\n")
+
+    # ---------------------------------------------------------------------------------- processes
+
+    def start(self, *, hub: bool = True, sync: bool = True) -> None:
+        """The world and the node are ready, and hub and sync if asked for."""
+        self.manager.start(self._world_unit())
+        path = self.world_folder / WORLD_SOCKET
+        self.hands = wait_until(lambda: Hands.at(path), READY_S, "a world that listens")
+        if hub:
+            self.manager.start(self._hub_unit())
+        self.switch_on()
+        if hub:
+            self.manager.wait_ready(HUB)
+        if sync:
+            self.start_sync()
+        self.manager.wait_ready(NODE)
+        if sync:
+            self.manager.wait_ready(SYNC)
+
+    def start_hub(self) -> None:
+        self.manager.start(self._hub_unit())
+        self.manager.wait_ready(HUB)
+
+    def start_sync(self) -> None:
+        self.manager.start(self._unit(SYNC, "sync", "run", *self._at))
+
+    def start_node(self) -> None:
+        self.manager.start(
+            self._unit(NODE, "sim", "node", *self._at, "--world", str(self.world_folder))
+        )
+
+    def switch_on(self) -> None:
+        """The Pi boots: a new boot id, its node starts. `boots` knows when, in microseconds."""
+        powered_on_us = perf_us()
+        self.boots[switch_on(self.world_folder, self.clock)] = powered_on_us
+        self.hands.ask("pi", on=True)
+        self.start_node()
+
+    def cut_power(self) -> None:
+        """The Pi has no power from one instruction to the next; node and sync are no more."""
+        for name in (NODE, SYNC):
+            self.signal(name, signal.SIGSTOP)
+        self.hands.ask("pi", on=False)
+        self.manager.cut(NODE, SYNC)
+
+    def signal(self, name: str, number: int) -> int:
+        """The process gets the signal, at the microsecond that is returned."""
+        at_us = perf_us()
+        pid = self.manager.report(name).pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return at_us
+
+    def kill(self, name: str) -> int:
+        """kill -9; the manager starts it again. The microsecond at which it died."""
+        return self.signal(name, signal.SIGKILL)
+
+    def pid(self, name: str) -> int:
+        pid = self.manager.report(name).pid
+        assert pid is not None
+        return pid
+
+    def starts(self, name: str) -> int:
+        return self.manager.report(name).starts
+
+    def wait_running(self, name: str, starts: int = 1) -> None:
+        """The named process said READY, in its `starts`th life or a later one."""
+        wait_until(
+            lambda: (
+                self.manager.report(name).phase is Phase.RUNNING and self.starts(name) >= starts
+            ),
+            READY_S,
+            f"{name} running for the {starts}. time",
+        )
+
+    def log(self, name: str) -> str:
+        return self.manager.log_of(name).read_text(errors="replace")
+
+    def point_sync_at(self, url: str) -> None:
+        """Sync finds its hub at `url` when it starts next."""
+        path = self.folder.sync_access
+        access = read_hub_access(path)
+        path.unlink()
+        write_hub_access(path, replace(access, hub_url=url))
+
+    @property
+    def _at(self) -> tuple[str, str]:
+        return ("--config", str(self.folder.node_toml))
+
+    def _unit(self, name: str, *arguments: str) -> Unit:
+        command = (sys.executable, "-m", "interlock", *arguments)
+        return Unit(name, command, restart_s=RESTART_S, start_s=READY_S)
+
+    def _hub_unit(self) -> Unit:
+        at = ("--dir", str(self.root / "hub"), "--host", HOST, "--port", str(self.hub_port))
+        return replace(self._unit(HUB, "hub", "run", *at), watchdog_s=None, stop_s=8.0)
+
+    def _world_unit(self) -> Unit:
+        arguments = (
+            *("-m", "tests.real.world_main", str(self.folder.node_toml), str(self.world_folder)),
+            *(str(self._history_file), "1" if self.strict else "0"),
+        )
+        return Unit(WORLD, (sys.executable, *arguments), notifies=False, watchdog_s=None)
+
+    # -------------------------------------------------------------------------------------- hands
+
+    def tap(self, badge: str = "trained") -> int:
+        """The badge is held to the reader for half a second; the microsecond it came there."""
+        self.leave_empty()
+        at_us = perf_us()
+        self.taps_us.append(at_us)
+        self.hands.ask("tap", label=badge, uid=UIDS[badge], ms=TAP_MS)
+        return at_us
+
+    def put(self, badge: str = "trained") -> int:
+        """The badge lies on the reader from now on; the microsecond it came there."""
+        self.leave_empty()
+        at_us = perf_us()
+        self.taps_us.append(at_us)
+        self.hands.ask("put", label=badge, uid=UIDS[badge])
+        return at_us
+
+    def take(self) -> None:
+        self.hands.ask("take")
+
+    def leave_empty(self) -> None:
+        """Nothing lies on the reader, for long enough that the next badge is an arrival."""
+        wait_until(lambda: not self.world()["badges"], 5, "an empty reader")
+        self.idle_for(ARRIVAL_MS)
+
+    def push(self, button: str) -> int:
+        """The button is pushed for a fifth of a second; the microsecond it went down."""
+        at_us = perf_us()
+        self.hands.ask("push", button=button, ms=200)
+        return at_us
+
+    def tap_on(self, badge: str = "trained") -> int:
+        """Tapped, the contactor closed; when the badge came to the reader."""
+        at_us = self.tap(badge)
+        wait_until(lambda: self.world()["contacts"], 10, "a closed contactor")
+        return at_us
+
+    def tap_off(self) -> None:
+        """Tapped once more, the contactor open."""
+        self.tap()
+        wait_until(lambda: not self.world()["contacts"], 10, "an open contactor")
+
+    def work(self, at_least_ms: int = 0) -> None:
+        """The machine's own start is pushed and the motor has run for so long, as the node sees it."""
+        self.push("machine_start")
+        wait_until(lambda: self.world()["motor"], 5, "a running motor")
+        self.idle_for(at_least_ms)
+
+    def rest(self) -> None:
+        """The machine's own stop is pushed and the motor stands."""
+        self.push("machine_stop")
+        wait_until(lambda: not self.world()["motor"], 5, "a standing motor")
+
+    def idle_for(self, for_ms: int) -> None:
+        """So much of the machine's life has passed: people work for a while."""
+        end_ms = self.clock.boot_ms() + for_ms
+        wait_until(lambda: self.clock.boot_ms() >= end_ms, for_ms / 1_000 + 5, "time passing")
+
+    # --------------------------------------------------------------------------------------- eyes
+
+    @property
+    def _history_file(self) -> Path:
+        return self.root / "history.jsonl"
+
+    def world(self) -> dict[str, Any]:
+        """What can be seen at the machine now."""
+        state: dict[str, Any] = self.hands.ask("state")["state"]
+        return state
+
+    def history(self, since_us: int = 0) -> list[Facts]:
+        """The machine's facts, each as it changed, from `since_us` on; the one in force then first."""
+        lines = self._history_file.read_text(encoding="ascii").splitlines()
+        facts = [Facts(**json.loads(line)) for line in lines]
+        before = [one for one in facts if one.at_us <= since_us]
+        return before[-1:] + [one for one in facts if one.at_us > since_us]
+
+    def spans(self, name: str, since_us: int = 0) -> list[tuple[int, int]]:
+        """When the named fact was true: (from, to) in microseconds; an open end is now."""
+        spans: list[tuple[int, int]] = []
+        began_us: int | None = None
+        for facts in self.history(since_us):
+            if getattr(facts, name) and began_us is None:
+                began_us = facts.at_us
+            elif not getattr(facts, name) and began_us is not None:
+                spans.append((began_us, facts.at_us))
+                began_us = None
+        return spans if began_us is None else [*spans, (began_us, perf_us())]
+
+    def relay_off_after(self, since_us: int, deadline_s: float = 10) -> int:
+        """Microseconds from `since_us` until our output stage let go of the contactor."""
+        wait_until(lambda: not self.world()["relay"], deadline_s, "relay off")
+        return max(0, max(to_us for _, to_us in self.spans("relay")) - since_us)
+
+    def status(self) -> dict[str, Any]:
+        """The node's answer; empty while it does not answer."""
+        with contextlib.suppress(InterlockError):
+            return self.client.ask(Op.STATUS)
+        return {}
+
+    def panel(self) -> dict[str, Any]:
+        """What lamp, buzzer and screen show; empty while the node does not answer."""
+        with contextlib.suppress(InterlockError):
+            return self.client.ask(Op.PANEL)
+        return {}
+
+    def shows(self, reason: str, deadline_s: float = 10) -> None:
+        """The screen has named this reason of a refusal."""
+        wait_until(lambda: self.panel().get("reason") == reason, deadline_s, f"{reason} shown")
+
+    def state(self) -> str:
+        """The node's state by its name, empty while it does not answer."""
+        return str(self.status().get("state", ""))
+
+    def has_rights(self) -> bool:
+        status = self.status()
+        return bool(status) and status["cache"]["version"] is not None
+
+    def locked(self) -> None:
+        """The node is at rest and can start somebody."""
+        wait_until(lambda: self.state() == "locked" and self.has_rights(), READY_S, "a node at rest")
+
+    # ------------------------------------------------------------------------------------ records
+
+    def journal(self) -> list[Record]:
+        """Every record of the running node, its chain verified from the first on."""
+        records: list[Record] = []
+        place = Head(self.node_keys.epoch, 0, GENESIS)
+        more = True
+        while more:
+            page = self.client.records(place)
+            records += [from_wire(dict(wire)) for wire in page.records]
+            more = page.more
+            if page.records:
+                place = head_from_wire(page.records[-1])
+        return verified(records, self.node_keys.chain_key)
+
+    def hub_journal(self) -> list[Record]:
+        """Every record as the hub holds it, by its place, the chain verified."""
+        rows = self.sql(
+            "SELECT node.slug AS node, r.* FROM hub_noderecord r JOIN hub_node node "
+            "ON node.id = r.node_id ORDER BY r.epoch, r.seq"
+        )
+        names = ("node", "epoch", "seq", "boot_id", "boot_ms", "wall_ms", "type")
+        records = []
+        for row in rows:
+            wire = {name: row[name] for name in names}
+            wire |= {"v": 1, "wall_trusted": bool(row["wall_trusted"])}
+            wire["body"] = json.loads(row["body"])
+            wire |= {name: bytes(row[name]).hex() for name in ("salt", "commit", "prev", "hash")}
+            records.append(from_wire(wire))
+        return verified(records, self.node_keys.chain_key)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Every session at the hub with the cents of its line (None: no line), oldest first."""
+        return self.sql(
+            "SELECT s.*, l.cents, l.steps FROM hub_session s LEFT JOIN hub_line l "
+            "ON l.session_id = s.id ORDER BY s.epoch, s.seq"
+        )
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        """The rows of a question to the hub's database, which this only reads."""
+        database = sqlite3.connect(f"file:{self.root / 'hub' / 'hub.db'}?mode=ro", uri=True)
+        try:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query)]
+        finally:
+            database.close()
+
+    def drained(self) -> bool:
+        """The hub has acknowledged everything the node wrote."""
+        journal = self.status().get("journal")
+        return bool(journal) and journal["head"] is not None and journal["acked"] == journal["head"]
+
+    def delivered(self) -> list[Record]:
+        """Everything is at the hub, which holds exactly what the node does; the records."""
+        wait_until(self.drained, SETTLE_S, "an empty outbox")
+        ours, theirs = self.journal(), self.hub_journal()
+        assert [one.hash for one in ours] == [one.hash for one in theirs]
+        assert self.sql("SELECT * FROM hub_setaside") == []
+        return ours
+
+
+class Hands:
+    """A line to the world's `world.sock`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._lines = connection.makefile("rb")
+        self._id = 0
+
+    @staticmethod
+    def at(path: Path) -> Hands | None:
+        """Hands in the world at `path`; None while there is no world."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(10)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            return None
+        return Hands(connection)
+
+    def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """The answer to one request, which was done."""
+        self._id += 1
+        request = {"id": self._id, "op": op, **arguments}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(self._lines.readline())
+        if not answer["ok"]:
+            raise LinkError(answer["message"], where="the world")
+        return answer
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def verified(records: list[Record], chain_key: bytes) -> list[Record]:
+    """The records, which are numbered without a gap and follow each other."""
+    prev = GENESIS
+    for number, record in enumerate(records, start=1):
+        assert record.header.seq == number, f"{record.id} is the {number}. record"
+        verify(record, prev=prev, chain_key=chain_key)
+        prev = record.hash
+    return records
+
+
+def toml_of(folder: MachineFolder, changes: Mapping[str, Any]) -> str:
+    """The saw's node.toml with these keys, by path, changed; None leaves one out."""
+    values = dict(_flat(tomllib.loads(node_toml(SAW, folder))))
+    for path, value in changes.items():
+        for key in [key for key in values if key == path or key.startswith(f"{path}.")]:
+            del values[key]
+        if value is not None:
+            values[path] = value
+    # A JSON string is a TOML basic string, and so are its numbers and truths.
+    return "".join(f"{path} = {json.dumps(value)}\n" for path, value in values.items())
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,165 @@
+"""kill -9 and SIGSTOP of the node in, when the relay opened out: by the rules of S7, and never closed again unasked."""
+
+from __future__ import annotations
+
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.accounts import check_books, check_use, uses_of
+from tests.real.lab import NODE, Lab, lab_from
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+KILLED_US_MAX = 50_000
+"""S7: killed, within 50 ms with strict_gpiod."""
+
+SCHEDULED_US_MAX = 500_000
+"""What the kernel does at once the world, a process among others on a busy computer, sees when it is its turn."""
+
+MONOSTABLE_US = 250_000
+WATCHDOG_US_MAX = 2_000_000 + 1_000_000 + 500_000
+"""S7: WatchdogSec=2, and TimeoutAbortSec=1 for a process that does not even react to SIGABRT."""
+
+NO_ENABLE: dict[str, Any] = {"relay.dynamic_enable_pin": None}
+NO_MIRROR: dict[str, Any] = {
+    "machine.restart_protection": "no_volt_release",
+    "inputs.mirror_contact": None,
+}
+
+
+def machine_alone(template: Path, keys: dict[str, Any], *, strict: bool = True) -> Any:
+    return lab_from(template, keys, strict=strict)
+
+
+def start(lab: Lab) -> None:
+    lab.start(hub=False, sync=False)
+    lab.locked()
+
+
+def journal_agrees(lab: Lab) -> None:
+    check_use(lab, uses_of(lab.journal(), lab.boots))
+
+
+def test_killed_the_node_lets_go_of_the_relay_within_50_ms_by_strict_gpiod_alone(
+    template: Path,
+) -> None:
+    """Five kills without a dynamic enable. The control below has no strict_gpiod, and keeps its relay."""
+    with lab_from(template, NO_ENABLE) as lab:
+        start(lab)
+        took_us = []
+        for death in range(1, 6):
+            lab.tap_on()
+            took_us.append(lab.relay_off_after(lab.kill(NODE)))
+            lab.wait_running(NODE, death + 1)
+            lab.locked()
+        assert min(took_us) <= KILLED_US_MAX, took_us
+        assert max(took_us) <= SCHEDULED_US_MAX, took_us
+        journal_agrees(lab)
+
+
+def test_without_strict_gpiod_a_killed_node_leaves_the_relay_closed_until_its_next_life(
+    template: Path,
+) -> None:
+    """The control of the test above: what it measured was strict_gpiod, not the end of something else."""
+    with lab_from(template, NO_ENABLE, strict=False) as lab:
+        start(lab)
+        lab.tap_on()
+        killed_us = lab.kill(NODE)
+        wait_until(lambda: lab.manager.report(NODE).pid is None, 5, "a dead node")
+        assert lab.world()["relay"]
+        lab.wait_running(NODE, 2)
+        assert lab.relay_off_after(killed_us) > KILLED_US_MAX
+
+
+def test_without_strict_gpiod_the_dynamic_enable_drops_the_relay_of_a_killed_node(
+    template: Path,
+) -> None:
+    """The control above, which has no dynamic enable, keeps its relay."""
+    with lab_from(template, {}, strict=False) as lab:
+        start(lab)
+        lab.tap_on()
+        assert lab.relay_off_after(lab.kill(NODE)) <= MONOSTABLE_US + SCHEDULED_US_MAX
+        lab.wait_running(NODE, 2)
+        lab.locked()
+        assert len(lab.spans("relay")) == 1
+
+
+def test_hung_the_node_loses_the_relay_within_the_monostable_s_time(template: Path) -> None:
+    """Long before the watchdog, which has its own test below: there is none in between."""
+    with lab_from(template) as lab:
+        start(lab)
+        lab.tap_on()
+        lab.work(300)
+        took_us = lab.relay_off_after(lab.signal(NODE, signal.SIGSTOP))
+        assert took_us <= MONOSTABLE_US + KILLED_US_MAX
+        lab.wait_running(NODE, 2)
+        lab.locked()
+        assert lab.manager.report(NODE).watchdog_kills == 1
+        assert len(lab.spans("relay")) == 1
+        journal_agrees(lab)
+
+
+def test_hung_without_a_dynamic_enable_the_node_is_ended_by_the_watchdog(template: Path) -> None:
+    """While nothing but the watchdog is there the relay stays closed for longer than a monostable would."""
+    with lab_from(template, NO_ENABLE) as lab:
+        start(lab)
+        lab.tap_on()
+        took_us = lab.relay_off_after(lab.signal(NODE, signal.SIGSTOP))
+        assert MONOSTABLE_US < took_us <= WATCHDOG_US_MAX
+        lab.wait_running(NODE, 2)
+        lab.locked()
+        assert len(lab.spans("relay")) == 1
+
+
+@pytest.mark.parametrize("keys", [{}, NO_MIRROR], ids=["with mirror contact", "without"])
+def test_a_node_that_hung_and_woke_up_before_the_watchdog_does_not_close_the_relay_again(
+    template: Path, keys: dict[str, Any]
+) -> None:
+    """The relay was off in between: so there was something to close again, and the hang is not billed."""
+    with lab_from(template, keys) as lab:
+        start(lab)
+        lab.tap_on()
+        lab.work(300)
+        lab.signal(NODE, signal.SIGSTOP)
+        wait_until(lambda: not lab.world()["contacts"], 2, "open contacts")
+        lab.idle_for(700)
+        lab.signal(NODE, signal.SIGCONT)
+        wait_until(lambda: lab.status().get("session_open") is False, 3, "an ended session")
+        lab.idle_for(300)
+        assert lab.starts(NODE) == 1
+        assert len(lab.spans("relay")) == 1
+        journal_agrees(lab)
+
+
+SEED = 20_261_121
+MOMENTS = 6
+
+
+def test_killed_at_any_moment_nothing_is_lost_doubled_overbilled_or_started_again(lab: Lab) -> None:
+    """The badge stays on the reader each time: only taken off and presented again it starts anybody,
+    which it does in the next round. The hub lives on and gets everything."""
+    chance = random.Random(SEED)
+    restarted = 0
+    for death in range(1, MOMENTS + 1):
+        lab.put()
+        delay_ms = chance.choice((chance.randrange(0, 150), chance.randrange(150, 2_500)))
+        if delay_ms > 300:
+            wait_until(lambda: lab.world()["contacts"], 10, "closed contacts")
+            lab.push("machine_start")
+        lab.idle_for(delay_ms)
+        killed_us = lab.kill(NODE)
+        lab.wait_running(NODE, death + 1)
+        lab.shows("PRESENT_AGAIN")
+        lab.idle_for(300)
+        restarted += any(to_us > killed_us + SCHEDULED_US_MAX for _, to_us in lab.spans("relay"))
+        lab.take()
+        lab.push("machine_stop")
+        lab.locked()
+    assert restarted == 0
+    uses = check_books(lab)
+    assert any(use.ended["estimated"] for use in uses)
