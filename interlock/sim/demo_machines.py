@@ -174,7 +174,7 @@ buzzer_pin = 22
 [times]
 progress_s = {progress_s}
 grace_s = 5
-warning_s = 10
+warning_s = 5
 idle_timeout_s = 120
 notice_s = 5
 

@@ -192,8 +192,7 @@ def test_killed_again_and_again_it_loses_and_doubles_nothing(site: Site) -> None
         site.node.write(120)
         site.manager.wait_until(lambda: False, 0.15 * round_)
         site.manager.kill("sync")
-        starts = round_ + 2
-        assert site.manager.wait_until(lambda: site.manager.report("sync").starts == starts, 10)  # noqa: B023
+        wait_until(lambda n=round_ + 2: site.manager.report("sync").starts == n, 10)  # type: ignore[misc]
     wait_until(lambda: drained(site), 15)
     assert site.head_at_hub() == site.node.head
     assert site.node.head.seq == 600
