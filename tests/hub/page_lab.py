@@ -9,7 +9,7 @@ from django.test import Client
 
 from interlock.hub import ingest
 from interlock.hub.domain import accounts, machines, members, nodes, trainings
-from interlock.hub.models import Member, Role, RoleName, Session, User
+from interlock.hub.models import Machine, Member, Node, Role, RoleName, Session, User
 from tests.hub.lab import HUB_URL, Journal, SmallLab, console, small_lab
 
 WALL_MS = 1_750_000_000_000
@@ -69,6 +69,9 @@ def grow(lab: PageLab, number: int, first: int = 0) -> None:
         )
         lab.journal.session(small, 60)
     lab.deliver()
+    # Every machine is online and in use, so that the board has a name to look up for each.
+    Node.objects.filter(lab=small.lab).update(last_seen_at=actor.now())
+    Machine.objects.filter(lab=small.lab).update(live_session=Session.objects.latest("pk"))
 
 
 def only_session() -> Session:
