@@ -14,6 +14,9 @@ from interlock.core.model import BadgeUse, Needs
 
 SAW, LASER, PRINTER = "saw", "laser", "printer"
 MACHINES = (SAW, LASER, PRINTER)
+
+FORGIVE_S = 2
+"""A real lab forgives a wrong tap of ten seconds; in the demo nobody wants to wait that long for a price."""
 """Ids of the three machines: of their nodes and front panels too."""
 
 
@@ -177,21 +180,24 @@ class _Furnisher:
             slug: create_group(self._actor, self._lab, slug, self._words[slug]) for slug in groups
         }
         everybody = {
-            "wood": Prices(cents_per_hour=1_200, basis=Basis.BUSY),
+            "wood": Prices(cents_per_hour=1_200, basis=Basis.BUSY, forgive_s=FORGIVE_S),
             "light": Prices(
                 cents_per_hour=3_000,
                 basis=Basis.BUSY,
                 rounding=Rounding.MINUTE,
                 setup_cents=100,
                 minimum_cents=200,
+                forgive_s=FORGIVE_S,
             ),
-            "print": Prices(cents_per_hour=150, free_s=300, daily_cap_cents=1_200),
+            "print": Prices(
+                cents_per_hour=150, free_s=300, daily_cap_cents=1_200, forgive_s=FORGIVE_S
+            ),
         }
         self._tariffs = {
             slug: create_tariff(self._actor, self._lab, slug, self._words[slug], prices)
             for slug, prices in everybody.items()
         }
-        cheaper = Prices(cents_per_hour=600, basis=Basis.BUSY)
+        cheaper = Prices(cents_per_hour=600, basis=Basis.BUSY, forgive_s=FORGIVE_S)
         set_prices(self._actor, self._tariffs["wood"], cheaper, group=self._groups["student"])
         dearer = Prices(
             cents_per_hour=6_000,
@@ -199,6 +205,7 @@ class _Furnisher:
             rounding=Rounding.MINUTES,
             rounding_min=15,
             setup_cents=500,
+            forgive_s=FORGIVE_S,
         )
         set_prices(self._actor, self._tariffs["light"], dearer, group=self._groups["company"])
 
