@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -20,6 +21,8 @@ from django.utils.translation.template import templatize
 PACKAGE = Path(__file__).resolve().parents[2] / "interlock"
 HUB = PACKAGE / "hub"
 FRENCH = PACKAGE / "locale" / "fr" / "LC_MESSAGES" / "django.po"
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 KEYWORDS = {
     "_": None,
@@ -62,6 +65,9 @@ def update() -> Catalog:
     french = read_french() if FRENCH.exists() else Catalog(locale="fr", domain="django")
     french.update(messages_in_use(), no_fuzzy_matching=True)
     french.obsolete.clear()
+    french.fuzzy = False
+    # The same messages give the same bytes, whenever it runs.
+    french.creation_date = french.revision_date = EPOCH
     FRENCH.parent.mkdir(parents=True, exist_ok=True)
     with FRENCH.open("wb") as target:
         write_po(

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from babel.messages.catalog import Message
+from babel.messages.mofile import read_mo
 from django.test import Client
 from django.urls import reverse
 
@@ -59,9 +60,11 @@ def test_french_uses_the_typographic_apostrophe() -> None:
     assert [m.string for m in french() if any("'" in t for t in texts(m.string))] == []
 
 
-def test_the_compiled_catalogue_is_the_one_of_the_source() -> None:
-    built = catalogue.FRENCH.with_suffix(".mo").read_bytes()
-    assert built == catalogue.compiled(catalogue.read_french()), "python -m tests.hub.catalogue"
+def test_the_compiled_catalogue_says_what_its_source_says() -> None:
+    with catalogue.FRENCH.with_suffix(".mo").open("rb") as built:
+        compiled = {m.id: texts(m.string) for m in read_mo(built) if m.id}
+    source = {m.id: texts(m.string) for m in french()}
+    assert compiled == source, "python -m tests.hub.catalogue"
 
 
 class _Lang(HTMLParser):
