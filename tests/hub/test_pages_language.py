@@ -62,8 +62,8 @@ def test_french_uses_the_typographic_apostrophe() -> None:
 
 def test_the_compiled_catalogue_says_what_its_source_says() -> None:
     with catalogue.FRENCH.with_suffix(".mo").open("rb") as built:
-        compiled = {m.id: texts(m.string) for m in read_mo(built) if m.id}
-    source = {m.id: texts(m.string) for m in french()}
+        compiled = {tuple(texts(m.id)): texts(m.string) for m in read_mo(built) if m.id}
+    source = {tuple(texts(m.id)): texts(m.string) for m in french()}
     assert compiled == source, "python -m tests.hub.catalogue"
 
 
