@@ -14,6 +14,7 @@ import pytest
 from interlock import __version__
 from interlock.clock import SystemClock
 from interlock.config import digest
+from interlock.core.effects import WriteRecord
 from interlock.errors import PinError, ProtocolError
 from interlock.node import journal as node_journal
 from interlock.node import service
@@ -89,6 +90,19 @@ def test_every_record_pulled_over_the_socket_follows_the_one_before(node: NodeBe
         node.ask(Op.ACK, **wrong)
 
 
+def test_a_long_journal_comes_in_pages_that_fit_a_frame_and_miss_nothing(node: NodeBench) -> None:
+    assert node.loop is not None
+    for number in range(300):
+        body = {"number": number, "text": "x" * 200}
+        node.loop._submit(WriteRecord(0, "problem_reported", body))
+    wait_until(lambda: node.ask(Op.HELLO)["head"]["seq"] >= 300)
+    page = node.ask(Op.RECORDS, epoch=0, seq=0)
+    assert page["next"] is True
+    assert len(page["records"]) < 300
+    reported = [body["number"] for body in bodies(node, "problem_reported")]
+    assert reported == list(range(300))
+
+
 @pytest.mark.parametrize(
     ("uid", "reason", "lines"),
     [
@@ -119,9 +133,9 @@ def test_a_forged_snapshot_and_a_path_out_of_the_spool_change_nothing(node: Node
 
     forger = Ed25519PrivateKey.from_private_bytes(b"f" * 32)
     node.ask(Op.SNAPSHOT, file=node.snapshot((1, 9), (), key=forger, name="forged"))
-    wait_until(lambda: node.ask(Op.STATUS)["cache"]["last_snapshot"])
+    wait_until(lambda: "is live" not in node.ask(Op.STATUS)["cache"]["last_snapshot"])
     for name in ("../journal.db", "/etc/passwd", ".hidden", "", "a/b"):
-        with pytest.raises(ProtocolError):
+        with pytest.raises(ProtocolError, match="plain name"):
             node.ask(Op.SNAPSHOT, file=name)
     assert node.ask(Op.HELLO)["version"] == [1, 1]
     node.work()
@@ -323,6 +337,16 @@ def test_a_pin_that_somebody_else_holds_stops_the_start_before_the_journal(
     assert sorted(path.name for path in bench.config.paths.state_dir.iterdir()) == before
 
 
+def test_a_start_that_fails_half_way_lets_go_of_every_pin(bench: NodeBench) -> None:
+    state_dir = bench.config.paths.state_dir
+    state_dir.mkdir()
+    (state_dir / "run").touch()
+    bench.start()
+    assert bench.wait_for_exit() == 1, "the control socket cannot be made"
+    assert bench.outside.factory.pin(RELAY).function == "input"
+    bench.outside.factory.reserve_pins(bench, RELAY)
+
+
 def test_a_journal_that_cannot_be_opened_refuses_everybody_and_says_why(bench: NodeBench) -> None:
     blocked = bench.config.paths.journal
     blocked.mkdir(parents=True)
@@ -373,6 +397,14 @@ def test_the_hubs_time_is_trusted_recorded_once_and_kept_over_a_restart(node: No
     node.stop()
     node.start()
     assert node.ask(Op.STATUS)["clock"]["trusted"] is True, "the same boot"
+
+
+def test_the_hubs_time_keeps_the_hubs_current_snapshot_fresh_and_no_other(node: NodeBench) -> None:
+    wall_ms = SystemClock().wall_ms() + 1_000_000
+    node.tell_time(wall_ms, version=(1, 2))
+    assert 990 <= node.ask(Op.STATUS)["cache"]["age_s"] <= 1_020
+    node.tell_time(wall_ms, version=(1, 1))
+    assert node.ask(Op.STATUS)["cache"]["age_s"] <= 10
 
 
 def test_a_replayed_or_unsigned_time_is_refused(node: NodeBench) -> None:
