@@ -17,16 +17,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from interlock import __version__
 from interlock.errors import ConfigError, InterlockError
 
+if TYPE_CHECKING:
+    from interlock.sync.node_link import NodeClient
+
 EXIT_FAULT, EXIT_CONFIGURATION = 1, 3
 
 NODE_CONFIG = Path("/etc/interlock/node.toml")
+NODE_KEYS = Path("/etc/interlock/node.json")
 HUB_DIRECTORY = Path("/var/lib/interlock-hub")
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
@@ -146,9 +150,6 @@ _socket = click.option(
 )
 
 
-# --------------------------------------------------------------------------------------------- demo
-
-
 @interlock.command()
 @click.option("--keep", is_flag=True, help="Continue the lab of the last demo.")
 @click.option("--port", type=_port, default=8000, show_default=True, help="0: any free one.")
@@ -161,9 +162,6 @@ def demo(keep: bool, port: int, directory: Path | None) -> None:
     from interlock.sim.demo import run_demo
 
     run_demo(directory=directory, port=port, keep=keep, say=_talk, show=click.echo)
-
-
-# --------------------------------------------------------------------------------------------- node
 
 
 @node.command("run")
@@ -210,9 +208,6 @@ def node_status(config: Path, socket_path: Path | None, as_json: bool) -> None:
     _print(answer, as_json)
 
 
-# --------------------------------------------------------------------------------------------- sync
-
-
 @sync.command("run")
 @_config
 def sync_run(config: Path) -> int:
@@ -225,20 +220,9 @@ def sync_run(config: Path) -> int:
 
     from interlock.clock import SystemClock
     from interlock.config import load_node
-    from interlock.config.secret_files import read_hub_access
-    from interlock.sync.service import SyncSettings, run_sync
+    from interlock.sync.service import run_sync, settings_of
 
-    loaded = load_node(config)
-    settings = SyncSettings(
-        control_socket=loaded.paths.socket,
-        spool=loaded.paths.spool_dir,
-        access=read_hub_access(loaded.sync.credentials_file),
-        retry_ms_max=loaded.sync.retry_s_max * 1_000,
-    )
-    return run_sync(settings, SystemClock(), SystemRandom())
-
-
-# ---------------------------------------------------------------------------------------------- hub
+    return run_sync(settings_of(load_node(config)), SystemClock(), SystemRandom())
 
 
 @hub.command("init")
@@ -351,10 +335,75 @@ def hub_export_sessions(
     _talk(f"{count} sessions")
 
 
-# ------------------------------------------------------------------------------------------ journal
+@journal.command("show")
+@click.argument("export", type=_file, required=False)
+@_socket
+@click.option("--json", "as_json", is_flag=True, help="Print the records themselves: an EXPORT.")
+def journal_show(export: Path | None, socket_path: Path | None, as_json: bool) -> None:
+    """The records of EXPORT, or of the live node at --socket, one line each.
+
+    Example: interlock journal show export.jsonl
+    interlock journal show --socket control.sock --json > export.jsonl
+    """
+    from interlock.node.export import show_export
+
+    with _records(export, socket_path) as path:
+        if as_json:
+            sys.stdout.buffer.write(path.read_bytes())
+            return
+        for line in show_export(path):
+            click.echo(line)
 
 
-# ---------------------------------------------------------------------------------------------- sim
+@journal.command("verify")
+@click.argument("export", type=_file, required=False)
+@_socket
+@click.option(
+    "--keys", type=_file, default=NODE_KEYS, show_default=True, help="The node's NODE.node.json."
+)
+@_json
+def journal_verify(export: Path | None, socket_path: Path | None, keys: Path, as_json: bool) -> int:
+    """Whether no record of EXPORT, or of the live node, was altered, moved or left out.
+
+    Example: interlock journal verify export.jsonl --keys saw.node.json
+    """
+    from interlock.config.secret_files import read_node_keys
+    from interlock.node.export import verify_export
+
+    with _records(export, socket_path) as path:
+        verdict = verify_export(path, read_node_keys(keys).chain_key)
+    for broken in verdict.breaks:
+        _talk(str(broken))
+    head = verdict.head
+    answer = {
+        "whole": verdict.is_whole,
+        "records": verdict.count,
+        "erased": verdict.erased,
+        "breaks": verdict.break_count,
+        "declared_lost": list(verdict.declared),
+        "head": f"{head.epoch}.{head.seq}" if head else None,
+        "hash": head.hash.hex() if head else None,
+    }
+    _print(answer, as_json)
+    return 0 if verdict.is_whole else EXIT_FAULT
+
+
+@contextlib.contextmanager
+def _records(export: Path | None, socket_path: Path | None) -> Iterator[Path]:
+    """The export that was named, or a fresh one of the live node."""
+    if (export is None) == (socket_path is None):
+        raise click.UsageError("Name an EXPORT, or a live node with --socket.")
+    if export is not None:
+        yield export
+        return
+    from interlock.node.export import write_export
+
+    node = _node_at(socket_path, NODE_CONFIG)
+    with tempfile.TemporaryDirectory(prefix="interlock-") as folder:
+        path = Path(folder) / "export.jsonl"
+        with path.open("wb") as target, _progress("Reading the journal") as progress:
+            write_export(node.journal(progress), target)
+        yield path
 
 
 @sim.command("world")
@@ -392,9 +441,6 @@ def sim_node(config: Path, world: Path) -> int:
     return run_simulated_node(load_node(config), world)
 
 
-# ------------------------------------------------------------------------------------------ shared
-
-
 def _talk(text: str) -> None:
     click.echo(text, err=True)
 
@@ -413,7 +459,7 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield move
 
 
-def _node_at(socket_path: Path | None, config: Path) -> Any:
+def _node_at(socket_path: Path | None, config: Path) -> NodeClient:
     from interlock.clock import SystemClock
     from interlock.config import load_node
     from interlock.sync.node_link import NodeClient

@@ -7,6 +7,7 @@ Unix socket that costs a tenth of a millisecond and leaves no state to repair wh
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from interlock.clock import Clock
 from interlock.errors import LinkError, ProtocolError
 from interlock.protocol import canonical, control, fields
 from interlock.protocol.control import Op
-from interlock.protocol.records import Head, head_from_wire
+from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire
 from interlock.sync.links import No, NodeHello, RecordPage, Wire, said_by, version_from_wire
 
 TOTAL_S = 5.0
@@ -26,6 +27,9 @@ RECORDS_MAX = 1_000
 
 TROUBLES = frozenset({"store", "failed", "busy"})
 """Error codes that say the node cannot just now; the others say that it will not."""
+
+EMPTY = Head(0, 0, GENESIS)
+"""Behind this point stands every record."""
 
 _CHUNK_BYTES = 65_536
 
@@ -68,6 +72,19 @@ class NodeClient:
         with said_by(self._name):
             records = fields.objects(wire, "records", length_max=RECORDS_MAX)
             return RecordPage(tuple(records), fields.flag(wire, "next"))
+
+    def journal(self, progress: Callable[[int, int], None]) -> Iterator[Record]:
+        """Every record the node still holds, oldest first; `progress` gets (sequence, of)."""
+        end, after, more = self.hello().head, EMPTY, True
+        while more:
+            page = self.records(after)
+            for wire in page.records:
+                with said_by(self._name):
+                    record = from_wire(wire)
+                after = Head(record.header.epoch, record.header.seq, record.hash)
+                yield record
+            progress(after.seq, max(after.seq, end.seq))
+            more = page.more
 
     def ack(self, head: Head) -> No | None:
         """Tell the node that the hub holds everything up to `head`."""

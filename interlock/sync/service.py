@@ -16,6 +16,8 @@ from random import Random
 from typing import Protocol
 
 from interlock.clock import Clock
+from interlock.config import NodeConfig
+from interlock.config.secret_files import read_hub_access
 from interlock.protocol.credentials import HubAccess
 from interlock.sync.backoff import CAP_MS, Backoff
 from interlock.sync.courier import Courier
@@ -46,6 +48,16 @@ class SyncSettings:
     access: HubAccess
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_ms_max: int = CAP_MS
+
+
+def settings_of(config: NodeConfig) -> SyncSettings:
+    """What a node's file says about its sync. Raises ConfigError: the credentials cannot be read."""
+    return SyncSettings(
+        control_socket=config.paths.socket,
+        spool=config.paths.spool_dir,
+        access=read_hub_access(config.sync.credentials_file),
+        retry_ms_max=config.sync.retry_s_max * 1_000,
+    )
 
 
 def run_sync(
