@@ -169,6 +169,8 @@ PIN_MAX: Final = 27
 """The 40-pin header carries GPIO 0-27."""
 PROGRESS_S: Final = 60
 """One record a minute while a session is open: far below 50 MB of SD card a day."""
+HANG_MS: Final = 240
+"""Twelve ticks late: below the hold time of any monostable at the dynamic enable, so that it never recloses unasked."""
 MAX_OFFLINE_S: Final = 7 * 86_400
 MAX_OFFLINE_HAZARDOUS_S: Final = 72 * 3_600
 
@@ -347,6 +349,7 @@ def to_rules(config: NodeConfig) -> Rules:
         close_time_ms=times.close_time_ms,
         open_time_ms=times.open_time_ms,
         notice_s=times.notice_s,
+        hang_ms=None if config.relay.dynamic_enable_pin is None else HANG_MS,
     )
 
 

@@ -13,7 +13,7 @@ from interlock.core.effects import Effect, SetRelay, ShowPanel
 from interlock.core.events import DeadlinePassed, Event, InputsSampled
 from interlock.core.model import Inputs, Now, Rules
 from interlock.core.outcomes import Outcome, with_session
-from interlock.core.sensing import Watch, sense
+from interlock.core.sensing import Watch, hung, sense
 from interlock.core.states import (
     Facts,
     FaultFacts,
@@ -42,7 +42,7 @@ def initial(rules: Rules, recovered: Recovered, now: Now) -> MachineState:
 def step(state: MachineState, event: Event, now: Now) -> Outcome:
     """What the machine is after `event`, and the effects, in the order they are to be performed."""
     before = state
-    state = _metered(state, now)
+    state = _metered(state, event, now)
     if isinstance(event, InputsSampled):
         state, effects = _sampled(state, event, now)
     else:
@@ -78,13 +78,16 @@ def _follow(state: MachineState, event: Event, now: Now) -> Outcome:
     return after, effects
 
 
-def _metered(state: MachineState, now: Now) -> MachineState:
+def _metered(state: MachineState, event: Event, now: Now) -> MachineState:
     session = state.session
     if session is None:
         return state
-    return with_session(
-        state, replace(session, meter=session.meter.advance(now.boot_ms, state.inputs.busy))
-    )
+    if isinstance(event, InputsSampled) and hung(state.watch, state.base_rules, now.boot_ms):
+        # The contactor dropped at some unknown instant of the hang: none of it is billed.
+        meter = replace(session.meter, at_ms=now.boot_ms)
+    else:
+        meter = session.meter.advance(now.boot_ms, state.inputs.busy)
+    return with_session(state, replace(session, meter=meter))
 
 
 def _settled(

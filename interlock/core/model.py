@@ -184,6 +184,8 @@ class Rules:
     close_time_ms: int = 200
     open_time_ms: int = 500
     notice_s: int = 6
+    hang_ms: int | None = None
+    """Not sampled for longer than this, a dynamic enable has dropped the contactor; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

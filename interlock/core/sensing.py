@@ -41,6 +41,7 @@ class Watch:
     followed: bool = False
     followed_ms: int = 0
     reported: bool = False
+    sampled_ms: int | None = None
 
     def command(self, coil_on: bool, now_ms: int) -> Watch:
         """The watch after the coil's commanded level became `coil_on`."""
@@ -53,6 +54,13 @@ class Watch:
         return replace(self, commanded_ms=now_ms, followed=False, reported=False)
 
 
+def hung(watch: Watch, rules: Rules, now_ms: int) -> bool:
+    """Whether nobody looked for so long that the dynamic enable has let go of the closed contactor."""
+    if rules.hang_ms is None or watch.sampled_ms is None:
+        return False
+    return watch.coil_on and now_ms - watch.sampled_ms > rules.hang_ms
+
+
 def sense(
     watch: Watch, inputs: Inputs, rules: Rules, now_ms: int
 ) -> tuple[Watch, tuple[Event, ...]]:
@@ -61,7 +69,10 @@ def sense(
         *_stop_signals(watch.inputs, inputs),
         *_busy_signals(watch.inputs, inputs),
     ]
-    watch, contact = _contact_signals(replace(watch, inputs=inputs), rules, now_ms)
+    if hung(watch, rules, now_ms):
+        signals.insert(0, ContactLost())
+    watch = replace(watch, inputs=inputs, sampled_ms=now_ms)
+    watch, contact = _contact_signals(watch, rules, now_ms)
     return watch, (*contact, *signals)
 
 
