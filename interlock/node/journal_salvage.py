@@ -218,11 +218,24 @@ def _readable_rows(
                 return
         except sqlite3.Error:
             pass
-        # The page that holds `place` is unreadable: try the next place, until a page answers again.
+        # An unreadable page is near, but `place` may still stand before it: Python's cursor reads one row ahead.
+        alone = _row_at(source, place)
+        if alone is not None:
+            yield alone
         place += 1
-        misses += 1
+        misses = 0 if alone is not None else misses + 1
         if place > end or (last_seq is None and misses > PROBE_MAX):
             return
+
+
+def _row_at(source: sqlite3.Connection, place: int) -> schema.Row | None:
+    try:
+        row: schema.Row | None = source.execute(
+            f"SELECT {schema.COLUMNS} FROM records WHERE place = ?", (place,)
+        ).fetchone()
+    except sqlite3.Error:
+        return None
+    return row
 
 
 def _declare(

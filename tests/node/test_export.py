@@ -93,6 +93,23 @@ def test_what_was_done_to_an_export_is_named_with_its_line(
     assert verdict.count >= 8, "the walk stopped at the first break"
 
 
+def test_a_sound_record_of_another_branch_breaks_the_chain(
+    exported: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    journal = opened(tmp_path, boot_id="twin")
+    twin = journal.append([boot() for _ in range(5)])[-1]
+    journal.close()
+    _, records = exported
+    path = tmp_path / "twin.jsonl"
+    with path.open("wb") as target:
+        write_export([*records[:4], twin, *records[5:]], target)
+    verdict = verify_export(path, KEYS.chain_key)
+    assert [(one.line, one.what) for one in verdict.breaks] == [
+        (5, "it does not follow the record before it"),
+        (6, "it does not follow the record before it"),
+    ]
+
+
 def test_a_cut_end_shows_against_the_hub_s_head(
     exported: tuple[Path, list[Record]], tmp_path: Path
 ) -> None:

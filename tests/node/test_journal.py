@@ -329,6 +329,20 @@ def test_a_migration_that_fails_half_way_leaves_the_version_before_it(tmp_path: 
     connection.close()
 
 
+def test_a_migration_that_cannot_be_noted_is_not_applied(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "journal.db")
+    migrate(connection, ())
+    connection.execute(
+        "CREATE TRIGGER no_note BEFORE INSERT ON migrations BEGIN SELECT RAISE(ABORT, 'cut'); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="cut"):
+        migrate(connection, (("0001", ("CREATE TABLE a (x INTEGER)",)),))
+    assert not connection.in_transaction
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert "a" not in tables
+    connection.close()
+
+
 def test_the_rest_of_the_chain_is_verified_in_slices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

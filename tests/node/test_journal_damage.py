@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from interlock.node import journal as journal_module
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Facts
+from interlock.node.journal_schema import SEQ_BITS, row_of
 from interlock.protocol.records import Head, Record, RecordType
 from tests.node.journals import (
     NOW,
@@ -108,20 +110,38 @@ def test_what_a_flipped_bit_leaves_readable_is_kept_and_the_rest_is_declared(
     assert noticed > 10
 
 
-def test_a_whole_page_of_rubbish_costs_only_the_records_on_it(
-    written: tuple[Path, list[Record]], folder: Path, monkeypatch: pytest.MonkeyPatch
+def readable_seqs(path: Path, last: int) -> set[int]:
+    """What SQLite itself still finds when it is asked for each record alone."""
+    found = set()
+    with closing(sqlite3.connect(path)) as direct:
+        for seq in range(1, last + 1):
+            try:
+                row = direct.execute(
+                    "SELECT hash FROM records WHERE place = ?", (1 << SEQ_BITS | seq,)
+                ).fetchone()
+            except sqlite3.DatabaseError:
+                continue
+            if row is not None:
+                found.add(seq)
+    return found
+
+
+@pytest.mark.parametrize("page", range(12, 24))
+def test_a_page_of_rubbish_costs_exactly_the_records_that_nobody_could_read(
+    written: tuple[Path, list[Record]], folder: Path, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "TAIL_RECORDS", 10_000)
     _, records = written
     path = folder / "journal.db"
-    page = 20
     with path.open("r+b") as file:
         file.seek((page - 1) * 4096)
-        file.write(random.Random(1).randbytes(4096))
+        file.write(random.Random(page).randbytes(4096))
+    oracle = readable_seqs(path, len(records))
     journal, recovery = reopened(folder)
     kept, lost = kept_and_declared(journal)
     missing = seqs(records) - seqs(kept)
     assert 0 < len(missing) < 20
+    assert seqs(kept) == oracle
     assert in_ranges(lost, len(records)) == missing
     assert [(r.epoch, r.first, r.last) for r in recovery.lost] == [tuple(r) for r in lost]
     assert recovery.facts == Facts(faults=frozenset({"contactor_welded"}))
@@ -132,6 +152,25 @@ def test_a_whole_page_of_rubbish_costs_only_the_records_on_it(
     while journal.verify_slice(50):
         pass
     assert journal.damage is None
+    journal.close()
+
+
+def test_a_sound_record_of_another_branch_is_noticed(
+    written: tuple[Path, list[Record]], folder: Path, tmp_path: Path
+) -> None:
+    """A card that was cloned and written twice: every record is genuine, the chain is not."""
+    (tmp_path / "twin").mkdir()
+    twin = opened(tmp_path / "twin", boot_id="twin")
+    twin.append([boot() for _ in range(len(written[1]) - 5)])
+    stranger = everything(twin)[-1]
+    twin.close()
+    with closing(sqlite3.connect(folder / "journal.db")) as direct:
+        columns = ", ".join("?" * 11)
+        direct.execute(f"INSERT OR REPLACE INTO records VALUES ({columns})", row_of(stranger))
+        direct.commit()
+    journal, recovery = reopened(folder)
+    seq = stranger.header.seq
+    assert [(r.epoch, r.first, r.last) for r in recovery.lost] == [(1, seq, seq)]
     journal.close()
 
 

@@ -25,6 +25,7 @@ from interlock.core.model import Assurance, Cache, Needs, Presented
 from interlock.errors import StoreError
 from interlock.node.reader_worker import (
     FAILING_MS_MAX,
+    RANDOM_UID,
     REOPEN_MS_MAX,
     CacheKeys,
     ReaderWork,
@@ -118,8 +119,11 @@ def test_without_a_cache_a_badge_arrives_and_says_so() -> None:
 
 def test_a_random_id_is_unknown_even_if_the_snapshot_holds_it(tmp_path: Path) -> None:
     first, second = card(b"\x08\x01\x02\x03"), card(b"\x08\x99\x98\x97")
-    enrolled = entry(1, tag=badge_tag(KEYS.badge_key, first.uid))
-    bench = Bench(built(tmp_path, [enrolled]))
+    enrolled = [
+        entry(n, tag=badge_tag(KEYS.badge_key, uid))
+        for n, uid in enumerate((first.uid, RANDOM_UID))
+    ]
+    bench = Bench(built(tmp_path, enrolled))
     for phone in (first, second):
         bench.settle()
         bench.reader.put(phone)
