@@ -6,6 +6,9 @@ import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+
+from django.db.models import Q
 
 from interlock.hub import pricing
 from interlock.hub.models import Basis, Lab, Line, Rounding, Session, TariffVersion
@@ -68,39 +71,66 @@ def reprice(lab: Lab, days: Iterable[Day], at: datetime) -> None:
     wanted = set(days)
     if not wanted:
         return
-    sessions = _sessions(lab, wanted)
-    versions = _versions({session.tariff_id for session in sessions if session.tariff_id})
-    chosen = {
-        session.pk: version_for(versions, session.tariff_id, session.group_id, session.started_at)
-        for session in sessions
-    }
-    of_payer: dict[int, list[Session]] = defaultdict(list)
-    for session in sessions:
-        if session.payer_id is not None:
-            of_payer[session.payer_id].append(session)
+    billed = _billed(lab, wanted)
+    versions = _versions({row.tariff_id for row in billed if row.tariff_id})
+    of_payer: dict[int, list[_Billed]] = defaultdict(list)
+    for row in billed:
+        of_payer[row.payer_id].append(row)
     lines: list[Line] = []
-    for payer_id, theirs in of_payer.items():
-        by_order = {_order(session): session for session in theirs}
-        for priced in pricing.price(_use(lab, session, chosen) for session in theirs):
-            session = by_order[priced.use.order]
-            lines.append(_line(lab, payer_id, session, priced, chosen[session.pk], at))
+    for theirs in of_payer.values():
+        chosen = {
+            row.use_key: version_for(versions, row.tariff_id, row.group_id, row.started_at)
+            for row in theirs
+        }
+        rows = {row.use_key: row for row in theirs}
+        for priced in pricing.price(_use(lab, row, chosen[row.use_key]) for row in theirs):
+            row = rows[priced.use.order]
+            lines.append(_line(lab, row, priced, chosen[row.use_key], at))
     _store(wanted, lines)
 
 
-def _sessions(lab: Lab, wanted: set[Day]) -> list[Session]:
+class _Billed(NamedTuple):
+    """What pricing needs of a session: a day of a busy payer is read again with each arrival, and
+    whole models would take most of that time."""
+
+    pk: int
+    payer_id: int
+    tariff_id: int | None
+    group_id: int | None
+    node: str
+    epoch: int
+    seq: int
+    started_at: datetime
+    ended_at: datetime
+    enabled_ms: int
+    busy_ms: int
+
+    @property
+    def use_key(self) -> tuple[int, str, int, int]:
+        """`pricing.Use.order` of this session."""
+        return ((self.ended_at - _EPOCH) // _MS, self.node, self.epoch, self.seq)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_COLUMNS = (
+    *("pk", "payer_id", "tariff_id", "group_id", "node__slug", "epoch", "seq"),
+    *("started_at", "ended_at", "enabled_ms", "busy_ms"),
+)
+
+
+def _billed(lab: Lab, wanted: set[Day]) -> list[_Billed]:
     zone = zoneinfo.ZoneInfo(lab.time_zone)
-    first = min(day for _, day in wanted)
-    last = max(day for _, day in wanted)
+    in_days = Q()
+    for day in {day for _, day in wanted}:
+        # A day of 23 or 25 hours too: from midnight to midnight on the lab's own clock.
+        begin, end = (datetime.combine(d, time(), zone) for d in (day, day + timedelta(days=1)))
+        in_days |= Q(ended_at__gte=begin, ended_at__lt=end)
     found = Session.objects.filter(
-        lab=lab,
-        payer__in={payer for payer, _ in wanted},
-        voided=False,
-        ended_at__gte=datetime.combine(first, time(), zone),
-        ended_at__lt=datetime.combine(last + timedelta(days=1), time(), zone),
+        in_days, lab=lab, payer__in={payer for payer, _ in wanted}, voided=False
     ).exclude(how="")
-    return [
-        session for session in found.select_related("node") if billable_day(lab, session) in wanted
-    ]
+    rows = map(_Billed._make, found.values_list(*_COLUMNS))
+    return [row for row in rows if (row.payer_id, day_of(lab, row.ended_at)) in wanted]
 
 
 def _versions(tariffs: set[int]) -> Versions:
@@ -112,40 +142,28 @@ def _versions(tariffs: set[int]) -> Versions:
     return versions
 
 
-def _use(lab: Lab, session: Session, chosen: Mapping[int, TariffVersion | None]) -> Use:
-    version = chosen[session.pk]
-    ended_ms, node, epoch, seq = _order(session)
+def _use(lab: Lab, row: _Billed, version: TariffVersion | None) -> Use:
+    ended_ms, node, epoch, seq = row.use_key
     return Use(
         ended_ms=ended_ms,
         node=node,
         epoch=epoch,
         seq=seq,
-        day=day_of(lab, session.ended_at or session.started_at),
-        enabled_ms=session.enabled_ms,
-        busy_ms=session.busy_ms,
+        day=day_of(lab, row.ended_at),
+        enabled_ms=row.enabled_ms,
+        busy_ms=row.busy_ms,
         terms=terms_of(version) if version else None,
     )
 
 
-def _order(session: Session) -> tuple[int, str, int, int]:
-    ended_at = session.ended_at or session.started_at
-    elapsed = ended_at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (elapsed // timedelta(milliseconds=1), session.node.slug, session.epoch, session.seq)
-
-
 def _line(
-    lab: Lab,
-    payer_id: int,
-    session: Session,
-    priced: Priced,
-    version: TariffVersion | None,
-    at: datetime,
+    lab: Lab, row: _Billed, priced: Priced, version: TariffVersion | None, at: datetime
 ) -> Line:
     return Line(
-        lab=lab,
-        payer_id=payer_id,
-        session=session,
-        tariff_version=version,
+        lab_id=lab.pk,
+        payer_id=row.payer_id,
+        session_id=row.pk,
+        tariff_version_id=version.pk if version else None,
         day=priced.use.day,
         cents=priced.cents,
         steps=[step.to_json() for step in priced.steps],
@@ -154,30 +172,30 @@ def _line(
 
 
 _PRICED_ANEW = ("payer", "tariff_version", "day", "cents", "steps", "priced_at")
+_COMPARED = ("payer_id", "tariff_version_id", "day", "cents", "steps")
 
 
 def _store(wanted: set[Day], lines: list[Line]) -> None:
     """Lines of `wanted` days become `lines`; an unchanged one keeps its row and its time."""
-    in_days = Line.objects.filter(
-        payer__in={payer for payer, _ in wanted}, day__in={day for _, day in wanted}
-    )
-    of_sessions = Line.objects.filter(session__in=[line.session_id for line in lines])
-    stored = {line.session_id: line for line in in_days | of_sessions}
+    in_days = Q(payer__in={payer for payer, _ in wanted}, day__in={day for _, day in wanted})
+    of_sessions = Q(session__in=[line.session_id for line in lines])
+    found = Line.objects.filter(in_days | of_sessions)
+    stored = {
+        session: (pk, tuple(compared))
+        for pk, session, *compared in found.values_list("pk", "session_id", *_COMPARED)
+    }
     new, changed = [], []
     for line in lines:
-        old = stored.pop(line.session_id, None)
-        if old is None:
+        pk, old = stored.pop(line.session_id, (None, ()))
+        if pk is None:
             new.append(line)
-        elif any(getattr(old, name) != getattr(line, name) for name in _COMPARED):
-            line.pk = old.pk
+        elif old != tuple(getattr(line, name) for name in _COMPARED):
+            line.pk = pk
             changed.append(line)
-    gone = [line.pk for line in stored.values() if (line.payer_id, line.day) in wanted]
+    gone = [pk for pk, (payer, _, day, *_) in stored.values() if (payer, day) in wanted]
     if gone:
         Line.objects.filter(pk__in=gone).delete()
     if changed:
         Line.objects.bulk_update(changed, _PRICED_ANEW)
     if new:
         Line.objects.bulk_create(new)
-
-
-_COMPARED = ("payer_id", "tariff_version_id", "day", "cents", "steps")

@@ -91,7 +91,9 @@ def add_node(
 
     found = Machine.objects.filter(slug=machine).select_related("lab").first()
     if found is None:
-        known = ", ".join(Machine.objects.values_list("slug", flat=True)) or "none yet"
+        known = (
+            ", ".join(Machine.objects.order_by("slug").values_list("slug", flat=True)) or "none yet"
+        )
         raise ConfigError(
             "there is no such machine", where=machine, remedy=f"The machines are: {known}"
         )

@@ -47,10 +47,15 @@ class HubConfig:
         """The file that reads back as this configuration."""
         hosts = ", ".join(_quoted(host) for host in self.hosts)
         return (
-            "# Interlock's hub. Every key is documented in config/hub.example.toml.\n\n[lab]\n"
+            "# Interlock's hub. It reads this file when it starts.\n\n[lab]\n"
+            "# Shown on every page and statement.\n"
             f"name = {_quoted(self.name)}\n"
+            "# Days, opening hours and daily caps are those of this zone (IANA name).\n"
             f"time_zone = {_quoted(self.time_zone)}\n"
-            f"language = {_quoted(self.language)}\n\n[hub]\nhosts = [{hosts}]\n"
+            '# "en" or "fr": the language of new members and of exported lists.\n'
+            f"language = {_quoted(self.language)}\n\n[hub]\n"
+            "# Further names and addresses by which people and nodes reach this hub.\n"
+            f"hosts = [{hosts}]\n"
         )
 
 

@@ -35,10 +35,6 @@ from interlock.protocol.snapshots import (
     signed_snapshot,
 )
 
-LOCKED_OUT_TRAINING = "locked-out-by-the-hub"
-"""Nobody can hold it (`domain.trainings` refuses the name): a machine that asks for it refuses
-everybody, and its screen says why. A lock-out by the hub reaches the node this way."""
-
 CONTENT_BYTES = 32
 
 
@@ -113,6 +109,7 @@ def right_of(authorisation: Authorisation) -> core.Right:
     return core.Right(
         training=authorisation.training.slug,
         level=core.Level(authorisation.level),
+        since_at=_second(authorisation.granted_at),
         until_at=_second(authorisation.until_at),
         lapses_at=None if days is None else _second(practised_at + timedelta(days=days)),
     )
@@ -126,8 +123,6 @@ def rights_of(member: Member) -> tuple[core.Right, ...]:
 
 def demands_of(machine: Machine) -> tuple[tuple[str, ...], core.Needs]:
     """The trainings `machine` asks for, and whether all or any of them."""
-    if machine.locked_out_at is not None:
-        return (LOCKED_OUT_TRAINING,), core.Needs.ALL
     slugs = sorted(machine.trainings.values_list("slug", flat=True))
     return tuple(slugs), core.Needs(machine.needs)
 
@@ -160,6 +155,7 @@ class _Mill:
             entries=len(lines),
             digest=digest,
             max_offline_s=node.machine.max_offline_s,
+            locked_out=node.machine.locked_out_at is not None,
         )
         Snapshot.objects.update_or_create(
             node=node,
@@ -187,6 +183,7 @@ class _Mill:
         told = {
             "machine": node.machine.name,
             "trainings": list(trainings),
+            "locked_out": node.machine.locked_out_at is not None,
             "needs": needs.value,
             "max_offline_s": node.machine.max_offline_s,
             "digest": digest.hex(),

@@ -40,7 +40,7 @@ class Watch:
 
     def __init__(self, publish: Callable[[Picture], None]) -> None:
         self._publish = publish
-        self._picture = Picture()
+        self._picture: Picture | None = None
         self._rights: dict[int, int] = {}
         self._data_version: int | None = None
         self._wake = threading.Event()
@@ -79,6 +79,7 @@ class Watch:
         except (DatabaseError, InterlockError) as error:
             log.error("changes cannot be read, trying again: %s", error)
             connection.close()
+            self._data_version = None
             self._stopping.wait(GATHER_S)
             return False
         if picture == self._picture:
@@ -98,7 +99,7 @@ class Watch:
         return bool(known != version)
 
     def _drawn(self) -> Picture:
-        picture = self._picture
+        picture = self._picture or Picture()
         versions = dict(picture.versions)
         moved = False
         labs = list(Lab.objects.all())

@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interlock.clock import SystemClock
 from interlock.core.model import BadgeUse, Needs
+from interlock.sim.clocks import VirtualClock
+
+if TYPE_CHECKING:
+    from interlock.hub.models import Member
 
 SAW, LASER, PRINTER = "saw", "laser", "printer"
 MACHINES = (SAW, LASER, PRINTER)
@@ -257,14 +262,10 @@ class _Furnisher:
         if person.suspended:
             members.suspend_member(self._actor, member, "ran the saw without its guard")
 
-    def _train(self, member: object, person: Person) -> None:
+    def _train(self, member: Member, person: Person) -> None:
         from interlock.hub.domain.trainings import grant_training
-        from interlock.hub.models import Member
         from interlock.hub.permissions import Actor
-        from interlock.sim.clocks import VirtualClock
 
-        if not isinstance(member, Member):
-            return
         for slug in person.trainings:
             grant_training(self._actor, member, self._trainings[slug])
         # Granted two months ago for a month: the history a real lab would have.

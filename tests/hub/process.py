@@ -22,9 +22,9 @@ from interlock.config.secret_files import read_hub_access, read_node_keys
 from interlock.core.model import Entry
 from interlock.protocol import canonical, hubapi, hubtime
 from interlock.protocol.credentials import HubAccess, NodeKeys
-from interlock.protocol.records import Head, head_from_wire
+from interlock.protocol.records import Head, RecordType, head_from_wire
 from interlock.protocol.snapshots import SnapshotHeader, read_snapshot
-from tests.hub.lab import Journal
+from tests.hub.journal import Journal
 
 START_S_MAX = 30.0
 STOP_S_MAX = 10.0
@@ -65,6 +65,21 @@ actor = Actor(SystemClock(), label="test")
 """
 
 
+LOGIN = """
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+user = accounts.create_user('o@example.org', 'Olive', 'correct horse battery')
+accounts.give_role(actor, Lab.objects.get(), user, RoleName('ROLE')) if 'ROLE' else None
+store = SessionStore()
+store[SESSION_KEY] = str(user.pk)
+store[BACKEND_SESSION_KEY] = 'django.contrib.auth.backends.ModelBackend'
+store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+store.create()
+print(store.session_key)
+"""
+"""A login with one role (or none), as code for `HubFolder.run`; prints the session's key."""
+
+
 @dataclass(frozen=True)
 class HubFolder:
     """A hub's folder with the sample lab, and what its nodes know."""
@@ -83,6 +98,16 @@ class HubFolder:
     def journal(self, machine: str = "saw") -> Journal:
         keys, _ = self.node(machine)
         return Journal(keys.node, keys.chain_key)
+
+    def start(self, journal: Journal) -> str:
+        """A session of the trained member in `journal`; its id."""
+        return journal.write(
+            RecordType.SESSION_STARTED,
+            member=self.member,
+            tag=self.tag,
+            badge_use="tap",
+            evidence={},
+        ).id
 
     def run(self, code: str) -> str:
         """`code` in a process of its own that works on this hub; what it printed."""

@@ -18,7 +18,8 @@ from interlock.hub.domain.tariffs import Prices, create_tariff, set_prices
 from interlock.hub.models import AuditRow, Basis, Line, Rounding, Session
 from interlock.hub.permissions import Actor
 from interlock.sim.clocks import VirtualClock
-from tests.hub.lab import LAB_BEGAN_MS, Journal, SmallLab, small_lab
+from tests.hub.journal import Journal
+from tests.hub.lab import LAB_BEGAN_MS, SmallLab, small_lab
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 

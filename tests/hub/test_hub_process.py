@@ -17,9 +17,10 @@ import requests
 from interlock.clock import SystemClock
 from interlock.core.model import BadgeState
 from interlock.protocol import canonical, hubapi
-from interlock.protocol.records import GENESIS, Head, RecordType, head_from_wire
-from tests.hub.lab import Journal
+from interlock.protocol.records import GENESIS, Head, head_from_wire
+from tests.hub.journal import Journal
 from tests.hub.process import (
+    LOGIN,
     HubFolder,
     HubProcess,
     NodeClient,
@@ -56,13 +57,7 @@ def saw(hub: HubProcess, folder: HubFolder) -> NodeClient:
 
 
 def session_of(folder: HubFolder, journal: Journal, enabled_s: int) -> None:
-    started = journal.write(
-        RecordType.SESSION_STARTED,
-        member=folder.member,
-        tag=folder.tag,
-        badge_use="tap",
-        evidence={},
-    ).id
+    started = folder.start(journal)
     journal.boot_ms += enabled_s * 1_000
     journal.end(started, enabled_s, busy_s=enabled_s)
 
@@ -133,15 +128,13 @@ def test_a_change_that_concerns_another_machine_wakes_nobody_here(
     assert saw.changes("1.1", wait_s=1) is None
 
 
-def test_a_locked_out_machine_asks_for_a_training_that_nobody_holds(
+def test_a_lock_out_stands_in_the_signed_snapshot_until_it_is_taken_back(
     saw: NodeClient, folder: HubFolder
 ) -> None:
     folder.run("machines.lock_out(actor, Machine.objects.get(slug='saw'), 'blade')")
-    header, entries = saw.snapshot()
-    assert header.trainings == ("locked-out-by-the-hub",)
-    assert not any(entry.rights for entry in entries)
+    assert saw.snapshot()[0].locked_out
     folder.run("machines.clear_lock_out(actor, Machine.objects.get(slug='saw'))")
-    assert saw.snapshot()[0].trainings == ("safety", "table-saw")
+    assert not saw.snapshot()[0].locked_out
 
 
 def test_a_revoked_node_is_nobody_at_once_also_while_it_waits(
@@ -302,20 +295,6 @@ def test_hub_and_commands_write_at_the_same_time_without_an_error(
     ) == [200, 200]
 
 
-LOGIN = """
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
-user = accounts.create_user('o@example.org', 'Olive', 'correct horse battery')
-accounts.give_role(actor, Lab.objects.get(), user, RoleName('ROLE')) if 'ROLE' else None
-store = SessionStore()
-store[SESSION_KEY] = str(user.pk)
-store[BACKEND_SESSION_KEY] = 'django.contrib.auth.backends.ModelBackend'
-store[HASH_SESSION_KEY] = user.get_session_auth_hash()
-store.create()
-print(store.session_key)
-"""
-
-
 def test_the_boards_stream_tells_every_change_to_those_who_may_see_it(
     hub: HubProcess, saw: NodeClient, folder: HubFolder
 ) -> None:
@@ -385,13 +364,7 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(
 
 def test_a_hello_with_mode_ending_shows_on_the_board(saw: NodeClient, folder: HubFolder) -> None:
     journal = folder.journal()
-    journal.write(
-        RecordType.SESSION_STARTED,
-        member=folder.member,
-        tag=folder.tag,
-        badge_use="tap",
-        evidence={},
-    )
+    folder.start(journal)
     saw.records(journal.wires())
     saw.hello(journal.head, mode="ending")
     assert folder.count("Machine.objects.get(slug='saw').live_state") == "ending"

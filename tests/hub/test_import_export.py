@@ -17,7 +17,8 @@ from interlock.hub.exporting import Filter, export_sessions, neutral
 from interlock.hub.importing import BadLine, Imported, import_members
 from interlock.hub.models import Authorisation, Badge, Member, PayerKind
 from interlock.protocol.tags import badge_tag
-from tests.hub.lab import LAB_BEGAN_MS, Journal, SmallLab, console, small_lab
+from tests.hub.journal import Journal
+from tests.hub.lab import LAB_BEGAN_MS, SmallLab, console, small_lab
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 

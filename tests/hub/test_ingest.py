@@ -29,7 +29,8 @@ from interlock.hub.models import (
 )
 from interlock.protocol.records import RecordType, seal
 from interlock.sim.clocks import VirtualClock
-from tests.hub.lab import Journal, SmallLab, small_lab
+from tests.hub.journal import Journal
+from tests.hub.lab import SmallLab, small_lab
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 

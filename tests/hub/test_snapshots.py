@@ -18,7 +18,8 @@ from interlock.hub.models import Authorisation, BadgeCondition, Lab, Node, Snaps
 from interlock.hub.snapshots import body_of, current_version, refresh
 from interlock.protocol.snapshots import SnapshotHeader, read_snapshot
 from interlock.protocol.tags import badge_tag
-from tests.hub.lab import LAB_BEGAN_MS, UID, Journal, SmallLab, console, small_lab
+from tests.hub.journal import Journal
+from tests.hub.lab import LAB_BEGAN_MS, UID, SmallLab, console, small_lab
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 
@@ -43,7 +44,7 @@ def test_an_entry_says_what_the_lab_knows_and_names_nobody() -> None:
             member=lab.member.public_id,
             language="en",
             name=None,
-            rights=(Right("saw-basics", Level.ALONE),),
+            rights=(Right("saw-basics", Level.ALONE, since_at=LAB_BEGAN_MS // 1_000),),
         )
     ]
 
@@ -73,7 +74,7 @@ def test_states_and_dates_are_told() -> None:
     second = int(end.timestamp())
     assert (entry.badge, entry.status) == (BadgeState.BLOCKED, MemberStatus.SUSPENDED)
     assert (entry.member_until_at, entry.technician) == (second, True)
-    assert entry.rights == (Right("saw-basics", Level.SUPERVISED, until_at=second),)
+    assert [(right.level, right.until_at) for right in entry.rights] == [(Level.SUPERVISED, second)]
 
 
 def test_a_right_lapses_that_long_after_the_last_practice() -> None:
