@@ -286,3 +286,10 @@ def reachable(bench: NodeBench) -> bool:
     except LinkError:
         return False
     return True
+
+
+def bodies(bench: NodeBench, kind: str) -> list[dict[str, Any]]:
+    """What the journal's records of this kind say, oldest first."""
+    return [
+        dict(record.body or {}) for record in bench.records() if record.header.type.value == kind
+    ]

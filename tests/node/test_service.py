@@ -4,7 +4,6 @@ every end.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,20 +13,18 @@ import pytest
 from interlock import __version__
 from interlock.clock import SystemClock
 from interlock.config import digest
-from interlock.core.effects import WriteRecord
 from interlock.errors import PinError, ProtocolError
 from interlock.node import journal as node_journal
 from interlock.node import service
 from interlock.protocol.control import Op
 from interlock.protocol.records import GENESIS, verify
 from tests.node.node_rig import (
-    ADA,
     ADA_UID,
-    HUB,
     KEYS,
     NEW_UID,
     STRANGER_UID,
     NodeBench,
+    bodies,
     reachable,
 )
 from tests.node.pin_contract import BROKEN, CURRENT, EMERGENCY, MIRROR, RELAY
@@ -50,12 +47,6 @@ def node(bench: NodeBench) -> NodeBench:
     bench.start()
     bench.install()
     return bench
-
-
-def bodies(bench: NodeBench, kind: str) -> list[dict[str, Any]]:
-    return [
-        dict(record.body or {}) for record in bench.records() if record.header.type.value == kind
-    ]
 
 
 # ----------------------------------------------------------------------------------------- the path
@@ -88,19 +79,6 @@ def test_every_record_pulled_over_the_socket_follows_the_one_before(node: NodeBe
     wrong = {**head, "hash": "00" * 32}
     with pytest.raises(ProtocolError):
         node.ask(Op.ACK, **wrong)
-
-
-def test_a_long_journal_comes_in_pages_that_fit_a_frame_and_miss_nothing(node: NodeBench) -> None:
-    assert node.loop is not None
-    for number in range(300):
-        body = {"number": number, "text": "x" * 200}
-        node.loop._submit(WriteRecord(0, "problem_reported", body))
-    wait_until(lambda: node.ask(Op.HELLO)["head"]["seq"] >= 300)
-    page = node.ask(Op.RECORDS, epoch=0, seq=0)
-    assert page["next"] is True
-    assert len(page["records"]) < 300
-    reported = [body["number"] for body in bodies(node, "problem_reported")]
-    assert reported == list(range(300))
 
 
 @pytest.mark.parametrize(
@@ -370,127 +348,6 @@ def test_the_safe_state_drives_the_relay_off_and_lets_go(bench: NodeBench) -> No
     outside.factory.reserve_pins(outside, RELAY)
     with pytest.raises(PinError, match="relay"):
         service.safe_state(bench.config, outside.factory)
-
-
-# ------------------------------------------------------------------------------------------ answers
-
-
-def test_hello_says_who_it_is_and_asks_a_fresh_question_each_time(node: NodeBench) -> None:
-    first, second = node.client.hello(), node.client.hello()
-    assert (first.lab, first.node, first.mode) == ("lab", "saw", "locked")
-    assert first.version == (1, 1)
-    assert first.software == __version__
-    assert first.nonce != second.nonce
-    assert first.boot_id == SystemClock().boot_id
-
-
-def test_the_hubs_time_is_trusted_recorded_once_and_kept_over_a_restart(node: NodeBench) -> None:
-    wall_ms = SystemClock().wall_ms() + 1_000_000
-    assert node.ask(Op.STATUS)["clock"]["trusted"] is False
-    node.tell_time(wall_ms)
-    node.tell_time(wall_ms + 10)
-    clock = node.ask(Op.STATUS)["clock"]
-    assert clock["trusted"] is True
-    assert abs(clock["wall_at"] - wall_ms // 1_000) <= 2
-    wait_until(lambda: "clock_anchored" in node.types())
-    assert [b["wall_ms"] for b in bodies(node, "clock_anchored")] == [wall_ms]
-    node.stop()
-    node.start()
-    assert node.ask(Op.STATUS)["clock"]["trusted"] is True, "the same boot"
-
-
-def test_the_hubs_time_keeps_the_hubs_current_snapshot_fresh_and_no_other(node: NodeBench) -> None:
-    wall_ms = SystemClock().wall_ms() + 1_000_000
-    node.tell_time(wall_ms, version=(1, 2))
-    assert 990 <= node.ask(Op.STATUS)["cache"]["age_s"] <= 1_020
-    node.tell_time(wall_ms, version=(1, 1))
-    assert node.ask(Op.STATUS)["cache"]["age_s"] <= 10
-
-
-def test_a_replayed_or_unsigned_time_is_refused(node: NodeBench) -> None:
-    from interlock.protocol.hubtime import HubTime, signed_time
-
-    nonce = bytes.fromhex(node.ask(Op.HELLO)["nonce"])
-    message = signed_time(HUB, HubTime("lab", "saw", nonce, 1_800_000_000_000, (1, 1)))
-    node.ask(Op.TIME, message=message)
-    for bad in (message, {"statement": message["statement"], "signature": "00" * 64}, "now", None):
-        with pytest.raises(ProtocolError):
-            node.ask(Op.TIME, message=bad)
-
-
-def test_status_tells_everything_but_names_and_badges(node: NodeBench) -> None:
-    node.work()
-    wait_until(lambda: node.state() == "enabled")
-    status = node.ask(Op.STATUS)
-    assert status["relay_on"] is True
-    assert status["journal"]["state"] == "ok"
-    assert status["journal"]["unsent"] == len(node.records())
-    assert status["cache"]["version"] == [1, 1]
-    assert 0 <= status["cache"]["age_s"] < 60
-    assert status["config_digest"] == digest(node.config)
-    text = json.dumps(status)
-    assert "Ada" not in text
-    assert "m-ada" not in text
-    assert ADA.tag.hex() not in text
-
-
-def test_the_panel_greets_by_name_only_at_the_panel(node: NodeBench) -> None:
-    node.work()
-    wait_until(lambda: node.ask(Op.PANEL)["message"] == "in_use")
-    panel = node.ask(Op.PANEL)
-    assert panel["lines"][0] == "Ada L."
-    assert panel["light"] == {"red": False, "green": True, "blue": False}
-
-
-def test_metrics_are_numbers_and_count_what_the_loop_did(node: NodeBench) -> None:
-    before = node.ask(Op.METRICS)
-    node.work()
-    after = node.ask(Op.METRICS)
-    assert after["closings"] == before["closings"] + 1
-    assert after["loop"]["ticks"] > before["loop"]["ticks"]
-    assert after["steps"] > before["steps"]
-
-
-def test_a_diagnosis_shows_the_last_events_page_by_page_and_names_nobody(node: NodeBench) -> None:
-    node.work()
-    wait_until(lambda: node.state() == "enabled")
-    moments: list[dict[str, Any]] = []
-    while True:
-        page = node.ask(Op.DIAGNOSE, skip=len(moments))
-        moments += page["moments"]
-        if not page["next"]:
-            break
-    events = [moment["event"] for moment in moments]
-    assert "BadgeArrived" in events
-    assert "RecordDurable" in events
-    text = json.dumps(moments)
-    assert ADA.tag.hex() not in text
-    assert ADA.tag.hex()[:8] in text
-    assert "Ada" not in text
-    with pytest.raises(ProtocolError):
-        node.ask(Op.DIAGNOSE, skip=-1)
-
-
-@pytest.mark.parametrize(
-    ("op", "arguments"),
-    [
-        (Op.RECORDS, {}),
-        (Op.RECORDS, {"epoch": "1", "seq": 0}),
-        (Op.RECORDS, {"epoch": 1, "seq": -1}),
-        (Op.ACK, {"epoch": 1, "seq": 1}),
-        (Op.ACK, {"epoch": 9, "seq": 9, "hash": "00" * 32}),
-        (Op.SNAPSHOT, {"file": 7}),
-        (Op.TIME, {}),
-    ],
-)
-def test_a_request_with_wrong_arguments_changes_nothing(
-    node: NodeBench, op: Op, arguments: dict[str, Any]
-) -> None:
-    before = node.ask(Op.HELLO)
-    with pytest.raises(ProtocolError):
-        node.ask(op, **arguments)
-    after = node.ask(Op.HELLO)
-    assert (after["head"], after["acked"]) == (before["head"], before["acked"])
 
 
 # ------------------------------------------------------------------------------------------- inputs
