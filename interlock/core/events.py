@@ -75,12 +75,13 @@ class JournalRecovered:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotActivated:
-    """The reader worker now looks badges up in `cache`; the machine's demands come with it."""
+    """The reader worker now looks badges up in `cache`; the machine's demands come with it, and a hub's lock-out."""
 
     cache: Cache
     trainings: tuple[str, ...]
     needs: Needs
     max_offline_s: int | None
+    locked_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

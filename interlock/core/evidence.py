@@ -63,6 +63,7 @@ def rules_wire(rules: Rules) -> dict[str, Any]:
         "badge_use": rules.badge_use.value,
         "trainings": list(rules.trainings),
         "needs": rules.needs.value,
+        "locked_out": rules.locked_out,
         "min_assurance": rules.min_assurance.name.lower(),
         "max_offline_s": rules.max_offline_s,
     }

@@ -168,13 +168,14 @@ class Rules:
     """What one machine asks of people and how it ends sessions; a session keeps those it started with.
 
     Durations carry their unit; bounds stand in `config.py`, defaults in 2-machine.md. The TOML gives all but
-    `trainings` and `needs`, which come with the snapshot; the hub may only tighten.
+    `trainings`, `needs` and `locked_out` (by the hub), which come with the snapshot; the hub may only tighten.
     """
 
     badge_use: BadgeUse = BadgeUse.TAP
     trainings: tuple[str, ...] = ()
     needs: Needs = Needs.ALL
     min_assurance: Assurance = Assurance.UID
+    locked_out: bool = False
     max_offline_s: int = 7 * 86_400
     progress_s: int = 60
     grace_s: int = 10

@@ -1,7 +1,7 @@
 """May this badge use this machine now? Entry, rules, cache and time in; Granted or Refusal out.
 
 The same function decides on the node, explains on the hub ("what may I use, what do I miss") and replays from
-the journal. Order: what the node can know at all, then the badge, then the member, then the training; the first
+the journal. Order: what the node can know at all, the badge, the machine, the member, the training; the first
 refusal is the one a person can act upon.
 """
 
@@ -38,6 +38,8 @@ def decide(
     refusal = identify(entry, rules, now, cache, assurance)
     if refusal is not None or entry is None:
         return refusal or Refusal(Reason.UNKNOWN_BADGE)
+    if rules.locked_out:
+        return Refusal(Reason.MACHINE_LOCKED_OUT, entry.language)
     if _ended(entry.member_until_at, now):
         return Refusal(Reason.MEMBERSHIP_EXPIRED, entry.language)
     missing = [

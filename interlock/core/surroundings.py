@@ -44,6 +44,7 @@ def use_snapshot(state: MachineState, event: Any, now: Now) -> Outcome:
         state.base_rules,
         trainings=event.trainings,
         needs=event.needs,
+        locked_out=event.locked_out,
         max_offline_s=base_s if offered_s is None else min(base_s, offered_s),
     )
     return replace(state, cache=event.cache, rules=rules), ()

@@ -113,6 +113,7 @@ class ReaderWork:
                 header.trainings,
                 header.needs,
                 header.max_offline_s,
+                header.locked_out,
             )
         ]
 

@@ -37,7 +37,8 @@ SnapshotVersion = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
     """The signed head of a snapshot. `trainings`/`needs` are the machine's demand; empty `trainings`
-    with needs ALL means that every active member may use the machine. `max_offline_s` may only tighten."""
+    with needs ALL means that every active member may use the machine. `max_offline_s` may only tighten;
+    `locked_out` refuses everybody until the hub takes it back."""
 
     lab: str
     node: str
@@ -49,6 +50,7 @@ class SnapshotHeader:
     entries: int
     digest: bytes
     max_offline_s: int | None = None
+    locked_out: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """The header as one JSON object, ready to sign."""
@@ -65,6 +67,7 @@ class SnapshotHeader:
             "entries": self.entries,
             "digest": self.digest.hex(),
             "max_offline_s": self.max_offline_s,
+            "locked_out": self.locked_out,
         }
 
 
@@ -138,6 +141,7 @@ def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> S
         entries=fields.integer(statement, "entries", high=ENTRIES_MAX),
         digest=fields.octets(statement, "digest", DIGEST_BYTES),
         max_offline_s=fields.optional_integer(statement, "max_offline_s"),
+        locked_out=fields.flag(statement, "locked_out"),
     )
     if (header.lab, header.node) != (lab, node):
         raise ProtocolError(

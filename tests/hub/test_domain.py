@@ -201,7 +201,6 @@ def test_validity_and_prerequisites_are_kept() -> None:
         lambda a, x: members.change_member(a, x.member, status="active"),
         lambda a, x: members.block_badge(a, x.badge, BadgeCondition.ACTIVE),
         lambda a, x: trainings.create_training(a, x.lab, "saw-basics", "Again"),
-        lambda a, x: trainings.create_training(a, x.lab, "locked-out-by-the-hub", "Trick"),
         lambda a, x: trainings.grant_training(a, x.member, x.training, "wizard"),
         lambda a, x: trainings.grant_training(
             a, x.member, x.training, until_at=a.now() - timedelta(days=1)

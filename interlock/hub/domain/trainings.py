@@ -13,7 +13,6 @@ from interlock.errors import ConfigError
 from interlock.hub.changes import log_deed
 from interlock.hub.models import Authorisation, Lab, Member, Topic, Training
 from interlock.hub.permissions import Actor, Permission, require, require_grant
-from interlock.hub.snapshots import LOCKED_OUT_TRAINING
 
 
 @transaction.atomic
@@ -29,7 +28,7 @@ def create_training(
 ) -> Training:
     """A training people can hold. Raises ConfigError when `slug` is taken or reserved."""
     require(actor, lab, Permission.EDIT_TRAININGS)
-    if slug == LOCKED_OUT_TRAINING or Training.objects.filter(lab=lab, slug=slug).exists():
+    if Training.objects.filter(lab=lab, slug=slug).exists():
         raise ConfigError(_("a training of that name exists already"), where=slug)
     training = Training.objects.create(
         lab=lab,
