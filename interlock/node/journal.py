@@ -35,7 +35,7 @@ from interlock.protocol.records import (
 from interlock.protocol.snapshots import SnapshotVersion
 
 UNSENT_STARTS_MAX = 1_000_000
-"""Two to three years of a busy machine without a hub (4-protocol.md); from here no session starts."""
+"""4-protocol.md: what a node holds for its hub. From here no session starts."""
 
 UNSENT_MAX = UNSENT_STARTS_MAX + 10_000
 """Room kept for what must still be said: ends, faults, lock-outs. 10,000 is a week of minute records."""
@@ -46,7 +46,7 @@ MORE_POWER = frozenset(
 """Records that a full store refuses: they start something, or a flood could write them."""
 
 TAIL_RECORDS = 500
-"""Verified before the node is ready: about 30 ms here, 0.3 s on a Pi Zero 2 W; the rest in slices."""
+"""Verified before the node is ready: about 25 ms on the development machine (a Pi was not measured); the rest in slices."""
 
 BATCH_ROWS_MAX = 256
 """Rows looked at for one answer; a 64 KiB frame holds about 100 records."""

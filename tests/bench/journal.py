@@ -90,7 +90,7 @@ def durable_append(home: Path) -> Row:
         "journal: one start record with its evidence, durable",
         f"{percentiles(samples)}; {ratio:.1f} × a bare 4 KiB write + fdatasync beside it",
         "part of badge-to-relay (p50 ≤ 45 ms)",
-        "an SD card, whose flush takes 5 to 100 ms; the worker's queue; checkpoints run while idle",
+        "an SD card, whose flush is far slower; the worker's queue; checkpoints run while idle",
     )
 
 
@@ -127,7 +127,7 @@ def snapshot_build(home: Path, spool: Path) -> Row:
         f"snapshot of {BADGES:,} badges ({size_mb:.0f} MB): verified, built, on the disk",
         f"{spent_s:.1f} s in a child of {resident_kib / 1024:.0f} MB resident",
         "no thread of the node works on it",
-        "downloading it; a Pi Zero 2 W is about ten times slower; deltas do not exist yet",
+        "downloading it; a Pi was not measured; deltas do not exist yet",
     )
 
 
