@@ -46,7 +46,7 @@ MORE_POWER = frozenset(
 """Records that a full store refuses: they start something, or a flood could write them."""
 
 TAIL_RECORDS = 500
-"""Verified before the node is ready: about 25 ms on the development machine (a Pi was not measured); the rest in slices."""
+"""Verified before the node is ready: about 25 ms on the development machine; the rest follows in slices."""
 
 BATCH_ROWS_MAX = 256
 """Rows looked at for one answer; a 64 KiB frame holds about 100 records."""
