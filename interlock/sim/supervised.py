@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -75,6 +75,11 @@ class Report:
 
 
 WATCHDOG_US_PER_S = 1_000_000
+
+
+def dying_with_us(command: Sequence[str]) -> list[str]:
+    """`command` (its program by full path) as one that is killed when the calling thread ends."""
+    return [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *command]
 
 
 class Service:
@@ -167,7 +172,7 @@ class Service:
             environment["WATCHDOG_USEC"] = str(round(unit.watchdog_s * WATCHDOG_US_PER_S))
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *unit.command],
+                dying_with_us(unit.command),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

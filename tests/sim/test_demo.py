@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -66,6 +69,42 @@ def test_a_folder_with_other_things_in_it_is_not_erased(folder: Path) -> None:
     assert done.returncode == 3
     assert "thesis.odt" in done.stderr
     assert (folder / "thesis.odt").read_text() == "years of work"
+
+
+def test_a_folder_whose_path_is_too_long_for_a_socket_is_refused_at_once(folder: Path) -> None:
+    done = shell("demo", "--port", "0", "--dir", str(folder / ("x" * 80)))
+    assert done.returncode == 3
+    assert "socket" in done.stderr
+    assert naming(folder) == []
+
+
+def test_a_taken_port_is_said_at_once_and_nothing_is_left(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = shell("demo", "--port", str(port), "--dir", str(folder))
+    assert done.returncode == 1
+    assert str(port) in done.stderr
+    assert naming(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_ended_in_the_middle_of_its_start_it_leaves_nothing_and_keep_begins_anew(
+    folder: Path, number: int
+) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "interlock", "demo", "--port", "0", "--dir", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with demo:
+        assert demo.stderr is not None
+        assert demo.stderr.readline() == "Making a sample lab …\n"
+        wait_until(lambda: len(naming(folder)) > 1, 10, "its first processes run")
+        demo.send_signal(number)
+    wait_until(lambda: not naming(folder), 10, "no process is left")
+    second = RunningDemo(folder, "--keep")
+    assert second.machine("saw").status()["journal"]["head"]["epoch"] == 1
+    assert second.end() == 0
 
 
 # ------------------------------------------------------------------------------- one running demo
@@ -141,6 +180,19 @@ def test_a_frozen_node_loses_its_relay_and_is_started_again_by_the_watchdog(
     wait_until(lambda: not saw.world()["contacts"], 2, "the dynamic enable has dropped the coil")
     wait_until(saw.status, 20, "the node was started anew")
     assert not saw.world()["contacts"]
+
+
+def test_a_killed_node_comes_back_within_seconds_with_its_relay_open(demo: RunningDemo) -> None:
+    saw = demo.machine("saw")
+    wait_until(lambda: saw.status().get("cache", {}).get("version"), 20)
+    boot_ms = saw.status()["boot_ms"]
+    saw.tap("trained")
+    wait_until(lambda: saw.world()["contacts"], 10)
+    demo.fault("kill_node", "saw")
+    wait_until(lambda: not saw.world()["contacts"], 2, "the kernel has let the pins go")
+    status = wait_until(saw.status, 15, "the node was started anew")
+    assert status["boot_ms"] > boot_ms
+    assert not status["session_open"]
 
 
 def test_a_stopped_hub_is_not_missed_and_comes_back_at_the_same_address(demo: RunningDemo) -> None:
