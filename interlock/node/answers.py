@@ -16,7 +16,7 @@ from interlock import __version__
 from interlock.clock import Clock
 from interlock.config import NodeConfig, digest, warnings
 from interlock.core.effects import Panel
-from interlock.core.events import Event
+from interlock.core.events import CutRequested, EndRequested, Event, FaultCleared
 from interlock.core.model import Presented
 from interlock.core.states import FaultFacts
 from interlock.errors import ProtocolError, StoreError
@@ -41,6 +41,9 @@ PAGE_BYTES = canonical.FRAME_BYTES_MAX - 1_024
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A plain name in the spool: no slash, no leading dot, so no path leads out of it."""
+
+TOLD_S = 1.0
+"""Fifty ticks: a loop that takes no event for so long is dead, and its watchdog acts."""
 
 TEXT_MAX = 200
 """What of a text stands in a diagnosis."""
@@ -73,6 +76,9 @@ class NodeAnswers:
             Op.PANEL: self.panel,
             Op.METRICS: self.metrics,
             Op.DIAGNOSE: self.diagnose,
+            Op.CLEAR_FAULTS: self.clear_faults,
+            Op.END_SESSION: self.end_session,
+            Op.CUT_NOW: self.cut_now,
         }
 
     def hello(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +128,26 @@ class NodeAnswers:
         if told.version == self.reader.version:
             self.timekeeper.confirm_current(told.version)
         self.anchored(told.wall_ms)
+        return {}
+
+    def clear_faults(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The loop is told that a technician mended the machine; a fault still there is found again."""
+        by = wire.text(request, "by", length_max=64).strip()
+        if not by:
+            raise ProtocolError("by must say who clears the fault")
+        return self._told(FaultCleared(f"console:{by}"))
+
+    def end_session(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The loop is told to end the session when the machine is idle, after a warning at the latest."""
+        return self._told(EndRequested())
+
+    def cut_now(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The loop is told to open the relay now."""
+        return self._told(CutRequested())
+
+    def _told(self, event: Event) -> dict[str, Any]:
+        if not self.inbox.put(event, timeout_s=TOLD_S):
+            raise ProtocolError("the machine is too busy to listen", remedy="Try again")
         return {}
 
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:

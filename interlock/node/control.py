@@ -19,7 +19,7 @@ from typing import Any
 from interlock.clock import Clock
 from interlock.errors import InterlockError, LinkError, ProtocolError, StoreError
 from interlock.protocol import canonical, control
-from interlock.protocol.control import SYNC_OPS, WATCHER_OPS, Op
+from interlock.protocol.control import OPERATOR_OPS, SYNC_OPS, WATCHER_OPS, Op
 
 LOG = logging.getLogger(__name__)
 
@@ -56,7 +56,9 @@ class Users:
 
     def may_ask(self, uid: int) -> frozenset[Op]:
         """The operations open to `uid`."""
-        return SYNC_OPS if uid in (ROOT, self.own, self.sync) else WATCHER_OPS
+        if uid in (ROOT, self.own):
+            return OPERATOR_OPS
+        return SYNC_OPS if uid == self.sync else WATCHER_OPS
 
 
 class ControlServer:

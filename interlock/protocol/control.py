@@ -6,6 +6,8 @@
     snapshot FILE                  a signed snapshot lies in the spool folder under this plain name
     time MESSAGE                   the hub's signed answer to the last nonce
     status, panel, metrics, diagnose
+    clear_faults BY                a technician at the Pi's own console says the fault is mended; BY is who
+    end_session, cut_now           the session ends when the machine is idle; the power goes off now
 
 Answers carry `"ok": true` and their fields, or `"ok": false, "error": CODE, "message": …`. An unknown,
 oversized or malformed request gets an error answer and changes nothing.
@@ -34,10 +36,16 @@ class Op(StrEnum):
     PANEL = "panel"
     METRICS = "metrics"
     DIAGNOSE = "diagnose"
+    CLEAR_FAULTS = "clear_faults"
+    END_SESSION = "end_session"
+    CUT_NOW = "cut_now"
 
 
-SYNC_OPS = frozenset(Op)
-"""What `interlock-sync`, the node's own user and root may ask."""
+OPERATOR_OPS = frozenset(Op)
+"""What root and the node's own user may ask: whoever has the Pi's console is its technician. None closes a relay."""
+
+SYNC_OPS = OPERATOR_OPS - {Op.CLEAR_FAULTS, Op.END_SESSION, Op.CUT_NOW}
+"""What `interlock-sync` may ask: the network never reaches the machine's state through it."""
 
 WATCHER_OPS = frozenset({Op.STATUS, Op.PANEL})
 """What any other local user who can open the socket may ask: nothing that names a badge."""

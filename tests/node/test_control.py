@@ -270,9 +270,11 @@ def test_another_user_may_look_and_ask_for_nothing_that_names_a_badge(
         assert answer["error"] == "forbidden"
 
 
-def test_root_the_nodes_own_user_and_sync_may_ask_everything() -> None:
+def test_root_and_the_nodes_own_user_may_ask_everything_and_sync_nothing_that_acts() -> None:
     users = Users(own=111, sync=222)
-    assert [users.may_ask(uid) for uid in (0, 111, 222)] == [SYNC_OPS] * 3
+    assert [users.may_ask(uid) for uid in (0, 111)] == [frozenset(Op)] * 2
+    assert users.may_ask(222) == SYNC_OPS
+    assert frozenset(Op) - SYNC_OPS == {Op.CLEAR_FAULTS, Op.END_SESSION, Op.CUT_NOW}
     assert users.may_ask(333) == WATCHER_OPS
     assert Users(own=111).may_ask(222) == WATCHER_OPS
     assert {Op.STATUS, Op.PANEL} == WATCHER_OPS
