@@ -14,6 +14,7 @@ from interlock.hub.billing import day_of
 from interlock.hub.domain.labs import create_group
 from interlock.hub.domain.machines import create_machine, set_tariff
 from interlock.hub.domain.members import change_member
+from interlock.hub.domain.nodes import enrol_node
 from interlock.hub.domain.tariffs import Prices, create_tariff, set_prices
 from interlock.hub.models import AuditRow, Basis, Line, Rounding, Session
 from interlock.hub.permissions import Actor
@@ -175,3 +176,25 @@ def test_an_open_session_has_no_line_yet() -> None:
     report(lab, journal)
     assert Session.objects.get().enabled_ms == 60_000
     assert not Line.objects.exists()
+
+
+def test_a_session_that_turns_out_to_be_of_another_day_gives_its_cap_back() -> None:
+    lab = small_lab(Prices(cents_per_hour=1_200, daily_cap_cents=1_500, forgive_s=0))
+    laser = create_machine(at(0), lab.lab, "laser", "Laser", tariff=lab.tariff)
+    other = enrol_node(at(0), laser, "http://x")
+    noon_ms = settings.HUB_CLOCK.wall_ms() // 86_400_000 * 86_400_000 + 12 * HOUR_MS
+    clock = VirtualClock(wall_ms=noon_ms)
+    unknown, known = Journal.of(lab.enrolled), Journal.of(other)
+    unknown.session(lab, 3_600)
+    ingest.take(lab.enrolled.node, unknown.wires(), clock)
+    known.anchor(noon_ms)
+    known.session(lab, 3_600)
+    ingest.take(other.node, known.wires(), clock)
+
+    def by_machine() -> dict[str, int]:
+        return {line.session.machine.slug: line.cents for line in Line.objects.all()}
+
+    assert by_machine() == {"saw": 1_200, "laser": 300}
+    unknown.anchor(noon_ms - 2 * 86_400_000)
+    ingest.take(lab.enrolled.node, unknown.wires(2), clock)
+    assert by_machine() == {"saw": 1_200, "laser": 1_200}
