@@ -7,8 +7,6 @@ import os
 import socket
 from collections.abc import Mapping
 
-US_PER_S = 1_000_000
-
 
 class Notifier:
     """Says nothing when no service manager listens; never raises: it must not end a process."""
@@ -17,8 +15,6 @@ class Notifier:
         address = environment.get("NOTIFY_SOCKET", "")
         # systemd writes "@" for a socket of the abstract namespace, whose real first byte is 0.
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        watchdog_us = environment.get("WATCHDOG_USEC", "")
-        self.watchdog_s = int(watchdog_us) / US_PER_S if watchdog_us.isdecimal() else None
 
     def ready(self) -> None:
         """The service serves."""
