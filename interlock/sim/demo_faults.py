@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from interlock.clock import Clock
+from interlock.protocol.control import Op
 from interlock.sim.demo_machines import MachineFolder
 from interlock.sim.network import Cable
 from interlock.sim.node import boot_id_of, switch_on
 from interlock.sim.panel_server import MachineFaults
 from interlock.sim.processes import ServiceManager
 from interlock.sim.supervised import Phase, Unit
+from interlock.sync.node_link import NodeClient
 
 HUB = "hub"
 
@@ -83,6 +85,11 @@ class DemoFaults:
         else:
             parts.frozen_pid = None
             self._manager.thaw(parts.node.name)
+
+    def clear_faults(self, machine: str) -> None:
+        """What `interlock node clear-faults` does on a Pi."""
+        client = NodeClient(self._machines[machine].folder.control_socket, self._clock)
+        client.ask(Op.CLEAR_FAULTS, by="demo")
 
     def stop_hub(self, on: bool) -> None:
         """The hub is stopped, or started again."""

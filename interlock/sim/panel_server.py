@@ -94,6 +94,9 @@ class Faults(Protocol):
     def freeze_node(self, machine: str, on: bool) -> None:
         """The node gets SIGSTOP, or SIGCONT."""
 
+    def clear_faults(self, machine: str) -> None:
+        """A technician at the Pi's console says the machine is mended. Raises LinkError without an answer."""
+
     def stop_hub(self, on: bool) -> None:
         """The hub is stopped, or started again."""
 

@@ -219,6 +219,8 @@ class PanelApp:
                 await self._cut_power(link, on)
             case "kill_node":
                 await asyncio.to_thread(self._faults.kill_node, name)
+            case "clear_faults":
+                await asyncio.to_thread(self._faults.clear_faults, name)
             case "freeze_node":
                 await asyncio.to_thread(self._faults.freeze_node, name, on)
             case _:

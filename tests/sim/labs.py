@@ -54,6 +54,9 @@ class RecordedFaults:
     def kill_node(self, machine: str) -> None:
         self.asked.append(("kill_node", machine))
 
+    def clear_faults(self, machine: str) -> None:
+        self.asked.append(("clear_faults", machine))
+
     def freeze_node(self, machine: str, on: bool) -> None:
         self.asked.append(("freeze_node", machine, on))
         self._now[machine] = replace(self._now[machine], frozen=on)

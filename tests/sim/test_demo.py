@@ -195,6 +195,24 @@ def test_a_killed_node_comes_back_within_seconds_with_its_relay_open(demo: Runni
     assert not status["session_open"]
 
 
+def test_a_welded_saw_refuses_everybody_until_it_is_mended_and_a_technician_says_so(
+    demo: RunningDemo,
+) -> None:
+    saw = demo.machine("saw")
+    wait_until(lambda: saw.status().get("cache", {}).get("version"), 20)
+    demo.post("/act", machine="saw", op="weld", on=True)
+    saw.tap("trained")
+    wait_until(lambda: saw.world()["contacts"], 10)
+    demo.post("/act", machine="saw", op="push", button="stop")
+    wait_until(lambda: saw.status().get("state") == "fault", 10, "welded")
+    assert saw.world()["contacts"], "that is what welded means"
+    demo.post("/act", machine="saw", op="weld", on=False)
+    assert saw.status()["state"] == "fault", "mending alone clears nothing"
+    demo.fault("clear_faults", "saw")
+    wait_until(lambda: saw.status().get("state") == "locked", 10, "cleared")
+    saw.use()
+
+
 def test_a_stopped_hub_is_not_missed_and_comes_back_at_the_same_address(demo: RunningDemo) -> None:
     printer = demo.machine("printer")
     demo.fault("stop_hub")

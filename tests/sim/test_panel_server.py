@@ -172,6 +172,7 @@ def test_a_hand_reaches_the_world(
         ({"fault": "unplug", "machine": "saw", "on": True}, ("unplug", "saw", True)),
         ({"fault": "freeze_node", "machine": "laser", "on": True}, ("freeze_node", "laser", True)),
         ({"fault": "kill_node", "machine": "laser"}, ("kill_node", "laser")),
+        ({"fault": "clear_faults", "machine": "saw"}, ("clear_faults", "saw")),
         ({"fault": "stop_hub", "on": True}, ("stop_hub", True)),
     ],
 )

@@ -48,7 +48,7 @@ export function station(machine, { tell }) {
     if (push) act(machine.id, "push", { button: push });
     else if (world === "weld") act(machine.id, "weld", { on });
     else if (world) act(machine.id, world, { on: !on });
-    else if (name === "kill_node") fault(name, { machine: machine.id });
+    else if (name === "kill_node" || name === "clear_faults") fault(name, { machine: machine.id });
     else if (name) fault(name, { machine: machine.id, on });
     else if (button.classList.contains("mushroom")) emergency();
     else if (button.classList.contains("reader")) touch(inHand());
