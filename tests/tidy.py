@@ -267,7 +267,7 @@ def only_the_command_line_prints(source: Source) -> Iterator[str]:
         return
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
-            yield source.breach(node.lineno, "print() outside cli.py: return it, or log it")
+            yield source.breach(node.lineno, "print() outside cli: return it, or log it")
 
 
 def names_say_something(source: Source) -> Iterator[str]:

@@ -1,0 +1,65 @@
+"""The command line: arguments in, results on stdout, talk on stderr, exit code 0, 1, 2 or 3.
+
+    0 done · 1 something failed · 2 wrong command line · 3 wrong configuration
+
+The composition root: each command imports what it needs when it runs, so that `interlock node run`
+loads neither Django nor requests on a Pi.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from interlock import __version__
+from interlock.cli.hub import hub
+from interlock.cli.journal import journal
+from interlock.cli.node import node, sync
+from interlock.cli.parts import EXIT_CONFIGURATION, EXIT_FAULT, Group
+from interlock.cli.sim import demo, sim
+from interlock.errors import ConfigError, InterlockError
+
+
+def main() -> None:
+    """What the shell runs."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one command line; every InterlockError is one line on stderr."""
+    try:
+        code = interlock.main(list(arguments), prog_name="interlock", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return EXIT_FAULT
+    except ConfigError as error:
+        click.echo(f"Configuration: {_one_line(error)}", err=True)
+        return EXIT_CONFIGURATION
+    except InterlockError as error:
+        click.echo(f"Error: {_one_line(error)}", err=True)
+        return EXIT_FAULT
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`); Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAULT
+    return code if isinstance(code, int) else 0
+
+
+def _one_line(error: InterlockError) -> str:
+    return " ".join(str(error).split())
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["--help"]})
+@click.version_option(__version__, prog_name="interlock")
+def interlock() -> None:
+    """Access control and metering for the machines of a fab lab."""
+
+
+for command in (demo, hub, journal, node, sim, sync):
+    interlock.add_command(command)

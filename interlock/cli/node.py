@@ -1,0 +1,121 @@
+"""`interlock node …` and `interlock sync …`: the two processes on a Pi, and what a technician asks of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from interlock.cli.parts import (
+    Group,
+    config_option,
+    json_option,
+    log,
+    node_at,
+    print_values,
+    socket_option,
+    talk,
+)
+
+
+@click.group(cls=Group)
+def node() -> None:
+    """The process at the machine, and what it says of itself."""
+
+
+@click.group(cls=Group)
+def sync() -> None:
+    """The network process beside a node."""
+
+
+@node.command("run")
+@config_option
+def node_run(config: Path) -> int:
+    """Run the machine's process until SIGTERM.
+
+    Example: interlock node run --config /etc/interlock/node.toml
+    """
+    from interlock.config import load_node
+    from interlock.node.service import run_node
+
+    return run_node(load_node(config))
+
+
+@node.command("check-config")
+@config_option
+def node_check_config(config: Path) -> None:
+    """Check a node's TOML file and say what it means.
+
+    Example: interlock node check-config --config node.toml
+    """
+    from interlock.config import digest, load_node, warnings
+
+    loaded = load_node(config)
+    for warning in warnings(loaded):
+        click.echo(f"Warning: {warning}", err=True)
+    click.echo(f"{config}: good. Machine {loaded.machine.name}, digest {digest(loaded)[:16]}")
+
+
+@node.command("status")
+@config_option
+@socket_option
+@json_option
+def node_status(config: Path, socket_path: Path | None, as_json: bool) -> None:
+    """What a running node says of itself.
+
+    Example: interlock node status --json
+    """
+    from interlock.protocol.control import Op
+
+    answer = node_at(socket_path, config).ask(Op.STATUS)
+    del answer["v"], answer["ok"]
+    print_values(answer, as_json)
+
+
+@node.command("clear-faults")
+@config_option
+@socket_option
+@click.option("--by", required=True, help="Who mended the machine; stands in the record.")
+def node_clear_faults(config: Path, socket_path: Path | None, by: str) -> None:
+    """Clear the latched faults of a machine that was mended; a fault still there is found again.
+
+    At the Pi's own console, as root or the node's user. Nothing is switched on by it.
+
+    Example: interlock node clear-faults --by "Fatou Diallo"
+    """
+    from interlock.protocol.control import Op
+
+    node_at(socket_path, config).ask(Op.CLEAR_FAULTS, by=by)
+    talk("Told. Try the machine with a badge.")
+
+
+@node.command("end-session")
+@config_option
+@socket_option
+@click.option("--now", is_flag=True, help="Cut the power at once, also of a busy machine.")
+def node_end_session(config: Path, socket_path: Path | None, now: bool) -> None:
+    """End the running session when the machine is idle, after a warning at the latest.
+
+    Example: interlock node end-session
+    """
+    from interlock.protocol.control import Op
+
+    node_at(socket_path, config).ask(Op.CUT_NOW if now else Op.END_SESSION)
+    talk("Told.")
+
+
+@sync.command("run")
+@config_option
+def sync_run(config: Path) -> int:
+    """Carry records to the hub and rights to the node until SIGTERM.
+
+    Example: interlock sync run --config /etc/interlock/node.toml
+    """
+    log()
+    from random import SystemRandom
+
+    from interlock.clock import SystemClock
+    from interlock.config import load_node
+    from interlock.sync.service import run_sync, settings_of
+
+    return run_sync(settings_of(load_node(config)), SystemClock(), SystemRandom())

@@ -1,0 +1,63 @@
+"""`interlock demo` and `interlock sim …`: the virtual world, and a whole lab in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from interlock.cli.parts import FOLDER, PORT, Command, Group, config_option, log, talk
+
+
+@click.group(cls=Group)
+def sim() -> None:
+    """The virtual world: everything but the hardware is real."""
+
+
+@click.command(cls=Command)
+@click.option("--keep", is_flag=True, help="Continue the lab of the last demo.")
+@click.option("--port", type=PORT, default=8000, show_default=True, help="0: any free one.")
+@click.option("--dir", "directory", type=FOLDER, help="Where the lab is kept.")
+def demo(keep: bool, port: int, directory: Path | None) -> None:
+    """A whole lab on this computer: a hub, three machines and their front panels. Ctrl-C ends it.
+
+    Example: interlock demo --keep
+    """
+    from interlock.sim.demo import run_demo
+
+    run_demo(directory=directory, port=port, keep=keep, say=talk, show=click.echo)
+
+
+@sim.command("world")
+@config_option
+@click.option("--dir", "directory", type=FOLDER, required=True, help="Where its sockets appear.")
+@click.option(
+    "--strict-gpiod/--no-strict-gpiod",
+    default=True,
+    show_default=True,
+    help="What the kernel does with the pins of a process that dies.",
+)
+def sim_world(config: Path, directory: Path, strict_gpiod: bool) -> None:
+    """Be the surroundings of one node: reader chip, pins, contactor, motor and mains.
+
+    Example: interlock sim world --config node.toml --dir /tmp/saw
+    """
+    log()
+    from interlock.config import load_node
+    from interlock.sim.world_process import run_world
+
+    run_world(load_node(config), directory, strict_gpiod=strict_gpiod)
+
+
+@sim.command("node")
+@config_option
+@click.option("--world", type=FOLDER, required=True, help="The folder of its world's sockets.")
+def sim_node(config: Path, world: Path) -> int:
+    """Be the real node process of a virtual Pi: other pins, reader bus and clock, nothing else.
+
+    Example: interlock sim node --config node.toml --world /tmp/saw
+    """
+    from interlock.config import load_node
+    from interlock.sim.node import run_simulated_node
+
+    return run_simulated_node(load_node(config), world)
