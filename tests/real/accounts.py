@@ -94,7 +94,9 @@ def check_meter(use: Use, powered: Span | None, busy: Sequence[Span]) -> None:
         return
     enabled_ms = (powered[1] - powered[0]) // 1_000
     busy_ms = sum(min(to, powered[1]) - max(at, powered[0]) for at, to in busy) // 1_000
-    least_ms = FAVOUR_MS if use.ended["estimated"] else SLACK_MS
+    # A dead process proves nothing behind its last record, a hung one nothing of its hang.
+    unproved = use.ended["estimated"] or use.ended["how"] == "contact_lost"
+    least_ms = FAVOUR_MS if unproved else SLACK_MS
     for name, metered_ms, true_ms in (
         ("enabled", use.enabled_ms, enabled_ms),
         ("busy", use.busy_ms, busy_ms),

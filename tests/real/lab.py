@@ -55,6 +55,7 @@ LOG_CHARACTERS = 6_000
 HISTORY_LINES = 60
 """What a failing test shows of each log and of the machine's history."""
 
+RECORD_MS = 200
 SETTLE_S = 30.0
 PROGRESS_S = 1
 UIDS = {one.key: one.uid.hex() for one in TRAY}
@@ -326,7 +327,11 @@ class Lab:
         return before[-1:] + [one for one in facts if one.at_us > since_us]
 
     def spans(self, name: str, since_us: int = 0) -> list[tuple[int, int]]:
-        """When the named fact was true: (from, to) in microseconds; an open end is now."""
+        """When the named fact was true: (from, to) in microseconds; an open end is now.
+
+        What lasted no time at all is left out: two lines that change at one instant, written down one
+        after the other.
+        """
         spans: list[tuple[int, int]] = []
         began_us: int | None = None
         for facts in self.history(since_us):
@@ -335,7 +340,9 @@ class Lab:
             elif not getattr(facts, name) and began_us is not None:
                 spans.append((began_us, facts.at_us))
                 began_us = None
-        return spans if began_us is None else [*spans, (began_us, perf_us())]
+        if began_us is not None:
+            spans.append((began_us, perf_us()))
+        return [(at_us, to_us) for at_us, to_us in spans if to_us > at_us]
 
     def relay_off_after(self, since_us: int, deadline_s: float = 10) -> int:
         """Microseconds from `since_us` until our output stage let go of the contactor."""
@@ -418,12 +425,14 @@ class Lab:
             database.close()
 
     def drained(self) -> bool:
-        """The hub has acknowledged everything the node wrote."""
+        """The hub has acknowledged everything the node wrote, and the node can write."""
         journal = self.status().get("journal")
-        return bool(journal) and journal["head"] is not None and journal["acked"] == journal["head"]
+        return bool(journal) and journal["state"] == "ok" and journal["acked"] == journal["head"]
 
     def delivered(self) -> list[Record]:
         """Everything is at the hub, which holds exactly what the node does; the records."""
+        # Less power acts first and records after: the last word may still be on its way to the disk.
+        self.idle_for(RECORD_MS)
         wait_until(self.drained, SETTLE_S, "an empty outbox")
         ours, theirs = self.journal(), self.hub_journal()
         assert [one.hash for one in ours] == [one.hash for one in theirs]

@@ -14,7 +14,13 @@ from tests.real.lab import verified
 pytestmark = pytest.mark.fast
 
 KEY = b"k" * 32
-ENDED = {"enabled_ms": 3_000, "busy_ms": 2_000, "idle_ms": 1_000, "estimated": False}
+ENDED = {
+    "how": "tap_off",
+    "enabled_ms": 3_000,
+    "busy_ms": 2_000,
+    "idle_ms": 1_000,
+    "estimated": False,
+}
 USE = Use("1.1", 1_000_000, ENDED, voided=False)
 POWERED = (1_010_000, 4_010_000)
 BUSY = [(1_500_000, 3_500_000)]

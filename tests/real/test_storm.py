@@ -1,0 +1,105 @@
+"""Forty seconds of bad luck in, seeded: a member who works while everything dies around; the books agree out."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from interlock.clock import SystemClock
+from tests.real.accounts import check_books
+from tests.real.lab import HUB, NODE, SYNC, Lab
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+STORM_S = 30
+SEED = 20_261_121
+PAUSE_MS = (20, 700)
+FREEZE_MS = (50, 2_600)
+"""Below and above the monostable's 250 ms and the watchdog's 2 s."""
+
+WORKERS = (NODE, SYNC, HUB)
+
+
+class Storm:
+    """What can happen, each thing by chance."""
+
+    def __init__(self, lab: Lab, seed: int) -> None:
+        self._lab = lab
+        self._chance = random.Random(seed)
+        self._frozen: dict[str, tuple[int, int]] = {}
+        self._clock = SystemClock()
+        self.happened: list[str] = []
+        lab_acts: tuple[tuple[int, Callable[[], object]], ...] = (
+            (6, lab.tap),
+            (3, lambda: lab.push("machine_start")),
+            (2, lambda: lab.push("machine_stop")),
+            (1, lambda: lab.push("stop")),
+            (2, self._kill),
+            (2, self._freeze),
+            (1, self._cable),
+            (1, self._emergency_stop),
+        )
+        self._acts = [act for weight, act in lab_acts for _ in range(weight)]
+
+    def rage(self) -> None:
+        """Until the time is over; then everything thaws and is plugged in."""
+        end_ms = self._clock.boot_ms() + STORM_S * 1_000
+        while self._clock.boot_ms() < end_ms:
+            self._thaw()
+            self._chance.choice(self._acts)()
+            self._lab.idle_for(self._chance.randrange(*PAUSE_MS))
+        self._thaw(everybody=True)
+        self._lab.hands.ask("emergency_stop", on=False)
+        self._lab.cable.plug()
+
+    def _kill(self) -> None:
+        name = self._chance.choice(WORKERS)
+        self.happened.append(f"kill {name}")
+        self._lab.kill(name)
+
+    def _freeze(self) -> None:
+        name = self._chance.choice(WORKERS)
+        pid = self._lab.manager.report(name).pid
+        if pid is not None and name not in self._frozen:
+            self.happened.append(f"freeze {name}")
+            self._lab.signal(name, signal.SIGSTOP)
+            until_ms = self._clock.boot_ms() + self._chance.randrange(*FREEZE_MS)
+            self._frozen[name] = (pid, until_ms)
+
+    def _thaw(self, *, everybody: bool = False) -> None:
+        for name, (pid, until_ms) in list(self._frozen.items()):
+            if everybody or self._clock.boot_ms() >= until_ms:
+                del self._frozen[name]
+                if self._lab.manager.report(name).pid == pid:
+                    self._lab.signal(name, signal.SIGCONT)
+
+    def _cable(self) -> None:
+        if self._lab.cable.plugged:
+            self._lab.cable.unplug(silent=self._chance.random() < 0.5)
+        else:
+            self._lab.cable.plug()
+
+    def _emergency_stop(self) -> None:
+        self._lab.hands.ask("emergency_stop", on=not self._lab.world()["emergency_stop"])
+
+
+def test_after_a_storm_of_kills_freezes_and_pulled_cables_the_books_agree(lab: Lab) -> None:
+    """`check_books` turns red for each thing a storm could break (test_accounts.py); here it must
+    have had something to check, and every kind of death must have happened."""
+    storm = Storm(lab, SEED)
+    storm.rage()
+    for name in WORKERS:
+        wait_until(lambda n=name: lab.manager.report(n).pid is not None, 10, "all alive")  # type: ignore[misc]
+    wait_until(lambda: bool(lab.status()), 30, "a node that answers")
+    lab.push("machine_stop")
+    lab.push("stop")
+    lab.locked()
+    uses = check_books(lab)
+    assert len(lab.spans("relay")) >= 3, storm.happened
+    assert {f"kill {NODE}", f"freeze {NODE}"} <= set(storm.happened)
+    assert any(use.ended["estimated"] for use in uses if not use.voided)
+    assert lab.starts(NODE) > 1
