@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interlock.core.model import (
     Assurance,
+    Cache,
     Decision,
     Granted,
     Inputs,
@@ -11,6 +12,7 @@ from interlock.core.model import (
     Presented,
     Reason,
     Refusal,
+    Rules,
 )
 from interlock.core.policy import decide, identify
 from interlock.core.states import MachineState
@@ -19,7 +21,7 @@ from interlock.core.states import MachineState
 def admit(state: MachineState, badge: Presented, now: Now) -> Decision:
     """Granted when this arrival may start a session here and now; otherwise the first Refusal that applies."""
     language = badge.entry.language if badge.entry is not None else None
-    if badge.seen_ms <= state.gate_ms:
+    if not counts_as_arrival(state, badge, now):
         return Refusal(Reason.PRESENT_AGAIN, language)
     decision = decide(badge.entry, state.rules, now, badge.cache, badge.assurance)
     if isinstance(decision, Refusal):
@@ -28,10 +30,40 @@ def admit(state: MachineState, badge: Presented, now: Now) -> Decision:
     return decision if reason is None else Refusal(reason, decision.language)
 
 
+def counts_as_arrival(state: MachineState, badge: Presented, now: Now) -> bool:
+    """Whether the badge was seen after the last stop, fault, lock-out or recovery, by a living reader, just now.
+
+    An arrival older than a start may take was held up somewhere: whoever presented it may have left.
+    """
+    age_ms = now.boot_ms - badge.seen_ms
+    fresh = badge.seen_ms > state.gate_ms and age_ms <= state.rules.start_deadline_ms
+    return fresh and state.reader_trouble is None
+
+
+def continuing_obstacle(
+    state: MachineState, badge: Presented, rules: Rules, now: Now
+) -> Refusal | None:
+    """Why the holder's badge may not keep a running session alive; None when it may.
+
+    A badge or member blocked meanwhile keeps nothing alive. The age of the cache is no obstacle: it was young
+    enough at the start, and a running job is not cut because the hub is away.
+    """
+    language = badge.entry.language if badge.entry is not None else None
+    if not counts_as_arrival(state, badge, now):
+        return Refusal(Reason.PRESENT_AGAIN, language)
+    refusal = identify(badge.entry, rules, now, badge.cache, badge.assurance)
+    if refusal is not None and refusal.reason is Reason.CACHE_STALE:
+        fresh = Cache(badge.cache.version, 0)
+        refusal = identify(badge.entry, rules, now, fresh, badge.assurance)
+    return refusal
+
+
 def closing_obstacle(state: MachineState) -> Reason | None:
     """Why the relay must not close whoever asks; None when nothing stands in the way."""
     if state.journal_trouble is not None:
         return Reason.CANNOT_RECORD
+    if state.rules.locked_out:
+        return Reason.MACHINE_LOCKED_OUT
     return input_obstacle(state.inputs)
 
 
@@ -54,7 +86,7 @@ def technician(
 ) -> Granted | Refusal:
     """Granted when the badge is an active technician's with at least `assurance`."""
     language = badge.entry.language if badge.entry is not None else None
-    if badge.seen_ms <= state.gate_ms:
+    if not counts_as_arrival(state, badge, now):
         return Refusal(Reason.PRESENT_AGAIN, language)
     refusal = identify(badge.entry, state.rules, now, badge.cache, badge.assurance)
     if refusal is not None or badge.entry is None:

@@ -60,6 +60,9 @@ def arrival_while_enabled(state: MachineState, event: Any, now: Now) -> Outcome:
         return refuse(state, event.badge, refusal_of(event.badge, Reason.MACHINE_IN_USE), now)
     if session.rules.badge_use is BadgeUse.TAP:
         return request_end(state, session, Ending.TAP_OFF, now)
+    obstacle = admission.continuing_obstacle(state, event.badge, session.rules, now)
+    if obstacle is not None:
+        return refuse(state, event.badge, obstacle, now)
     return enabled(state, replace(session, missing=None)), ()
 
 
@@ -71,6 +74,9 @@ def arrival_while_ending(state: MachineState, event: Any, now: Now) -> Outcome:
         return refuse(state, event.badge, refusal_of(event.badge, Reason.MACHINE_IN_USE), now)
     if state.facts.cause not in (Ending.BADGE_REMOVED, Ending.READER_LOST, Ending.IDLE_TIMEOUT):
         return state, ()
+    obstacle = admission.continuing_obstacle(state, event.badge, session.rules, now)
+    if obstacle is not None:
+        return refuse(state, event.badge, obstacle, now)
     return enabled(state, still_here(replace(session, missing=None), state, now)), ()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from interlock.core import evidence
 from interlock.core.effects import Effect, Message, ReportRefusal, WriteRecord
-from interlock.core.model import Now, Presented, Reason, Refusal
+from interlock.core.model import BadgeUse, Now, Presented, Reason, Refusal
 from interlock.core.states import (
     EnabledFacts,
     EndingFacts,
@@ -68,9 +68,15 @@ def enabled(state: MachineState, session: Session) -> MachineState:
 
 
 def still_here(session: Session, state: MachineState, now: Now) -> Session:
-    """The session as it goes on now: its idle time begins here, if the machine rests."""
-    idle = state.inputs.busy is False
-    return replace(session, idle_since_ms=now.boot_ms if idle else None)
+    """The session as it goes on now: its idle time begins here, unless the machine is known to work.
+
+    In `hold` the badge in the slot speaks for the member; in `tap` without a current sensor nothing does, so
+    the idle timeout asks whether anybody is there.
+    """
+    busy = state.inputs.busy
+    unattended = busy is None and session.rules.badge_use is BadgeUse.TAP
+    rests = busy is False or unattended
+    return replace(session, idle_since_ms=now.boot_ms if rests else None)
 
 
 def abandon(state: MachineState) -> MachineState:

@@ -47,7 +47,12 @@ def decide(
         for training in rules.trainings
         if (reason := _missing(training, entry.rights, now)) is not None
     ]
-    enough = not missing or (rules.needs is Needs.ANY and len(missing) < len(rules.trainings))
+    if rules.needs is Needs.ANY:
+        enough = len(missing) < len(rules.trainings)
+    else:
+        enough = not missing
+    if not enough and not missing:
+        return Refusal(Reason.NOT_TRAINED, entry.language)
     if not enough:
         training, reason = max(missing, key=lambda item: _NEARNESS.index(item[1]))
         return Refusal(reason, entry.language, training)

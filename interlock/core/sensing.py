@@ -69,9 +69,11 @@ def sense(
         *_stop_signals(watch.inputs, inputs),
         *_busy_signals(watch.inputs, inputs),
     ]
-    if hung(watch, rules, now_ms):
-        signals.insert(0, ContactLost())
+    was_hung = hung(watch, rules, now_ms)
     watch = replace(watch, inputs=inputs, sampled_ms=now_ms)
+    if was_hung:
+        # What the mirror contact says now is the monostable's doing, not the contactor's fault.
+        return watch, (ContactLost(), *signals)
     watch, contact = _contact_signals(watch, rules, now_ms)
     return watch, (*contact, *signals)
 

@@ -28,7 +28,7 @@ def miss_badge(state: MachineState, event: Any, now: Now) -> Outcome:
 
 def miss_reader(state: MachineState, event: Any, now: Now) -> Outcome:
     """A reader that dies in mid-session counts as removal in `hold`."""
-    state = replace(state, reader_trouble=event.detail)
+    state = gated(replace(state, reader_trouble=event.detail), now)
     return miss(state, Ending.READER_LOST, now), ()
 
 

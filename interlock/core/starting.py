@@ -97,7 +97,7 @@ def abandon_start_if_held(state: MachineState, event: Any, now: Now) -> Outcome:
 def abandon_start_for_reader(state: MachineState, event: Any, now: Now) -> Outcome:
     """The reader died while starting: in `hold` that is a removal."""
     state, effects = abandon_start_if_held(state, event, now)
-    return replace(state, reader_trouble=event.detail), effects
+    return gated(replace(state, reader_trouble=event.detail), now), effects
 
 
 def abandon_start_for_journal(state: MachineState, event: Any, now: Now) -> Outcome:

@@ -17,8 +17,8 @@ def gate(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def note_reader_failed(state: MachineState, event: Any, now: Now) -> Outcome:
-    """The screen says that the reader is dead."""
-    return replace(state, reader_trouble=event.detail), ()
+    """The screen says that the reader is dead; what it saw before does not count any more."""
+    return gated(replace(state, reader_trouble=event.detail), now), ()
 
 
 def note_reader_recovered(state: MachineState, event: Any, now: Now) -> Outcome:

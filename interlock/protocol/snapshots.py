@@ -143,6 +143,8 @@ def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> S
         max_offline_s=fields.optional_integer(statement, "max_offline_s"),
         locked_out=fields.flag(statement, "locked_out"),
     )
+    if header.needs is Needs.ANY and not header.trainings:
+        raise ProtocolError("it asks for any of no trainings, which nobody can hold", where=where)
     if (header.lab, header.node) != (lab, node):
         raise ProtocolError(
             f"it is for node {header.node} of lab {header.lab}, not for {node} of {lab}",

@@ -19,6 +19,7 @@ class Reference:
         self.holder: str | None = None
         self.pending: tuple[str, int] | None = None
         self.journal_ok = True
+        self.reader_ok = True
         self.locked_out = False
         self.ask: tuple[str, int] | None = None
         self.lock_after = False
@@ -52,20 +53,28 @@ class Reference:
         if self.busy is False and why != "idle":
             self.off(now_ms)
 
-    def arrive(self, member: str, entitled: bool, seen_ms: int, now_ms: int) -> None:
+    def counts(self, seen_ms: int, now_ms: int) -> bool:
+        recent = now_ms - seen_ms <= self.rules.start_deadline_ms
+        return seen_ms > self.gate_ms and recent and self.reader_ok
+
+    def arrive(
+        self, member: str, entitled: bool, seen_ms: int, now_ms: int, *, blocked: bool = False
+    ) -> None:
         if self.on:
             if member != self.holder:
                 return
+            may_go_on = not blocked and self.counts(seen_ms, now_ms)
             if self.ask is not None:
-                if self.ask[0] in ("gone", "idle"):
+                if self.ask[0] in ("gone", "idle") and may_go_on:
                     self.resume(now_ms)
                     self.gone_ms = None
             elif self.is_hold:
-                self.gone_ms = None
+                if may_go_on:
+                    self.gone_ms = None
             else:
                 self.want_end("tap", now_ms)
             return
-        if self.pending is not None or self.locked_out or seen_ms <= self.gate_ms:
+        if self.pending is not None or self.locked_out or not self.counts(seen_ms, now_ms):
             return
         held = self.stop_held or self.broken_held
         if entitled and self.journal_ok and self.chain_closed and not held:

@@ -99,6 +99,11 @@ class Rig:
     def give(self, event: Event) -> tuple[Effect, ...]:
         """Step once at the present instant and perform what follows."""
         self.state, effects = machine.step(self.state, event, self.now)
+        if SetRelay(False) in effects:
+            assert effects[0] == SetRelay(False), "less power acts first"
+        if SetRelay(True) in effects:
+            behind = effects[effects.index(SetRelay(True)) + 1 :]
+            assert not any(isinstance(one, WriteRecord) for one in behind), "more power acts last"
         for effect in effects:
             self.effects.append(effect)
             if isinstance(effect, SetRelay):

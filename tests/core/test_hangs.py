@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from interlock.core.model import Inputs
-from tests.core.rig import ADA, TAP, enabled
+from interlock.core.states import State
+from tests.core.rig import ADA, TAP, Rig, enabled
 
 pytestmark = pytest.mark.fast
 
@@ -42,3 +43,13 @@ def test_without_a_dynamic_enable_a_hang_opens_nothing_and_the_session_goes_on()
     rig.ms += 5_000
     rig.sample()
     assert rig.is_on
+
+
+def test_a_hang_right_after_closing_is_not_taken_for_a_broken_contactor() -> None:
+    rig = Rig(WITH_ENABLE)
+    rig.follows = False
+    rig.arrive(ADA)
+    rig.pass_ms(20)
+    rig.ms += 460
+    rig.sample(mirror_closed=True)
+    assert (rig.is_on, rig.at()) == (False, State.LOCKED)

@@ -33,7 +33,6 @@ def live(life_class: type[Life], seed: int) -> None:
         life.coil_on_means_one_open_session()
         life.an_open_stop_chain_or_held_stop_means_coil_off()
         life.relay_commands_alternate()
-        life.opening_is_the_first_effect_of_its_step()
 
 
 def moves(life: Life, chance: random.Random) -> list[tuple[Any, ...]]:
@@ -49,7 +48,8 @@ def moves(life: Life, chance: random.Random) -> list[tuple[Any, ...]]:
         ("press_and_release_while_a_badge_is_read",),
         ("journal", False),
         ("journal", True),
-        ("reader_dies_and_recovers",),
+        ("reader_dies",),
+        ("reader_recovers",),
         ("cut",),
         ("hub_asks_for_the_end",),
     ]
@@ -143,6 +143,20 @@ def test_a_policy_that_grants_everybody_is_found(monkeypatch: pytest.MonkeyPatch
         return Granted(badge.entry.member if badge.entry else "nobody", "en")
 
     monkeypatch.setattr(admission, "admit", generous)
+    assert seeds_needed(Life) is not None
+
+
+def test_a_blocked_badge_that_keeps_a_session_alive_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "continuing_obstacle", lambda *_: None)
+    assert seeds_needed(HoldLife) is not None
+
+
+def test_an_arrival_of_a_dead_reader_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        admission, "counts_as_arrival", lambda state, badge, now: badge.seen_ms > state.gate_ms
+    )
     assert seeds_needed(Life) is not None
 
 

@@ -88,8 +88,11 @@ def test_a_machine_that_needs_any_training_takes_one_and_names_the_nearest_other
 
 def test_a_machine_without_trainings_takes_every_active_member() -> None:
     assert reason(replace(ADA, rights=()), replace(RULES, trainings=())) is None
-    nobody = replace(RULES, trainings=(), needs=Needs.ANY)
-    assert reason(replace(ADA, rights=()), nobody) is None
+
+
+def test_any_of_no_trainings_is_held_by_nobody() -> None:
+    rules = replace(RULES, trainings=(), needs=Needs.ANY)
+    assert reason(ADA, rules) is Reason.NOT_TRAINED
 
 
 def test_a_day_pass_is_refused_while_the_clock_is_untrusted() -> None:

@@ -17,7 +17,7 @@ from interlock.core.events import (
     SnapshotActivated,
     TerminationRequested,
 )
-from interlock.core.model import Cache, Inputs, Needs
+from interlock.core.model import BadgeState, Cache, Entry, Inputs, MemberStatus, Needs
 from interlock.core.states import State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, Rig, enabled
 
@@ -193,12 +193,58 @@ def test_a_tap_during_the_idle_warning_continues() -> None:
     assert (rig.is_on, rig.at()) == (True, State.ENABLED)
 
 
-def test_a_busy_or_unknown_machine_has_no_idle_timeout() -> None:
-    busy, unknown = enabled(), enabled(inputs=NO_SENSOR)
-    busy.sample(busy=True)
-    for rig in (busy, unknown):
-        rig.pass_ms(100_000)
-        assert rig.at() is State.ENABLED
+def test_a_busy_machine_has_no_idle_timeout() -> None:
+    rig = enabled()
+    rig.sample(busy=True)
+    rig.pass_ms(100_000)
+    assert rig.at() is State.ENABLED
+
+
+def test_without_a_current_sensor_a_tap_machine_asks_whether_anybody_is_there() -> None:
+    """Nothing else would ever end a session that everybody left, least of all with a dead reader."""
+    rig = enabled(inputs=NO_SENSOR)
+    rig.pass_ms(30_000)
+    assert (rig.is_on, rig.panel.message) == (True, Message.IDLE_SOON_OFF)
+    rig.arrive(ADA)
+    assert rig.at() is State.ENABLED
+    rig.give(ReaderFailed("dead"))
+    rig.pass_ms(30_000 + TAP.warning_s * 1_000 + 100)
+    assert not rig.is_on
+
+
+def test_without_a_current_sensor_a_badge_in_the_slot_speaks_for_its_member() -> None:
+    rig = enabled(HOLD, inputs=NO_SENSOR)
+    rig.pass_ms(100_000)
+    assert rig.at() is State.ENABLED
+
+
+BLOCKED = replace(ADA, badge=BadgeState.BLOCKED)
+SUSPENDED = replace(ADA, status=MemberStatus.SUSPENDED)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"), [(BLOCKED, "BADGE_BLOCKED"), (SUSPENDED, "MEMBER_SUSPENDED")]
+)
+@pytest.mark.parametrize("in_grace", [True, False])
+def test_a_badge_blocked_meanwhile_keeps_no_session_alive(
+    entry: Entry, reason: str, in_grace: bool
+) -> None:
+    rig = enabled(HOLD)
+    rig.sample(busy=True)
+    rig.give(BadgeRemoved())
+    rig.pass_ms(500 if in_grace else HOLD.grace_s * 1_000 + 500)
+    rig.arrive(entry)
+    assert rig.refusals() == [reason]
+    rig.pass_ms((HOLD.grace_s + HOLD.warning_s) * 1_000 + 100)
+    assert not rig.is_on
+
+
+def test_a_hub_that_is_away_for_long_does_not_cut_a_running_session() -> None:
+    rig = enabled(HOLD)
+    rig.give(BadgeRemoved())
+    rig.arrive(ADA, cache=Cache((1, 1), HOLD.max_offline_s + 1))
+    rig.pass_ms(HOLD.grace_s * 1_000 + 500)
+    assert rig.is_on
 
 
 @pytest.mark.parametrize("is_busy", [True, False])

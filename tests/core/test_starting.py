@@ -12,10 +12,11 @@ from interlock.core.events import (
     JournalRecovered,
     ReaderFailed,
     ReaderRecovered,
+    SnapshotActivated,
 )
-from interlock.core.model import Cache, Inputs, Rules
+from interlock.core.model import Cache, Inputs, Needs, Rules
 from interlock.core.states import State
-from tests.core.rig import ADA, BEN, HOLD, TAP, UNTRAINED, Rig
+from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, UNTRAINED, Rig
 
 pytestmark = pytest.mark.fast
 
@@ -195,6 +196,28 @@ def test_an_arrival_seen_before_the_reader_recovered_opens_nothing() -> None:
     rig.give(ReaderRecovered())
     rig.arrive(ADA, ago_ms=5)
     assert (rig.relay, rig.refusals()) == ([], ["PRESENT_AGAIN"])
+
+
+def test_an_arrival_that_was_held_up_on_its_way_opens_nothing() -> None:
+    rig = Rig()
+    rig.pass_ms(10_000)
+    rig.arrive(ADA, ago_ms=TAP.start_deadline_ms + 1)
+    assert (rig.relay, rig.refusals()) == ([], ["PRESENT_AGAIN"])
+
+
+def test_an_arrival_of_a_reader_that_died_since_opens_nothing() -> None:
+    rig = Rig()
+    rig.give(ReaderFailed("silent"))
+    rig.arrive(ADA)
+    assert (rig.relay, rig.refusals()) == ([], ["PRESENT_AGAIN"])
+
+
+def test_a_lock_out_from_the_hub_that_comes_while_starting_gives_no_power() -> None:
+    rig = Rig(durable=False)
+    (write,) = [e for e in rig.arrive(ADA) if isinstance(e, WriteRecord)]
+    rig.give(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None, locked_out=True))
+    rig.answer(write)
+    assert rig.relay == []
 
 
 def test_an_arrival_seen_before_the_process_was_ready_opens_nothing() -> None:
