@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from interlock.core.effects import Effect
 from interlock.core.events import Event, InputsSampled
@@ -29,6 +29,8 @@ class Moment:
 
     event: Event
     now: Now
+    ends_a_run: bool = False
+    """The same sample was taken again and again since the moment before."""
 
 
 class FlightRecorder:
@@ -51,16 +53,16 @@ class FlightRecorder:
         if same and self._in_a_run:
             self._moments.pop()
         self._in_a_run = same
-        self._moments.append(Moment(event, now))
+        self._moments.append(Moment(event, now, ends_a_run=same))
         while len(self._moments) > self._length_max:
             oldest = self._moments.popleft()
-            self._first, _ = self._step(self._first, oldest.event, oldest.now)
+            self._first = self._stepped(self._first, oldest)
 
     def replay(self) -> MachineState:
         """The state that the kept events lead to."""
         state = self._first
         for moment in self.moments():
-            state, _ = self._step(state, moment.event, moment.now)
+            state = self._stepped(state, moment)
         return state
 
     def moments(self) -> list[Moment]:
@@ -71,3 +73,11 @@ class FlightRecorder:
             except RuntimeError:
                 # The loop appended meanwhile. It never waits for us, so we look again.
                 continue
+
+    def _stepped(self, state: MachineState, moment: Moment) -> MachineState:
+        if moment.ends_a_run:
+            # The samples that were left out must not look like a loop that hung.
+            watch = replace(state.watch, sampled_ms=moment.now.boot_ms)
+            state = replace(state, watch=watch)
+        after, _ = self._step(state, moment.event, moment.now)
+        return after

@@ -1,16 +1,17 @@
 """Inputs and queued events in, the pure step between, effects out: the supervision loop.
 
 Every 20 ms, and whenever woken: sample every declared input, step, toggle the dynamic enable if
-the coil is on, take at most 32 queued events, step each, perform effects (opening before anything
-else), feed the watchdog. Nothing here can block: no disk, no bus, no socket that waits. What can
-block lives in workers, whose silence is itself an event. An exception opens the relay and ends
-the process.
+the coil is on and the toggle is not too late, take at most 32 queued events, step each, perform
+effects (opening before anything else), feed the watchdog. Nothing here can block: no disk, no
+bus, no socket that waits. What can block lives in workers, whose silence is itself an event. An
+exception opens the relay and ends the process.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from interlock.core.effects import (
     WriteRecord,
 )
 from interlock.core.events import (
+    ContactLost,
     Event,
     InputsSampled,
     JournalFailed,
@@ -161,6 +163,7 @@ class Loop:
         self.state_since_ms = state.gate_ms
         self.shown = state.shown or panel_of(state, state.gate_ms)
         self.coil_on = False
+        self._enabled_ms = state.gate_ms
         self.closings = 0
         self.steps = 0
         self.lateness = Lateness()
@@ -191,7 +194,10 @@ class Loop:
         raises.
         """
         due_us = perf_us()
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._inbox.close)
+            # Undone first: closing the inbox takes a lock that a worker may hold.
+            stack.callback(self._pins.close)
             while self._running:
                 now_us = perf_us()
                 scheduled = now_us >= due_us
@@ -201,16 +207,15 @@ class Loop:
                     due_us = due_us + TICK_US if due_us + TICK_US > now_us else now_us + TICK_US
                 self.tick(scheduled)
                 self._inbox.wait((due_us - perf_us()) / 1_000_000)
-        finally:
-            self._inbox.close()
-            self._pins.close()
 
     def tick(self, scheduled: bool = True) -> None:
         """One turn. `scheduled` turns come every 20 ms; only they move the dynamic enable."""
+        inputs = self._pins.sample()
+        # Read after the sample: a pin that took seconds must show as a hang, not as a fresh look.
         now = self._now()
-        self._follow(InputsSampled(self._pins.sample()), now)
+        self._follow(InputsSampled(inputs), now)
         if scheduled and self.coil_on:
-            self._pins.toggle_enable()
+            self._keep_enabled()
         for silence in self._silences:
             event = silence.check(now.boot_ms)
             if event is not None:
@@ -225,6 +230,18 @@ class Loop:
         )
         self._feed_watchdog()
 
+    def _keep_enabled(self) -> None:
+        """The dynamic enable turns; unless it has let go by now, for then turning it would close
+        the contactor again with nobody asking (S3), and what it let go of is ended instead.
+        """
+        now = self._now()
+        hang_ms = self.state.base_rules.hang_ms
+        if hang_ms is not None and now.boot_ms - self._enabled_ms > hang_ms:
+            self._follow(ContactLost(), now)
+            return
+        self._pins.toggle_enable()
+        self._enabled_ms = now.boot_ms
+
     def _follow(self, event: Event, now: Now) -> None:
         before = self.state.state
         self.state, effects = self._step(self.state, event, now)
@@ -234,20 +251,21 @@ class Loop:
         # Opening first, whatever else the same decision asks for.
         for effect in effects:
             if isinstance(effect, SetRelay) and not effect.on:
-                self._perform(effect)
+                self._perform(effect, now)
         for effect in effects:
             if not (isinstance(effect, SetRelay) and not effect.on):
-                self._perform(effect)
+                self._perform(effect, now)
         self.flight.note(event, now, effects)
         if effects and not isinstance(event, InputsSampled):
             LOG.info("%s at %d ms: %s", type(event).__name__, now.boot_ms, _words(effects))
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect, now: Now) -> None:
         match effect:
             case SetRelay(on=on):
                 self._pins.relay(on)
                 self.closings += on
                 self.coil_on = on
+                self._enabled_ms = now.boot_ms
             case ShowPanel(panel=panel):
                 self.shown = panel
             case WriteRecord() | ReportRefusal():

@@ -39,7 +39,13 @@ START_MS = 10_000
 class LoopBench:
     """Ticks by hand. `told` is everything that left the loop, in order, relay levels included."""
 
-    def __init__(self, *, step: Step = machine.step, silences: tuple[Silence, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        step: Step = machine.step,
+        silences: tuple[Silence, ...] = (),
+        rules: Rules | None = None,
+    ) -> None:
         self.clock = VirtualClock()
         self.clock.advance_us(START_MS * US_PER_MS)
         self.outside = MockBench()
@@ -50,7 +56,7 @@ class LoopBench:
         self.pins.told = self.told
         self.loop = Loop(
             step=step,
-            state=machine.initial(Rules(), Recovered(), Timekeeper(self.clock).now()),
+            state=machine.initial(rules or Rules(), Recovered(), Timekeeper(self.clock).now()),
             pins=self.pins,
             inbox=self.inbox,
             submit=self.told.append,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from interlock.clock import SystemClock
+from interlock.config.node import HANG_MS
 from interlock.core import machine
 from interlock.core.effects import Effect, SetRelay, WriteRecord
 from interlock.core.events import (
@@ -25,11 +26,12 @@ from interlock.core.events import (
     ReaderRecovered,
     RecordDurable,
 )
-from interlock.core.model import Now
+from interlock.core.model import Now, Rules
 from interlock.core.states import MachineState, State
 from interlock.errors import PinError
 from interlock.node.flight import FlightRecorder
 from interlock.node.loop import EVENTS_PER_TICK_MAX, LATENESS_EDGES_MS, Lateness, Silence
+from interlock.sim.clocks import US_PER_MS
 from tests.node.pin_contract import EMERGENCY, MIRROR, STOP
 from tests.node.rig import START_MS, TICK_MS, LoopBench
 from tests.waiting import wait_until
@@ -122,6 +124,81 @@ def test_the_dynamic_enable_turns_once_a_scheduled_tick_and_rests_without_power(
     assert not bench.enable_on
 
 
+class SlowPins:
+    """The bench's pins, one call of which takes time once, as when the kernel stalls in it."""
+
+    def __init__(self, bench: LoopBench, call: str) -> None:
+        self._bench, self._call = bench, call
+        self.slow_ms = 0
+        bench.loop._pins = self
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._bench.pins, name)
+        return self._stalling(call) if name == self._call else call
+
+    def _stalling(self, call: Any) -> Any:
+        def stalled(*arguments: Any) -> Any:
+            slow_ms, self.slow_ms = self.slow_ms, 0
+            found = call(*arguments)
+            self._bench.clock.advance_us(slow_ms * US_PER_MS)
+            return found
+
+        return stalled
+
+
+def turns(bench: LoopBench) -> list[tuple[int, bool]]:
+    """What the line of the dynamic enable shows from here on, with the moment."""
+    history: list[tuple[int, bool]] = []
+    inner = bench.pins._write
+
+    def write(name: str, on: bool) -> None:
+        if name == "dynamic enable" and on:
+            history.append((bench.clock.boot_ms(), on))
+        inner(name, on)
+
+    bench.pins._write = write  # type: ignore[method-assign]
+    return history
+
+
+@pytest.mark.parametrize("call", ["sample", "show", "toggle_enable"])
+@pytest.mark.parametrize(("slow_ms", "cut"), [(100, False), (3_000, True)])
+def test_after_a_hang_anywhere_in_a_tick_the_enable_is_never_turned_again(
+    call: str, slow_ms: int, cut: bool
+) -> None:
+    bench = LoopBench(rules=Rules(hang_ms=HANG_MS))
+    bench.enable()
+    bench.tick(5)
+    slow = SlowPins(bench, call)
+    slow.slow_ms = slow_ms
+    history = turns(bench)
+    bench.tick(6)
+    assert bench.relay_on is not cut
+    late = [at for at, _ in history if at - START_MS > 1_000]
+    assert not late, "the monostable had let go, and was triggered again"
+    assert bench.records[1:] == (["session_ended"] if cut else [])
+
+
+def test_two_delays_that_add_up_in_one_tick_are_a_hang_too() -> None:
+    """Each is short enough for itself; the monostable only knows when it was turned last."""
+    bench = LoopBench(rules=Rules(hang_ms=HANG_MS))
+    bench.enable()
+    bench.tick(5)
+    slow = SlowPins(bench, "sample")
+    slow.slow_ms = HANG_MS - 2 * TICK_MS
+    step = bench.loop._step
+
+    def slow_step(state: MachineState, event: Event, now: Now) -> Any:
+        bench.clock.advance_us(2 * TICK_MS * US_PER_MS)
+        return step(state, event, now)
+
+    bench.loop._step = slow_step
+    bench.tick()
+    assert not bench.relay_on
+    assert bench.records[-1] == "session_ended"
+    bench.loop._step = step
+    assert bench.loop.flight.replay() == bench.loop.state
+
+
 def test_every_tick_feeds_the_watchdog_and_a_step_that_raises_feeds_it_no_more() -> None:
     bench = LoopBench()
     bench.tick(5)
@@ -148,6 +225,17 @@ def test_an_exception_in_the_loop_opens_the_relay_frees_the_pins_and_ends_it() -
         bench.loop.run()
     assert not bench.relay_on
     assert not bench.inbox.put(BadgeFound()), "workers would wait for a loop that is gone"
+
+
+def test_a_dying_loop_opens_the_relay_before_it_waits_for_any_lock() -> None:
+    bench = LoopBench()
+    bench.enable()
+    seen: list[bool] = []
+    bench.loop._inbox.close = lambda: seen.append(bench.relay_on)  # type: ignore[method-assign]
+    bench.loop.request_termination()
+    bench.loop._step = lambda state, event, now: (state, ())
+    bench.loop.run()
+    assert seen == [False]
 
 
 def test_an_input_that_cannot_be_read_ends_the_loop_with_the_relay_off() -> None:
@@ -286,8 +374,9 @@ def story(bench: LoopBench) -> None:
     bench.tick(100)
 
 
-def test_the_flight_recorder_replays_to_the_very_state_of_the_machine() -> None:
-    bench = LoopBench()
+@pytest.mark.parametrize("rules", [Rules(), Rules(hang_ms=HANG_MS)])
+def test_the_flight_recorder_replays_to_the_very_state_of_the_machine(rules: Rules) -> None:
+    bench = LoopBench(rules=rules)
     story(bench)
     assert bench.loop.flight.replay() == bench.loop.state
     assert bench.loop.state.state is State.LOCKED
@@ -301,8 +390,9 @@ def test_quiet_ticks_are_kept_as_a_first_and_a_last_one() -> None:
     assert moments[-1].now.boot_ms == bench.clock.boot_ms()
 
 
-def test_a_full_recorder_still_replays_to_the_same_state() -> None:
-    bench = LoopBench()
+@pytest.mark.parametrize("rules", [Rules(), Rules(hang_ms=HANG_MS)])
+def test_a_full_recorder_still_replays_to_the_same_state(rules: Rules) -> None:
+    bench = LoopBench(rules=rules)
     bench.loop.flight = FlightRecorder(machine.step, bench.loop.state, length_max=8)
     story(bench)
     assert len(bench.loop.flight.moments()) == 8
