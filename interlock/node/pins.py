@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,19 +94,19 @@ class MachinePins:
         )
 
     def close(self) -> None:
-        """Relay off, everything off, every pin let go; harmless when called again. Never raises."""
+        """Relay off, everything off, every pin let go; harmless when called again.
+
+        A driver that raises what no driver should is heard of once every other pin was let go.
+        """
         outputs, self._outputs = self._outputs, {}
         contacts, self._contacts = self._contacts, {}
-        # The relay was claimed first, so it is also switched off and let go before anything else.
-        for device in (*outputs.values(), *(contact.device for contact in contacts.values())):
-            for letting_go in (getattr(device, "off", None), device.close):
-                if letting_go is not None:
-                    try:
-                        with _translated("close"):
-                            letting_go()
-                    except PinError:
-                        # A dead pin must not keep the others claimed; process exit frees it too.
-                        continue
+        with ExitStack() as stack:
+            # A stack undoes backwards: the relay, claimed first, is off and let go before the rest.
+            for contact in contacts.values():
+                stack.callback(_let_go, contact.device.close)
+            for device in reversed(outputs.values()):
+                stack.callback(_let_go, device.close)
+                stack.callback(_let_go, device.off)
 
     def _claim_output(self, name: str, pin: int | None, active_high: bool = True) -> None:
         if pin is None:
@@ -208,6 +208,15 @@ def _label(path: Path) -> str:
         raise PinError(f"cannot be opened: {error.strerror}", where=str(path)) from error
     label: bytes = CHIPINFO.unpack(answer)[1]
     return label.split(b"\0")[0].decode("ascii", "replace")
+
+
+def _let_go(step: Callable[[], None]) -> None:
+    try:
+        with _translated("close"):
+            step()
+    except PinError:
+        # A dead pin must not keep the others claimed; process exit frees it too.
+        return
 
 
 def _not(value: bool | None) -> bool | None:

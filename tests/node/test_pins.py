@@ -18,6 +18,7 @@ from tests.node.pin_contract import (
     EMERGENCY,
     ENABLE,
     MIRROR,
+    OUTPUTS,
     RELAY,
     STOP,
     PinContract,
@@ -169,6 +170,30 @@ def test_a_line_that_dies_is_a_pin_error_that_names_the_signal(bench: MockBench)
     pins.close()
     assert Dead.closed == 1
     assert bench.level(RELAY) is False
+
+
+def test_a_pin_that_raises_the_unexpected_keeps_no_other_pin_on(bench: MockBench) -> None:
+    pins = MachinePins(pin_config(), bench.factory)
+    pins.relay(True)
+    pins.toggle_enable()
+    pins.show((True, True, True), True)
+    relay = pins._outputs["relay"]
+
+    class Broken:
+        """A driver with a mistake in it, first in line."""
+
+        def off(self) -> None:
+            raise IndexError("planted")
+
+        def close(self) -> None:
+            raise IndexError("planted")
+
+    pins._outputs["relay"] = Broken()
+    with pytest.raises(IndexError, match="planted"):
+        pins.close()
+    assert [pin for pin in OUTPUTS if bench.level(pin)] == [RELAY]
+    relay.close()
+    MachinePins(pin_config(), bench.factory).close()
 
 
 def test_unchanged_lamps_are_not_written_again(bench: MockBench) -> None:
