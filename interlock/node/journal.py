@@ -299,7 +299,7 @@ class Journal:
             self._fail(error)
 
     def reopen(self, stamp: Stamp) -> list[Record]:
-        """The journal is usable again; returns the records of the batch in doubt if they are there after all.
+        """The journal is usable again; returns the records of the batch in doubt if they are durable after all.
 
         Also mends what is damaged. Raises StoreError while the disk still refuses.
         """
@@ -328,18 +328,32 @@ class Journal:
         self._connection = connection
         schema.migrate(connection)
         stored = load(connection, self._keys)
+        self._verify_tail(stored)
+        self._flush_again(connection)
         if not self._was_open:
             self._was_clean = stored.clean
+        # Not earlier: until all of that has succeeded, what follows the old head stays in doubt.
         self._stored = stored
         self._verified = None
-        self._verify_tail()
 
-    def _verify_tail(self) -> None:
+    def _flush_again(self, connection: sqlite3.Connection) -> None:
+        """What was just read is on the disk, and not only in the kernel's memory.
+
+        After a failed flush Linux calls the pages clean: they can be read back, also by the next process, and
+        flushing once more writes nothing. A checkpoint writes every frame of the WAL anew, into the database.
+        """
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StoreError(
+                "somebody else holds it", where=str(self._path), remedy="End the other process"
+            )
+
+    def _verify_tail(self, stored: Stored) -> None:
         previous: Record | None = None
         for record in self._rows_after(self._place_before_tail(), TAIL_RECORDS, damage_raises=True):
-            self._stored.verify(record, None if previous is None else head_of(previous))
+            stored.verify(record, None if previous is None else head_of(previous))
             previous = record
-        if not self._stored.ends_with(previous):
+        if not stored.ends_with(previous):
             raise ProtocolError("its last records are missing", where=str(self._path))
 
     def _place_before_tail(self) -> int:
