@@ -56,7 +56,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a start found. `ended`: the session closed now; `unwritten`: its record, when the disk refused it.
+    """What a start found. `ended`: the session that is closed now, or as soon as the disk takes its end.
 
     `clean`: the last process closed the journal in order and left no session open. `lost`: ranges of records
     that no longer exist, declared in the new epoch's first record.
@@ -66,7 +66,6 @@ class Recovery:
     ended: str | None
     clean: bool
     lost: tuple[Lost, ...]
-    unwritten: tuple[Draft, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +156,18 @@ class Journal:
     def recover(self, stamp: Stamp) -> Recovery:
         """The session an earlier process left open is closed. Call once, after the first `open()`.
 
-        When the disk refuses, the session stays open on it and its end is handed back as `unwritten`.
+        When the disk refuses, the session may stay open on it: the worker looks again once it has reopened.
         """
         session = self.facts.open_session
         clean = self._was_clean and session is None
         draft = self.closing_draft(stamp)
         if session is None or draft is None:
             return Recovery(self.facts, None, clean, self._lost)
-        unwritten: tuple[Draft, ...] = ()
         try:
             self.append([draft])
         except StoreError as error:
             _log.error("session %s cannot be closed yet: %s", session.id, error)
-            unwritten = (draft,)
-        return Recovery(self.facts, session.id, clean, self._lost, unwritten)
+        return Recovery(self.facts, session.id, clean, self._lost)
 
     def closing_draft(self, stamp: Stamp) -> Draft | None:
         """The end of the open session at its last proof of life, None without one.

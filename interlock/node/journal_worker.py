@@ -121,6 +121,7 @@ class JournalWork:
     _verify_at_ms: int = 0
     _verified: bool = False
     _since_checkpoint: int = 0
+    _left_open_is_closed: bool = False
 
     def __post_init__(self) -> None:
         self.failed = None if self.journal.usable else "it could not be opened"
@@ -218,6 +219,7 @@ class JournalWork:
                 self._verified = self._verified or self.journal.damage is not None
                 adopted = self.journal.reopen(self.stamp())
                 events.extend(self._settle(adopted))
+            self._close_left_open(now_ms)
             while self._backlog:
                 events.extend(self._write_batch())
         except StoreError as error:
@@ -228,8 +230,22 @@ class JournalWork:
             events.append(JournalRecovered())
         return events
 
+    def _close_left_open(self, now_ms: int) -> None:
+        """A session that an earlier process left open is ended before anything of this one is written.
+
+        Asked of the journal as it was opened now: the end may be there already, or the session be news.
+        """
+        if self._left_open_is_closed:
+            return
+        self._left_open_is_closed = True
+        end = self.journal.closing_draft(self.stamp())
+        if end is not None:
+            self._backlog.appendleft(Pending(end, NO_TICKET, now_ms))
+
     def _settle(self, adopted: Sequence[Record]) -> list[Event]:
         """The batch in doubt is known to be there, or not: a start that is not is over, the rest goes again."""
+        if not self._in_doubt:
+            return []
         doubtful = [self._backlog.popleft() for _ in range(self._in_doubt)]
         self._in_doubt = 0
         if adopted:
@@ -323,10 +339,6 @@ class JournalWorker:
         self._stopping = False
         self._questions = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        left_open = journal.closing_draft(stamp())
-        if left_open is not None:
-            # The disk refused this end at the start; it is written before anything else is.
-            self._queue.put(Pending(left_open, NO_TICKET, self._alive_ms))
 
     @property
     def last_alive_ms(self) -> int:
