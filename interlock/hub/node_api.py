@@ -18,8 +18,9 @@ from interlock.errors import ProtocolError
 from interlock.hub.greeting import ChainDiffers, greet, read_hello
 from interlock.hub.ingest import take
 from interlock.hub.models import Node
-from interlock.hub.snapshots import body_of
+from interlock.hub.snapshots import body_of, current_version
 from interlock.protocol import canonical, fields, hubapi
+from interlock.protocol.hubtime import HubTime, signed_time
 
 View = Callable[[HttpRequest], HttpResponse]
 Answer = Callable[[HttpRequest, Node], HttpResponse]
@@ -27,9 +28,9 @@ Answer = Callable[[HttpRequest, Node], HttpResponse]
 CREDENTIAL_LENGTH_MAX = 64
 
 
-def error(status: int, code: str, message: str) -> JsonResponse:
+def error(status: int, code: str, message: str, **more: Any) -> JsonResponse:
     """The one shape of every refusal: a word for programs, a sentence for people."""
-    answer = {"v": hubapi.VERSION, "error": code, "message": message}
+    answer = {"v": hubapi.VERSION, "error": code, "message": message, **more}
     return JsonResponse(answer, status=status)
 
 
@@ -66,9 +67,17 @@ def for_node(method: str) -> Callable[[Answer], View]:
 
 @for_node("POST")
 def hello(request: HttpRequest, node: Node) -> HttpResponse:
-    """Signed time for the node's nonce, the hub's head and the current snapshot's version."""
+    """Signed time for the node's nonce, the hub's head and the current snapshot's version.
+
+    A node with another journal gets no head, but time and version all the same: a badge that was
+    revoked has to be refused there too.
+    """
     said = read_hello(_message(request))
-    return JsonResponse({"v": hubapi.VERSION, **greet(node, said, settings.HUB_CLOCK)})
+    try:
+        answer = greet(node, said, settings.HUB_CLOCK)
+    except ChainDiffers as differs:
+        return error(409, differs.code, str(differs), **_time_and_version(node, said.nonce))
+    return JsonResponse({"v": hubapi.VERSION, **answer})
 
 
 @for_node("POST")
@@ -92,6 +101,15 @@ def _authenticated(request: HttpRequest) -> Node | None:
         return None
     known = Node.objects.select_related("lab", "machine")
     return known.filter(credential_hash=hashed, revoked_at=None).first()
+
+
+def _time_and_version(node: Node, nonce: bytes) -> dict[str, Any]:
+    version = current_version(node)
+    time = HubTime(node.lab.slug, node.slug, nonce, settings.HUB_CLOCK.wall_ms(), version)
+    return {
+        "time": signed_time(settings.HUB.signing_key(), time),
+        "version": list(version),
+    }
 
 
 def _message(request: HttpRequest) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Each step packs one errand at the node, carries it to the hub and hands the answer back:
 
     greeting    node hello → hub hello → the hub's time to the node, its head becomes the cursor
+                (a hub that holds other records gives no head: time and snapshots go on, records wait)
     batch       node records behind the cursor → hub records → ack to the node, the cursor moves
 
 The cursor is the hub's own head and never ours, so nothing here needs a disk: whoever starts,
@@ -19,6 +20,7 @@ from interlock.clock import Clock
 from interlock.errors import LinkError
 from interlock.protocol.hubapi import BATCH_RECORDS_MAX
 from interlock.protocol.records import Head, head_from_wire
+from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.backoff import Backoff
 from interlock.sync.links import (
     NO_VERSION,
@@ -28,6 +30,7 @@ from interlock.sync.links import (
     No,
     NodeHello,
     NodeLink,
+    OtherChain,
     RecordPage,
     Wire,
     said_by,
@@ -129,8 +132,9 @@ class Courier:
             self._forget_cursor()
             return self._introduced()
         if self._versions.watching(now_ms):
+            known = self._versions.node
             hello = self._introduced()
-            if hello.version != self._versions.node:
+            if hello.version != known:
                 return hello
         if self._cursor is None or now_ms < self._records_at_ms:
             return None
@@ -145,6 +149,8 @@ class Courier:
                 where="the node",
                 remedy="Install the NODE.node.json and NODE.sync.json that were made together",
             )
+        # Before the hub is asked: whatever it answers to the records, rights must go on arriving.
+        self._versions.decides_by(hello.version)
         return hello
 
     def _batch(self, cursor: Head) -> RecordPage | None:
@@ -181,14 +187,7 @@ class Courier:
         raise AssertionError("the hub link answered a question nobody asked")
 
     def _greeted(self, hello: NodeHello, answer: HubHello) -> int:
-        now_ms = self._clock.boot_ms()
-        self._greet_at_ms = now_ms + HELLO_MS
-        self._versions.learn(node=hello.version, hub=answer.version)
-        if self._versions.wanted(now_ms) is not None:
-            self._reached()
-        no = self._node.time(answer.time)
-        if no is not None:
-            log.warning("the node did not take the hub's time (%s): %s", no.code, no.message)
+        self._hear(hello, answer.version, answer.time)
         if _place(answer.head) < _place(hello.acked):
             log.warning(
                 "the hub holds less than it acknowledged (%s, was %s): sending again from there",
@@ -205,6 +204,17 @@ class Courier:
         if not self._refused_records:
             self._say(self._connected())
         return 0
+
+    def _hear(self, hello: NodeHello, version: SnapshotVersion, time: Wire) -> None:
+        """What every greeting brings, whichever records the hub holds: the current version, the time."""
+        now_ms = self._clock.boot_ms()
+        self._greet_at_ms = now_ms + HELLO_MS
+        self._versions.learn(node=hello.version, hub=version)
+        if self._versions.wanted(now_ms) is not None:
+            self._reached()
+        no = self._node.time(time)
+        if no is not None:
+            log.warning("the node did not take the hub's time (%s): %s", no.code, no.message)
 
     def _connected(self) -> str:
         version = self._versions.node
@@ -234,6 +244,10 @@ class Courier:
     def _refused(self, errand: Errand, no: No) -> int:
         if isinstance(errand, RecordPage):
             return self._pause_records(f"the hub refuses the records ({no.code}): {no.message}")
+        if isinstance(no, OtherChain):
+            self._cursor = None
+            self._hear(errand, no.version, no.time)
+            return self._other_chain(no)
         self._say(f"the hub refuses this node ({no.code}): {no.message}", logging.ERROR)
         self._cursor = None
         return self._pause(REFUSED_MS)

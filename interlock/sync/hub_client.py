@@ -30,6 +30,7 @@ from interlock.sync.links import (
     HubHello,
     No,
     NodeHello,
+    OtherChain,
     Wire,
     said_by,
     version_from_wire,
@@ -279,7 +280,10 @@ def _no(status: int, body: bytes) -> No:
     phrase = HTTPStatus(status).phrase
     try:
         wire = canonical.loads(body, where="the hub", bytes_max=ANSWER_BYTES_MAX)
-        return No(fields.text(wire, "error"), fields.text(wire, "message"))
+        code, message = fields.text(wire, "error"), fields.text(wire, "message")
+        if status == HTTPStatus.CONFLICT and "time" in wire:
+            return OtherChain(code, message, _object(wire, "time"), version_from_wire(wire))
+        return No(code, message)
     except ProtocolError:
         return No(str(status), phrase)
 

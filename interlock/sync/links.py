@@ -75,6 +75,14 @@ class No:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherChain(No):
+    """No to this node's records, because the hub holds others; rights and time still count for it."""
+
+    time: Wire
+    version: SnapshotVersion
+
+
 class NodeLink(Protocol):
     """The node's control socket. Everything raises LinkError when the node does not answer."""
 

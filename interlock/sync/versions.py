@@ -39,6 +39,11 @@ class Versions:
         with self._lock:
             self._node, self._hub = node, hub
 
+    def decides_by(self, node: SnapshotVersion) -> None:
+        """The node's version as the node told it, whatever becomes of the hello to the hub."""
+        with self._lock:
+            self._node = node
+
     def heard(self, hub: SnapshotVersion) -> None:
         """The hub's version as the long poll told it."""
         with self._lock:

@@ -16,7 +16,7 @@ import requests
 
 from interlock.clock import SystemClock
 from interlock.core.model import BadgeState
-from interlock.protocol import canonical, hubapi
+from interlock.protocol import canonical, hubapi, hubtime
 from interlock.protocol.records import GENESIS, Head, head_from_wire
 from tests.hub.journal import Journal
 from tests.hub.process import (
@@ -225,6 +225,10 @@ def test_an_old_sd_card_is_told_so_and_alarmed(saw: NodeClient, folder: HubFolde
     saw.records(journal.wires())
     behind = saw.post(hubapi.PATH_HELLO, saw.greeting(early))
     assert (behind.status_code, behind.json()["error"]) == (409, "node_behind")
+    assert behind.json()["version"] == [1, 1]
+    hubtime.open_time(
+        behind.json()["time"], saw.keys.hub_key(), lab="lab", node="saw", nonce=bytes(16)
+    )
     other = saw.post(hubapi.PATH_HELLO, saw.greeting(Head(1, 2, bytes(32))))
     assert (other.status_code, other.json()["error"]) == (409, "chain_differs")
     saw.hello(journal.head)

@@ -21,6 +21,7 @@ from interlock.sync.links import (
     HubHello,
     No,
     NodeHello,
+    OtherChain,
     RecordPage,
     Wire,
 )
@@ -136,13 +137,14 @@ class ModelHub:
         if self.refusal is not None:
             return self.refusal
         self.heard_versions.append(hello.version)
+        if self.conflict is not None:
+            time = {"nonce": hello.nonce}
+            return OtherChain("chain_differs", self.conflict, time, self.version)
         return HubHello(self.head, {"nonce": hello.nonce}, self.version)
 
     def deliver(self, batch: Sequence[Wire]) -> Delivered | No:
         self._answer("deliver")
         self.batch_sizes.append(len(batch))
-        if self.conflict is not None:
-            return No("other_chain", self.conflict)
         aside: list[str] = []
         for wire in batch:
             why = self._take(records.from_wire(wire))

@@ -15,7 +15,7 @@ from interlock.clock import SystemClock
 from interlock.errors import ConfigError, LinkError, ProtocolError, StoreError
 from interlock.protocol.credentials import HubAccess
 from interlock.sync.hub_client import HubClient, Timeouts
-from interlock.sync.links import Delivered, HubHello, No, NodeHello
+from interlock.sync.links import Delivered, HubHello, No, NodeHello, OtherChain
 from tests.sync import servers
 from tests.sync.models import EMPTY, LAB, NODE, ModelNode
 
@@ -171,6 +171,16 @@ def test_a_no_is_a_value_with_the_hubs_own_words(call: Call, status: str) -> Non
     words = b'{"v":1,"error":"other_chain","message":"look at the page of this node"}'
     with servers.tcp_server(servers.sends(servers.response(words, status=status))) as address:
         assert call(client(address)) == No("other_chain", "look at the page of this node")
+
+
+def test_a_no_to_the_records_brings_time_and_version_all_the_same() -> None:
+    wire = {"v": 1, "error": "node_behind", "message": "it ends at 1.5", "version": [1, 4]}
+    words = json.dumps({**wire, "time": {"statement": {}, "signature": ""}}).encode()
+    answer = servers.response(words, status="409 Conflict")
+    with servers.tcp_server(servers.sends(answer)) as address:
+        assert client(address).hello(HELLO) == OtherChain(
+            "node_behind", "it ends at 1.5", {"statement": {}, "signature": ""}, (1, 4)
+        )
 
 
 def test_a_no_without_words_says_what_its_status_means(call: Call) -> None:

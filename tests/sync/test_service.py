@@ -15,6 +15,7 @@ import pytest
 
 from interlock.clock import SystemClock
 from interlock.config.secret_files import read_hub_access, read_node_keys, write_hub_access
+from interlock.protocol import hubtime
 from interlock.protocol.credentials import HubAccess
 from interlock.protocol.records import Head
 from interlock.sim.demo_machines import SAW, MachineFolder, node_toml
@@ -22,6 +23,7 @@ from interlock.sim.processes import ServiceManager
 from interlock.sim.supervised import Phase, Unit
 from interlock.sync.hub_client import HubClient
 from interlock.sync.links import HubHello
+from tests.hub.process import HubFolder
 from tests.sync import servers
 from tests.sync.served import KeyedNode
 from tests.waiting import wait_until
@@ -136,6 +138,31 @@ def test_a_hub_that_is_killed_in_between_gets_everything(site: Site) -> None:
     site.node.write(150)
     wait_until(lambda: drained(site), 20)
     assert site.head_at_hub() == site.node.head
+
+
+def test_a_node_in_conflict_with_the_real_hub_still_gets_time_and_a_revoked_badge(
+    site: Site,
+) -> None:
+    """An old SD card was put back: the hub refuses its records at the hello, with 409."""
+    site.node.write(20)
+    site.manager.start(site.sync)
+    wait_until(lambda: drained(site) and site.node.version != (0, 0), 15)
+    site.manager.stop("sync")
+    del site.node.journal[10:]
+    site.node.acked = site.node.head
+    site.node.times.clear()
+    before = site.node.version
+    site.manager.start(site.sync)
+    wait_until(lambda: site.node.times, 10)
+    badge = "Badge.objects.filter(condition=BadgeCondition.ACTIVE).first()"
+    HubFolder(site.hub, "", "").run(f"members.block_badge(actor, {badge}, BadgeCondition.LOST)")
+    wait_until(lambda: site.node.version > before, 10)
+    statement = site.node.times[-1]
+    keys = site.node.keys
+    assert keys is not None
+    hubtime.open_time(
+        statement, keys.hub_key(), lab=keys.lab, node=keys.node, nonce=bytes.fromhex("ab" * 16)
+    )
 
 
 def test_sigterm_ends_it_at_once_in_the_middle_of_a_long_poll(site: Site) -> None:
