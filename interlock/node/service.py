@@ -214,7 +214,6 @@ class _Node:
             clock,
             config.times.powered_save_s,
             beside={CONFIG_DIGEST: digest(config)},
-            saved=self._journal_works,
         )
         self._reader = self._new_reader(cache)
         self._loop = self._new_loop(recovery)
@@ -225,8 +224,10 @@ class _Node:
         """Every thread runs; the loop they speak to is there already."""
         self._journal.start()
         stack.callback(self._stop_journal)
-        self._saver.start()
-        stack.callback(self._saver.stop)
+        if self._unopened is None:
+            # Else it would write that nothing is known of time over everything that is.
+            self._saver.start()
+            stack.callback(self._saver.stop)
         self._reader.start()
         stack.callback(self._reader.stop, READER_STOP_S)
         server = self._new_server()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from interlock.clock import Clock
@@ -42,7 +42,7 @@ class Recorder(Protocol):
 
 
 class TimeSaver:
-    """Keeps what the timekeeper knows; `start()`, `stop()`."""
+    """Keeps what the timekeeper knows; `start()`, `stop()`. Only for a timekeeper that was given the kept marks."""
 
     def __init__(
         self,
@@ -51,11 +51,9 @@ class TimeSaver:
         clock: Clock,
         every_s: float,
         beside: Mapping[str, Any] | None = None,
-        saved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`beside` is persisted with the marks, as it is; `saved` is called after each success."""
+        """`beside` is persisted with the marks, as it is."""
         self._beside = dict(beside or {})
-        self._saved = saved
         self._timekeeper = timekeeper
         self._recorder = recorder
         self._clock = clock
@@ -108,5 +106,3 @@ class TimeSaver:
             except InterlockError as error:
                 # The journal worker itself says that the journal fails; here only minutes are lost.
                 LOG.warning("time could not be saved: %s", error)
-                continue
-            self._saved()

@@ -15,7 +15,6 @@ from interlock.clock import SystemClock
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.core.events import (
     Event,
-    JournalFailed,
     JournalRecovered,
     RecordDurable,
     RecordFailed,

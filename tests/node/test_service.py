@@ -4,8 +4,11 @@ every end.
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -325,20 +328,57 @@ def test_a_start_that_fails_half_way_lets_go_of_every_pin(bench: NodeBench) -> N
     bench.outside.factory.reserve_pins(bench, RELAY)
 
 
-def test_a_journal_that_cannot_be_opened_refuses_everybody_and_says_why(bench: NodeBench) -> None:
-    blocked = bench.config.paths.journal
-    blocked.mkdir(parents=True)
-    bench.start()
-    wait_until(lambda: bench.ask(Op.PANEL)["message"] in ("no_journal", "no_rights"))
-    assert bench.ask(Op.STATUS)["journal"]["state"] != "ok"
-    bench.tap()
-    wait_until(lambda: bench.ask(Op.PANEL)["reason"] is not None)
-    assert not bench.relay_on
-    blocked.rmdir()
-    assert bench.wait_for_exit() == 1, "it begins again, to learn of latched faults"
-    bench.start()
-    bench.install()
-    bench.work()
+def kept_time(bench: NodeBench) -> dict[str, Any]:
+    """The time marks on the disk of a node that does not run."""
+    with closing(sqlite3.connect(bench.config.paths.journal)) as direct:
+        (marks,) = direct.execute("SELECT value FROM marks WHERE name = 'marks'").fetchone()
+    time = json.loads(marks)["time"]
+    assert isinstance(time, dict)
+    return time
+
+
+def test_a_journal_that_cannot_be_opened_refuses_everybody_and_nothing_in_it_is_forgotten(
+    node: NodeBench,
+) -> None:
+    """The marks of time, above all: without them the cache is stale, and nobody could work offline."""
+    node.tell_time(SystemClock().wall_ms())
+    node.work()
+    wait_until(lambda: "session_progress" in node.types())
+    assert node.loop is not None
+    node.loop._step = lambda *_: 1 / 0  # type: ignore[assignment]
+    assert node.wait_for_exit() == 1, "it dies in the middle of the session"
+    before = kept_time(node)
+    assert before["trusted_wall_ms"]
+    journal, away = node.config.paths.journal, node.folder / "away.db"
+    journal.rename(away)
+    journal.mkdir()
+
+    node.start()
+    wait_until(lambda: node.ask(Op.PANEL)["message"] in ("no_journal", "no_rights"))
+    assert node.ask(Op.STATUS)["journal"]["state"] != "ok"
+    node.tap()
+    wait_until(lambda: node.ask(Op.PANEL)["reason"] is not None)
+    assert not node.relay_on
+    journal.rmdir()
+    away.rename(journal)
+    assert node.wait_for_exit() == 1, "it begins again, to learn of latched faults"
+    assert kept_time(node) == before
+
+    node.start()
+    assert node.ask(Op.HELLO)["version"] == [1, 1]
+    node.work()
+    assert [e["how"] for e in bodies(node, "session_ended")] == ["power_lost"]
+    assert kept_time_grew(before, node)
+
+
+def kept_time_grew(before: dict[str, Any], node: NodeBench) -> bool:
+    """Whether what is kept now tells of the same trusted time, and of more powered time."""
+    node.stop()
+    now = kept_time(node)
+    same = ("trusted_wall_ms", "trusted_powered_ms", "current_version", "current_powered_ms")
+    return all(now[name] == before[name] for name in same) and (
+        now["powered_ms"] > before["powered_ms"]
+    )
 
 
 def test_the_safe_state_drives_the_relay_off_and_lets_go(bench: NodeBench) -> None:
