@@ -73,6 +73,7 @@ class Courier:
         hub: HubLink,
         clock: Clock,
         backoff: Backoff,
+        records_backoff: Backoff,
         versions: Versions,
         report: Callable[[str], None],
         reached: Callable[[], None],
@@ -82,6 +83,7 @@ class Courier:
         self._hub = hub
         self._clock = clock
         self._backoff = backoff
+        self._records_backoff = records_backoff
         self._versions = versions
         self._report = report
         self._reached = reached
@@ -92,6 +94,7 @@ class Courier:
         self._hub_is_away = False
         self._greet_first = False
         self._refused_records = False
+        self._failed_deliveries = 0
         self._said = ""
 
     def step(self) -> int:
@@ -108,7 +111,7 @@ class Courier:
         try:
             answer = self._carry(errand)
         except LinkError as error:
-            return self._hub_failed(error)
+            return self._hub_failed(errand, error)
         self._hub_answered()
         try:
             return self._hand_back(errand, answer)
@@ -222,6 +225,8 @@ class Courier:
 
     def _delivered(self, batch: RecordPage, answer: Delivered) -> int:
         before = self._cursor
+        self._records_backoff.succeeded()
+        self._failed_deliveries = 0
         for sentence in answer.set_aside:
             log.error("the hub set a record aside: %s", sentence)
         if before is not None and _place(answer.head) < _place(before):
@@ -265,11 +270,25 @@ class Courier:
         self._forget_cursor()
         return self._pause(NODE_RETRY_MS)
 
-    def _hub_failed(self, error: LinkError) -> int:
-        self._say(f"hub not reached, records wait in the node: {error}", logging.WARNING)
+    def _hub_failed(self, errand: Errand, error: LinkError) -> int:
+        if isinstance(errand, RecordPage):
+            self._delivery_failed(error)
+        else:
+            self._say(f"hub not reached, records wait in the node: {error}", logging.WARNING)
         self._hub_is_away = True
         self._forget_cursor()
         return self._pause(self._backoff.failed())
+
+    def _delivery_failed(self, error: LinkError) -> None:
+        """The records' own back-off: a hub that greets well and fails at a record must not be hammered."""
+        self._failed_deliveries += 1
+        self._refused_records = True
+        self._records_at_ms = self._clock.boot_ms() + self._records_backoff.failed()
+        self._say(
+            f"the hub did not take the records ({self._failed_deliveries} in a row), "
+            f"they wait in the node: {error}",
+            logging.WARNING,
+        )
 
     def _hub_answered(self) -> None:
         self._backoff.succeeded()

@@ -45,13 +45,16 @@ CHUNK_BYTES = 65_536
 
 REFUSALS = frozenset(
     {
+        HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,
         HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UPGRADE_REQUIRED,
     }
 )
-"""Answers that are a decision about this node; everything else unexpected is a broken link."""
+"""Answers that are a decision, about this node or about what it sent: the same question would get
+the same answer. Everything else unexpected is a broken link."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def _assemble(
         hub=courier_hub,
         clock=clock,
         backoff=Backoff(randomness, settings.retry_ms_max),
+        records_backoff=Backoff(randomness, settings.retry_ms_max),
         versions=versions,
         report=notifier.status,
         reached=lambda: fetching.wake(),

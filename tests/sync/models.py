@@ -121,6 +121,8 @@ class ModelHub:
     version: SnapshotVersion = (1, 0)
     effects: dict[tuple[int, int], int] = field(default_factory=dict)
     conflict: str | None = None
+    poisoned: No | LinkError | None = None
+    """What every delivery gets: the hub chokes on a record, while greetings go well."""
     refusal: No | None = None
     away: bool = False
     calls: list[str] = field(default_factory=list)
@@ -145,6 +147,10 @@ class ModelHub:
     def deliver(self, batch: Sequence[Wire]) -> Delivered | No:
         self._answer("deliver")
         self.batch_sizes.append(len(batch))
+        if isinstance(self.poisoned, LinkError):
+            raise self.poisoned
+        if self.poisoned is not None:
+            return self.poisoned
         aside: list[str] = []
         for wire in batch:
             why = self._take(records.from_wire(wire))

@@ -35,6 +35,7 @@ class Rig:
             hub=self.network,
             clock=self.clock,
             backoff=Backoff(randomness),
+            records_backoff=Backoff(randomness),
             versions=self.versions,
             report=self.said.append,
             reached=lambda: self.fetcher.wake(),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from interlock.errors import ProtocolError
 from interlock.protocol.hubapi import BATCH_RECORDS_MAX
 from interlock.sync.courier import HELLO_MS, REFUSED_MS
 from interlock.sync.links import No
@@ -185,6 +186,54 @@ def test_a_hub_with_other_records_than_the_node_is_reported_and_nothing_is_ackno
     assert rig.node.acked == acked
     assert any("different records" in text for text in rig.said)
     assert rig.hub.calls.count("deliver") <= 8
+
+
+@pytest.mark.parametrize("code", ["malformed", "body"])
+def test_a_batch_the_hub_calls_wrong_is_offered_once_a_minute_in_the_hubs_own_words(
+    rig: Rig, code: str
+) -> None:
+    rig.hub.poisoned = No(code, "records[3].body: too deep")
+    rig.node.write(5)
+    rig.run_ms(10 * REFUSED_MS)
+    assert rig.hub.calls.count("deliver") <= 10
+    assert rig.hub.calls.count("hello") <= 21
+    assert rig.said == [
+        "connected; the node decides by snapshot 1.0",
+        f"the hub refuses the records ({code}): records[3].body: too deep",
+    ]
+    rig.hub.poisoned = None
+    rig.run_ms(2 * REFUSED_MS)
+    assert rig.hub.stored == rig.node.journal
+    assert rig.said[-1] == "connected; the node decides by snapshot 1.0"
+
+
+def test_a_hub_that_greets_and_fails_at_the_records_is_offered_them_ever_more_rarely(
+    rig: Rig,
+) -> None:
+    rig.hub.poisoned = ProtocolError("it answered with HTTP status 500", where="the hub")
+    rig.node.write(5)
+    rig.run_ms(10 * REFUSED_MS)
+    tries = rig.hub.calls.count("deliver")
+    # Ten minutes of full jitter under ceilings of 1, 2, 4 … 60 s: about 6 + 2 a minute.
+    assert 15 < tries < 60
+    assert rig.said[-1] == (
+        f"the hub did not take the records ({tries} in a row), they wait in the node: "
+        "the hub: it answered with HTTP status 500"
+    )
+    assert not any("not reached" in text for text in rig.said)
+    rig.hub.poisoned = None
+    rig.run_ms(2 * REFUSED_MS)
+    assert rig.hub.stored == rig.node.journal
+
+
+def test_a_hub_that_fails_at_the_records_sends_snapshots_and_time_as_ever(rig: Rig) -> None:
+    rig.hub.poisoned = ProtocolError("it answered with HTTP status 500", where="the hub")
+    rig.node.write(5)
+    rig.run_ms(3 * REFUSED_MS)
+    rig.hub.version = (1, 9)
+    rig.run_ms(3_000)
+    assert rig.node.version == (1, 9)
+    assert len(rig.node.times) >= 6
 
 
 def test_a_credential_of_another_node_delivers_nothing(rig: Rig) -> None:

@@ -166,7 +166,13 @@ def test_a_hub_that_hangs_up_in_the_middle_is_a_link_error(call: Call) -> None:
     fails_in_time(servers.sends_and_hangs_up(GOOD_HEAD + GOOD[:20]), call)
 
 
-@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "409 Conflict"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("400 Bad Request", "401 Unauthorized", "403 Forbidden", "409 Conflict"),
+        "413 Request Entity Too Large",
+    ],
+)
 def test_a_no_is_a_value_with_the_hubs_own_words(call: Call, status: str) -> None:
     words = b'{"v":1,"error":"other_chain","message":"look at the page of this node"}'
     with servers.tcp_server(servers.sends(servers.response(words, status=status))) as address:
