@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,21 +16,29 @@ from django.conf import settings
 from django.db import transaction
 
 from interlock.core import model as core
+from interlock.errors import ProtocolError
+from interlock.hub.alarms import raise_alarm
+from interlock.hub.changes import log_change
+from interlock.hub.entries import entry_of, right_of
 from interlock.hub.models import (
+    AlarmKind,
     Authorisation,
     Badge,
-    BadgeCondition,
     Lab,
     Machine,
     Member,
     Node,
     Snapshot,
+    Topic,
 )
+from interlock.hub.timeline import moment
 from interlock.protocol import canonical
 from interlock.protocol.snapshots import (
+    ENTRIES_MAX,
     SnapshotHeader,
     SnapshotVersion,
     digest_lines,
+    entry_from_wire,
     entry_lines,
     signed_snapshot,
 )
@@ -63,7 +71,10 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
             found = found.filter(pk__in=nodes)
         mill = _Mill(fresh, settings.HUB.signing_key(), at_ms // 1_000)
         old = {s.node_id: s for s in Snapshot.objects.filter(node__in=found).defer("body")}
-        return {node.pk: mill.renew(node, old.get(node.pk)) for node in found}
+        renewed = {node.pk: mill.renew(node, old.get(node.pk)) for node in found}
+        for node in found:
+            _say_who_was_left_out(node, mill.left_out[node.pk], moment(at_ms))
+        return renewed
 
 
 def body_of(node: Node) -> bytes:
@@ -72,47 +83,26 @@ def body_of(node: Node) -> bytes:
     return bytes(Snapshot.objects.values_list("body", flat=True).get(node=node))
 
 
-def entries_of(lab: Lab, trainings: frozenset[str]) -> list[core.Entry]:
-    """One entry per badge of `lab`, with the rights that count for those trainings."""
+def entries_of(lab: Lab, trainings: frozenset[str]) -> tuple[list[core.Entry], list[str]]:
+    """One entry per badge of `lab`, with the rights that count for those trainings; and the badges
+    left out: a node would refuse a whole list for one entry that it cannot read."""
     held: dict[int, list[core.Right]] = defaultdict(list)
     for authorisation in Authorisation.objects.filter(
         lab=lab, revoked_at=None, training__slug__in=trainings
     ).select_related("training"):
         held[authorisation.member_id].append(right_of(authorisation))
-    badges = Badge.objects.filter(lab=lab).select_related("member")
-    return [entry_of(lab, badge, held[badge.member_id]) for badge in badges]
-
-
-def entry_of(lab: Lab, badge: Badge, rights: list[core.Right]) -> core.Entry:
-    """What a node may know of one badge."""
-    member = badge.member
-    active = badge.condition == BadgeCondition.ACTIVE
-    return core.Entry(
-        tag=bytes(badge.tag),
-        member=member.public_id,
-        language=member.language,
-        name=member.name if lab.sends_names else None,
-        badge=core.BadgeState.ACTIVE if active else core.BadgeState.BLOCKED,
-        status=core.MemberStatus(member.status),
-        member_until_at=_second(member.until_at),
-        rights=tuple(sorted(rights, key=lambda right: right.training)),
-        technician=member.technician,
-    )
-
-
-def right_of(authorisation: Authorisation) -> core.Right:
-    """An authorisation as the core decides by it; lapsing counts from the last practice."""
-    days = authorisation.training.lapse_days
-    practised_at = max(
-        authorisation.granted_at, authorisation.practised_at or authorisation.granted_at
-    )
-    return core.Right(
-        training=authorisation.training.slug,
-        level=core.Level(authorisation.level),
-        since_at=_second(authorisation.granted_at),
-        until_at=_second(authorisation.until_at),
-        lapses_at=None if days is None else _second(practised_at + timedelta(days=days)),
-    )
+    entries: list[core.Entry] = []
+    left_out: list[str] = []
+    for badge in Badge.objects.filter(lab=lab).select_related("member"):
+        try:
+            if len(entries) == ENTRIES_MAX:
+                raise ProtocolError("the list is full")
+            entry = entry_of(lab, badge, held[badge.member_id])
+            entries.append(entry_from_wire(entry.to_wire()))
+        except (ProtocolError, ValueError) as error:
+            what = error.what if isinstance(error, ProtocolError) else str(error)
+            left_out.append(f"{bytes(badge.tag)[:4].hex()}: {what}")
+    return entries, left_out
 
 
 def rights_of(member: Member) -> tuple[core.Right, ...]:
@@ -127,16 +117,27 @@ def demands_of(machine: Machine) -> tuple[tuple[str, ...], core.Needs]:
     return tuple(slugs), core.Needs(machine.needs)
 
 
+def _say_who_was_left_out(node: Node, left_out: list[str], at: datetime) -> None:
+    if not left_out:
+        return
+    if raise_alarm(node, AlarmKind.BADGE_LEFT_OUT, "; ".join(left_out), at):
+        log_change(node.lab, Topic.USE, "badge_left_out", node.slug, at)
+
+
 class _Mill:
     """Snapshots of one lab at one moment; machines that ask for the same share their entries."""
 
     def __init__(self, lab: Lab, key: Ed25519PrivateKey, issued_at: int) -> None:
         self._lab, self._key, self._issued_at = lab, key, issued_at
         self._lines: dict[frozenset[str], tuple[list[bytes], bytes]] = {}
+        self._left_out: dict[frozenset[str], list[str]] = {}
+        self.left_out: dict[int, list[str]] = {}
+        """By node: the badges that its list does not name, and why."""
 
     def renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
         trainings, needs = demands_of(node.machine)
         lines, digest = self._entries(frozenset(trainings))
+        self.left_out[node.pk] = self._left_out[frozenset(trainings)]
         content = self._content(node, trainings, needs, digest)
         epoch = self._lab.hub_epoch
         if old is not None and old.epoch == epoch and bytes(old.content_hash) == content:
@@ -172,7 +173,8 @@ class _Mill:
 
     def _entries(self, trainings: frozenset[str]) -> tuple[list[bytes], bytes]:
         if trainings not in self._lines:
-            lines = entry_lines(entries_of(self._lab, trainings))
+            entries, self._left_out[trainings] = entries_of(self._lab, trainings)
+            lines = entry_lines(entries)
             self._lines[trainings] = (lines, digest_lines(lines))
         return self._lines[trainings]
 
@@ -189,7 +191,3 @@ class _Mill:
             "digest": digest.hex(),
         }
         return blake2b(canonical.dumps(told), digest_size=CONTENT_BYTES).digest()
-
-
-def _second(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp())

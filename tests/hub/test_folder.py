@@ -112,7 +112,7 @@ from interlock.protocol.tags import badge_tag
 from django.conf import settings
 machine = Machine.objects.get(slug="saw")
 trainings, needs = demands_of(machine)
-entries = {e.tag: e for e in entries_of(machine.lab, frozenset(trainings))}
+entries = {e.tag: e for e in entries_of(machine.lab, frozenset(trainings))[0]}
 now = Now(1_000_000, SystemClock().wall_ms() // 1_000, True)
 verdicts = {}
 for badge in TRAY:

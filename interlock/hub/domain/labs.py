@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from interlock.errors import ConfigError
 from interlock.hub.changes import log_deed
 from interlock.hub.directory import HubConfig, check_config
+from interlock.hub.domain import limits
 from interlock.hub.models import Group, Lab, Payer, PayerKind, Topic
 from interlock.hub.permissions import Actor, Permission, require
 
@@ -16,6 +17,7 @@ from interlock.hub.permissions import Actor, Permission, require
 def create_lab(actor: Actor, slug: str, config: HubConfig) -> Lab:
     """A new lab. Raises ConfigError when `slug` is taken or a value is unusable."""
     check_config(config, where="hub.toml")
+    limits.check_slug(slug)
     if Lab.objects.filter(slug=slug).exists():
         raise ConfigError(_("a lab of that name exists already"), where=slug)
     lab = Lab.objects.create(
@@ -63,6 +65,8 @@ def create_group(actor: Actor, lab: Lab, slug: str, name: str) -> Group:
     require(actor, lab, Permission.EDIT_TARIFFS)
     if Group.objects.filter(lab=lab, slug=slug).exists():
         raise ConfigError(_("a group of that name exists already"), where=slug)
+    limits.check_slug(slug)
+    limits.check_name(name, "name")
     group = Group.objects.create(lab=lab, slug=slug, name=name)
     log_deed(actor, lab, Topic.OTHER, "group_created", slug, after={"name": name})
     return group
@@ -76,6 +80,7 @@ def create_payer(
     require(actor, lab, Permission.EDIT_MEMBERS)
     if Payer.objects.filter(lab=lab, name=name).exists():
         raise ConfigError(_("a payer of that name exists already"), where=name)
+    limits.check_name(name, "name", limits.PERSON_LENGTH_MAX)
     payer = Payer.objects.create(lab=lab, name=name, kind=kind, siren=siren)
     log_deed(actor, lab, Topic.OTHER, "payer_created", str(payer.pk), after={"kind": kind.value})
     return payer

@@ -12,6 +12,7 @@ from interlock.core import model as core
 from interlock.errors import ConfigError
 from interlock.hub import live
 from interlock.hub.changes import log_deed
+from interlock.hub.domain import limits
 from interlock.hub.domain.tariffs import check_basis
 from interlock.hub.models import Lab, Machine, Tariff, Topic, Training
 from interlock.hub.permissions import Actor, Permission, require
@@ -37,6 +38,9 @@ def create_machine(
     require(actor, lab, Permission.EDIT_MACHINES)
     if Machine.objects.filter(lab=lab, slug=slug).exists():
         raise ConfigError(_("a machine of that name exists already"), where=slug)
+    limits.check_slug(slug, limits.SLUG_LENGTH_MAX - limits.NODE_NUMBER_LENGTH)
+    limits.check_name(name, "name")
+    limits.check_number(max_offline_s, limits.OFFLINE_S_MAX, "max_offline_s")
     check_basis(tariff, has_current_sensor=has_current_sensor)
     _check_demands(trainings, needs)
     machine = Machine.objects.create(

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError, ProtocolError
 from interlock.hub.changes import log_deed
+from interlock.hub.domain import limits
 from interlock.hub.models import (
     Badge,
     BadgeCondition,
@@ -44,13 +45,14 @@ def create_member(
 ) -> Member:
     """A new member; without `payer` they pay for themselves. Raises ConfigError."""
     require(actor, lab, Permission.EDIT_MEMBERS)
-    _check_person(lab, name, email, known=None)
+    language = language or lab.language
+    _check_person(lab, name, email, language, known=None)
     member = Member.objects.create(
         lab=lab,
         public_id=secrets.token_hex(PUBLIC_ID_BYTES),
         name=name.strip(),
         email=email.strip(),
-        language=language or lab.language,
+        language=language,
         group=group,
         payer=payer or _own_payer(lab, name.strip()),
         joined_on=actor.now().date(),
@@ -74,7 +76,7 @@ def change_member(actor: Actor, member: Member, **changes: Any) -> None:
     before = _described(member)
     for name, value in changes.items():
         setattr(member, name, value)
-    _check_person(member.lab, member.name, member.email, known=member)
+    _check_person(member.lab, member.name, member.email, member.language, known=member)
     member.save(update_fields=sorted(changes))
     log_deed(
         actor,
@@ -117,6 +119,8 @@ def assign_badge(actor: Actor, member: Member, uid: bytes, label: str = "") -> B
 def assign_tag(actor: Actor, member: Member, tag: bytes, label: str = "") -> Badge:
     """The card with that tag (a refused tap told it) is the member's. Raises ConfigError."""
     require(actor, member.lab, Permission.EDIT_BADGES)
+    if label.strip():
+        limits.check_name(label, "label", limits.LABEL_LENGTH_MAX)
     known = Badge.objects.filter(lab=member.lab, tag=tag).select_related("member").first()
     if known is not None:
         raise ConfigError(
@@ -155,9 +159,11 @@ def unblock_badge(actor: Actor, badge: Badge, why: str = "") -> None:
 _CHANGEABLE = frozenset({"name", "email", "language", "group", "payer", "until_at", "technician"})
 
 
-def _check_person(lab: Lab, name: str, email: str, known: Member | None) -> None:
+def _check_person(lab: Lab, name: str, email: str, language: str, known: Member | None) -> None:
     if not name.strip():
         raise ConfigError(_("a member needs a name"), where="name")
+    limits.check_name(name, "name", limits.PERSON_LENGTH_MAX)
+    limits.check_language(language)
     others = Member.objects.filter(lab=lab, email__iexact=email.strip())
     if known is not None:
         others = others.exclude(pk=known.pk)
@@ -170,7 +176,8 @@ def _own_payer(lab: Lab, name: str) -> Payer:
     number, candidate = 1, name
     while Payer.objects.filter(lab=lab, name=candidate).exists():
         number += 1
-        candidate = f"{name} ({number})"
+        suffix = f" ({number})"
+        candidate = name[: limits.PERSON_LENGTH_MAX - len(suffix)] + suffix
     return Payer.objects.create(lab=lab, name=candidate, kind=PayerKind.PERSON)
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
 from interlock.hub.changes import log_deed
+from interlock.hub.domain import limits
 from interlock.hub.models import (
     Basis,
     Group,
@@ -49,6 +50,8 @@ def create_tariff(actor: Actor, lab: Lab, slug: str, name: str, prices: Prices) 
     require(actor, lab, Permission.EDIT_TARIFFS)
     if Tariff.objects.filter(lab=lab, slug=slug).exists():
         raise ConfigError(_("a tariff of that name exists already"), where=slug)
+    limits.check_slug(slug)
+    limits.check_name(name, "name")
     tariff = Tariff.objects.create(lab=lab, slug=slug, name=name)
     set_prices(actor, tariff, prices)
     return tariff

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
 from interlock.hub.changes import log_deed
+from interlock.hub.domain import limits
 from interlock.hub.models import Authorisation, Lab, Member, Topic, Training
 from interlock.hub.permissions import Actor, Permission, require, require_grant
 
@@ -26,10 +27,14 @@ def create_training(
     lapse_days: int | None = None,
     prerequisite: Training | None = None,
 ) -> Training:
-    """A training people can hold. Raises ConfigError when `slug` is taken or reserved."""
+    """A training people can hold. Raises ConfigError when `slug` is taken or a value is unusable."""
     require(actor, lab, Permission.EDIT_TRAININGS)
     if Training.objects.filter(lab=lab, slug=slug).exists():
         raise ConfigError(_("a training of that name exists already"), where=slug)
+    limits.check_slug(slug)
+    limits.check_name(name, "name")
+    limits.check_number(validity_days, limits.DAYS_MAX, "validity_days")
+    limits.check_number(lapse_days, limits.DAYS_MAX, "lapse_days")
     training = Training.objects.create(
         lab=lab,
         slug=slug,

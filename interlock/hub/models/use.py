@@ -76,6 +76,11 @@ class AlarmKind(models.TextChoices):
     RECORD_UNREADABLE = "record_unreadable", _("a record makes no sense")
     SESSION_OVERLAP = "session_overlap", _("a session began before the last one ended")
     MEMBER_UNKNOWN = "member_unknown", _("a session of a member the hub does not know")
+    SESSION_TO_CHECK = "session_to_check", _("a session that somebody has to check")
+    PROBLEM_REPORTED = "problem_reported", _("the node reports a problem")
+    RECORD_UNKNOWN = "record_unknown", _("a record of a kind that only a newer hub understands")
+    BADGE_LEFT_OUT = "badge_left_out", _("a badge that no list of rights can hold is refused")
+    HUB_BEHIND = "hub_behind", _("the node knew newer rights than the hub: an old back-up?")
 
 
 class Alarm(models.Model):

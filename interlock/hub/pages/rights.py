@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.urls import reverse
 
@@ -27,11 +26,11 @@ from interlock.core.model import (
     Rules,
 )
 from interlock.core.policy import decide
+from interlock.hub.entries import right_of, second
 from interlock.hub.models import Authorisation, Badge, Machine, Member
 from interlock.hub.pages import words
 from interlock.hub.pages.access import Viewer
 from interlock.hub.permissions import Permission
-from interlock.hub.snapshots import right_of
 
 KNOWN_NOW = Cache(version=(1, 1))
 """The hub's own tables are what every list of rights is made from: never stale."""
@@ -128,7 +127,7 @@ def snapshot_entry(member: Member, held: Sequence[Authorisation]) -> Entry:
         member=member.public_id,
         language=member.language,
         status=MemberStatus(member.status),
-        member_until_at=_second(member.until_at),
+        member_until_at=second(member.until_at),
         rights=tuple(right_of(one) for one in held),
         technician=member.technician,
     )
@@ -139,7 +138,3 @@ def _rules(machine: Machine) -> Rules:
     return Rules(
         badge_use=BadgeUse(machine.badge_use), trainings=trainings, needs=Needs(machine.needs)
     )
-
-
-def _second(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp())

@@ -1,0 +1,48 @@
+"""One stored badge or authorisation to what a node, and the core, may know of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from interlock.core import model as core
+from interlock.hub.models import Authorisation, Badge, BadgeCondition, Lab
+
+SECONDS_PER_DAY = 86_400
+
+
+def entry_of(lab: Lab, badge: Badge, rights: list[core.Right]) -> core.Entry:
+    """What a node may know of one badge."""
+    member = badge.member
+    active = badge.condition == BadgeCondition.ACTIVE
+    return core.Entry(
+        tag=bytes(badge.tag),
+        member=member.public_id,
+        language=member.language,
+        name=member.name if lab.sends_names else None,
+        badge=core.BadgeState.ACTIVE if active else core.BadgeState.BLOCKED,
+        status=core.MemberStatus(member.status),
+        member_until_at=second(member.until_at),
+        rights=tuple(sorted(rights, key=lambda right: right.training)),
+        technician=member.technician,
+    )
+
+
+def right_of(authorisation: Authorisation) -> core.Right:
+    """An authorisation as the core decides by it; lapsing counts from the last practice."""
+    days = authorisation.training.lapse_days
+    practised_at = max(
+        second(authorisation.granted_at) or 0, second(authorisation.practised_at) or 0
+    )
+    return core.Right(
+        training=authorisation.training.slug,
+        level=core.Level(authorisation.level),
+        since_at=second(authorisation.granted_at),
+        until_at=second(authorisation.until_at),
+        # Counted in seconds: no number of days leads out of a calendar.
+        lapses_at=None if days is None else practised_at + days * SECONDS_PER_DAY,
+    )
+
+
+def second(at: datetime | None) -> int | None:
+    """The second nodes are told. What was before 1970 is past all the same, and no list can say less."""
+    return None if at is None else max(0, int(at.timestamp()))
