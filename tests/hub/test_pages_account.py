@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
 import pytest
-from django.test import Client
+from django import forms
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from interlock.hub.directory import HubConfig
@@ -11,7 +16,15 @@ from interlock.hub.domain import labs
 from interlock.hub.domain.accounts import create_link, create_user, give_role
 from interlock.hub.models import Lab, OneTimeLink, Role, RoleName, User
 from interlock.hub.pages import account
-from interlock.hub.pages.throttle import FORGET_MS, FREE_TRIES, NAMES_MAX, PAUSE_MS, Throttle
+from interlock.hub.pages.throttle import (
+    FORGET_MS,
+    FREE_TRIES,
+    FREE_TRIES_LOOSE,
+    NAMES_MAX,
+    PAUSE_LOOSE_MS,
+    PAUSE_MS,
+    Throttle,
+)
 from interlock.sim.clocks import VirtualClock
 from tests.hub.lab import console
 
@@ -177,26 +190,88 @@ def test_guessing_gets_slow_even_with_the_right_password_at_last() -> None:
     assert "Too many wrong tries." in answer.content.decode()
 
 
+HERE, ELSEWHERE = "192.0.2.1", "198.51.100.7"
+ADA = "ada@example.org"
+
+
 def test_the_pause_ends_and_the_count_is_forgotten() -> None:
     clock = VirtualClock()
     throttle = Throttle(clock)
-    waits = []
-    for _ in range(FREE_TRIES + 1):
-        waits.append(throttle.wait_s("Ada@example.org"))
-        throttle.failed("ada@example.org ")
-    assert waits[:FREE_TRIES] == [0] * FREE_TRIES
-    assert waits[FREE_TRIES] == PAUSE_MS // 1_000
+    waits = [throttle.begin("Ada@example.org ", HERE) for _ in range(FREE_TRIES + 1)]
+    assert waits == [0] * FREE_TRIES + [PAUSE_MS // 1_000]
     clock.sleep(PAUSE_MS / 1_000)
-    assert throttle.wait_s("ada@example.org") == 0
-    throttle.failed("ada@example.org")
-    assert throttle.wait_s("ada@example.org") > 0
+    assert [throttle.begin(ADA, HERE), throttle.begin(ADA, HERE)] == [0, PAUSE_MS // 1_000]
     clock.sleep(FORGET_MS / 1_000)
-    throttle.failed("ada@example.org")
-    assert throttle.wait_s("ada@example.org") == 0
+    assert [throttle.begin(ADA, HERE) for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
 
 
-def test_a_flood_of_invented_names_fills_nothing() -> None:
+def test_the_right_password_forgets_the_wrong_ones() -> None:
     throttle = Throttle(VirtualClock())
+    for _ in range(3 * FREE_TRIES_LOOSE):
+        assert throttle.begin(ADA, HERE) == 0
+        throttle.succeeded(ADA, HERE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forty_sign_ins_at_once_try_no_more_passwords_than_forty_in_a_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    somebody()
+    tried: list[str] = []
+
+    def counted(request: HttpRequest, **given: str) -> User | None:
+        tried.append(given["password"])
+        return None
+
+    monkeypatch.setattr(account, "authenticate", counted)
+    start = threading.Barrier(40)
+
+    def one() -> None:
+        start.wait()
+        with contextlib.suppress(forms.ValidationError):
+            account._authenticated(RequestFactory().post("/sign-in/"), ADA, "wrong")
+
+    threads = [threading.Thread(target=one) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(tried) == FREE_TRIES
+
+
+def test_a_stranger_elsewhere_does_not_lock_the_owner_out() -> None:
+    clock = VirtualClock()
+    throttle = Throttle(clock)
+    for _ in range(600):
+        throttle.begin(ADA, ELSEWHERE)
+        clock.sleep(6)
+    assert throttle.begin(ADA, ELSEWHERE) > 0
+    assert throttle.begin(ADA, HERE) == 0
+
+
+def test_many_addresses_on_one_name_are_slowed_but_not_where_its_owner_signs_in() -> None:
+    clock = VirtualClock()
+    throttle = Throttle(clock)
+    assert throttle.begin(ADA, HERE) == 0
+    throttle.succeeded(ADA, HERE)
+    waits = [throttle.begin(ADA, f"198.51.100.{n}") for n in range(FREE_TRIES_LOOSE + 1)]
+    assert waits == [0] * FREE_TRIES_LOOSE + [PAUSE_LOOSE_MS // 1_000]
+    assert throttle.begin(ADA, HERE) == 0
+
+
+def test_one_address_on_many_names_is_slowed_also_across_an_ipv6_household() -> None:
+    throttle = Throttle(VirtualClock())
+    waits = [
+        throttle.begin(f"{n}@example.org", f"2001:db8::{n:x}") for n in range(FREE_TRIES_LOOSE + 1)
+    ]
+    assert waits == [0] * FREE_TRIES_LOOSE + [PAUSE_LOOSE_MS // 1_000]
+
+
+def test_a_flood_of_invented_names_fills_nothing_and_washes_no_count_away() -> None:
+    throttle = Throttle(VirtualClock())
+    for _ in range(FREE_TRIES):
+        assert throttle.begin(ADA, HERE) == 0
     for number in range(NAMES_MAX * 2):
-        throttle.failed(f"{number}@example.org")
-    assert len(throttle._failures) == NAMES_MAX
+        throttle.begin(f"{number}@example.org", f"2001:db8:{number:x}::1")
+    assert len(throttle._tries) == NAMES_MAX
+    assert throttle.begin(ADA, HERE) == PAUSE_MS // 1_000

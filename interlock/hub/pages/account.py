@@ -134,18 +134,17 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 def _authenticated(request: HttpRequest, email: str, password: str) -> User:
     """The user of that e-mail and password. Raises ValidationError, the same for every reason."""
-    throttle = _throttle()
-    wait_s = throttle.wait_s(email)
+    throttle, address = _throttle(), request.META.get("REMOTE_ADDR", "")
+    wait_s = throttle.begin(email, address)
     if wait_s:
         message = gettext("Too many wrong tries. The next one is possible in %(time)s.")
         raise forms.ValidationError(message % {"time": formats.duration(wait_s)})
     found = authenticate(request, username=email, password=password)
     if not isinstance(found, User):
-        throttle.failed(email)
         raise forms.ValidationError(
             gettext("This e-mail and this password do not belong together.")
         )
-    throttle.succeeded(email)
+    throttle.succeeded(email, address)
     return found
 
 
