@@ -15,7 +15,7 @@ from interlock.hub import live
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.changes import log_change
 from interlock.hub.ingest import head_of
-from interlock.hub.models import AlarmKind, Node, NodeRecord, Topic
+from interlock.hub.models import Alarm, AlarmKind, Lab, Node, NodeRecord, Snapshot, Topic
 from interlock.hub.snapshots import current_version
 from interlock.hub.timeline import moment
 from interlock.protocol import fields
@@ -25,6 +25,11 @@ from interlock.protocol.snapshots import SnapshotVersion
 
 SILENT_AFTER = timedelta(seconds=90)
 """Three missed hellos of 30 s: the board calls the node offline, and has to hear of its return."""
+
+EPOCH_RAISED_EVERY = timedelta(seconds=60)
+"""Per node: one that lies about its version costs the hub one signing a minute at most."""
+EPOCH_JUMP_MAX = 1_000_000
+"""More restores than a lab lives to see: a liar must not use up the numbers that are left."""
 
 
 class ChainDiffers(ProtocolError):
@@ -97,6 +102,7 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     confirmed = (node.confirmed_epoch, node.confirmed_counter) != (epoch, counter)
     node.confirmed_epoch, node.confirmed_counter = epoch, counter
     node.save(update_fields=_HEARD)
+    changed |= _outdo(node, hello.version, at)
     if live.mode_reported(node.machine, hello.mode, at):
         node.machine.save(update_fields=["live_state", "live_since_at"])
     differs = _difference(node, hello.head)
@@ -105,6 +111,34 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     if returned or changed or confirmed:
         log_change(node.lab, Topic.USE, "hello", node.slug, at)
     return differs
+
+
+def _outdo(node: Node, said: SnapshotVersion | None, at: datetime) -> bool:
+    """Whether the node decides by a list this hub never made: it was restored from a back-up.
+
+    Then the hub's epoch rises above the node's, so that the next list is newer than every lost one.
+    """
+    if said is None or said <= _issued(node):
+        return False
+    earlier = Alarm.objects.filter(node=node, kind=AlarmKind.HUB_BEHIND)
+    if earlier.filter(last_at__gt=at - EPOCH_RAISED_EVERY).exists():
+        return False
+    lab = Lab.objects.select_for_update().get(pk=node.lab_id)
+    believable = said[0] <= lab.hub_epoch + EPOCH_JUMP_MAX
+    if believable:
+        lab.hub_epoch = max(said[0], lab.hub_epoch) + 1
+        lab.save(update_fields=["hub_epoch"])
+        log_change(lab, Topic.RIGHTS, "hub_epoch_raised", node.slug, at)
+    detail = f"it decides by {said[0]}.{said[1]}; the hub's epoch is {lab.hub_epoch} now"
+    raise_alarm(node, AlarmKind.HUB_BEHIND, detail, at)
+    return True
+
+
+def _issued(node: Node) -> SnapshotVersion:
+    """The highest version that can have been given to `node`."""
+    made = Snapshot.objects.filter(node=node).values_list("epoch", "counter").first()
+    epoch = Lab.objects.values_list("hub_epoch", flat=True).get(pk=node.lab_id)
+    return max(made or (0, 0), (epoch, 0))
 
 
 _HEARD = [
