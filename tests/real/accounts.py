@@ -6,13 +6,14 @@ The world's physics are the oracle. Every check here is stated so that it can be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from interlock.protocol.records import Record, RecordType
-from tests.real.lab import PROGRESS_S, Lab
+from tests.real.lab import Lab
 from tests.real.prepare import CENTS_PER_HOUR
+from tests.real.settings import PROGRESS_S
 
 Span = tuple[int, int]
 """From and to, in microseconds of the world's history."""
@@ -50,14 +51,14 @@ class Use:
         return int(self.ended.get("busy_ms", 0))
 
 
-def uses_of(records: Iterable[Record], boots: dict[str, int]) -> list[Use]:
+def uses_of(records: Sequence[Record], boots: dict[str, int]) -> list[Use]:
     """Every session of the journal; each has exactly one end, and no two are open at once."""
     uses: list[Use] = []
     open_: tuple[str, int] | None = None
     for record in records:
         body = dict(record.body or {})
         if record.header.type is RecordType.SESSION_STARTED:
-            assert open_ is None, f"{record.id} began while {open_} was open"
+            assert open_ is None, f"{record.id} began while {open_} was open: {_told(records)}"
             began_us = boots.get(record.header.boot_id, 0) + record.header.boot_ms * 1_000
             open_ = (record.id, began_us)
         elif record.header.type in (RecordType.SESSION_ENDED, RecordType.SESSION_VOIDED):
@@ -68,6 +69,10 @@ def uses_of(records: Iterable[Record], boots: dict[str, int]) -> list[Use]:
             open_ = None
     assert open_ is None, f"session {open_} has no end"
     return uses
+
+
+def _told(records: Sequence[Record]) -> str:
+    return "\n".join(f"{one.id} {one.header.type.value} {one.body}"[:300] for one in records)
 
 
 def match(uses: Sequence[Use], spans: Sequence[Span], taps_us: Sequence[int]) -> list[Span | None]:

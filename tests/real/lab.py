@@ -17,7 +17,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,10 +24,10 @@ from typing import Any
 
 from interlock.clock import SystemClock, perf_us
 from interlock.config.secret_files import read_hub_access, read_node_keys, write_hub_access
-from interlock.errors import InterlockError, LinkError
+from interlock.errors import InterlockError
 from interlock.protocol.control import Op
-from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire, verify
-from interlock.sim.demo_machines import SAW, MachineFolder, node_toml
+from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire
+from interlock.sim.demo_machines import MachineFolder
 from interlock.sim.lab import TRAY
 from interlock.sim.network import Cable
 from interlock.sim.node import switch_on
@@ -37,6 +36,9 @@ from interlock.sim.processes import ServiceManager
 from interlock.sim.supervised import Phase, Unit
 from interlock.sim.world_process import WORLD_SOCKET
 from interlock.sync.node_link import NodeClient
+from tests.real.hands import Hands
+from tests.real.records import QUERY, record_of, verified
+from tests.real.settings import toml_of
 from tests.waiting import wait_until
 
 HUB, NODE, SYNC, WORLD = "hub", "node", "sync", "world"
@@ -57,16 +59,7 @@ HISTORY_LINES = 60
 
 RECORD_MS = 200
 SETTLE_S = 30.0
-PROGRESS_S = 1
 UIDS = {one.key: one.uid.hex() for one in TRAY}
-
-KEYS: Mapping[str, Any] = {
-    "times.progress_s": PROGRESS_S,
-    "times.warning_s": 5,
-    "times.notice_s": 4,
-    "sync.retry_s_max": 1,
-}
-"""What the tests' node.toml says otherwise than the demo's saw."""
 
 
 def make_template(root: Path) -> None:
@@ -84,7 +77,9 @@ def make_template(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def lab_from(template: Path, keys: Mapping[str, Any] | None = None, **options: Any) -> Iterator[Lab]:
+def lab_from(
+    template: Path, keys: Mapping[str, Any] | None = None, **options: Any
+) -> Iterator[Lab]:
     """A lab of its own, copied from `template`; everything has ended afterwards."""
     root = Path(tempfile.mkdtemp(prefix="il-"))
     try:
@@ -100,13 +95,14 @@ class Lab:
     """Processes are started by `start()` and have ended when the `with` block is left.
 
     `keys` are changed keys of node.toml, None to leave one out; `strict` is strict_gpiod;
-    `hub_url` another hub than ours for sync.
+    `hub_url` another hub than ours for sync; `in_1970` a Pi whose clock begins there at every boot.
     """
 
     root: Path
     keys: Mapping[str, Any] = field(default_factory=dict)
     strict: bool = True
     hub_url: str | None = None
+    in_1970: bool = False
     taps_us: list[int] = field(default_factory=list)
     boots: dict[str, int] = field(default_factory=dict)
 
@@ -121,7 +117,7 @@ class Lab:
         shutil.rmtree(self.world_folder, ignore_errors=True)
         self.world_folder.mkdir()
         self.folder.state.mkdir(exist_ok=True)
-        self.folder.node_toml.write_text(toml_of(self.folder, {**KEYS, **self.keys}))
+        self.folder.node_toml.write_text(toml_of(self.folder, self.keys))
         self.node_keys = read_node_keys(self.folder.node_keys)
         self.manager = ServiceManager(self.root / "run", self.clock)
         self.cable = Cable(HOST, self.hub_port)
@@ -141,7 +137,9 @@ class Lab:
         for log in sorted((self.root / "run" / "logs").glob("*.log")):
             out(f"--- {log.name}\n{log.read_text(errors='replace')[-LOG_CHARACTERS:]}\n")
         if self._history_file.exists():
-            for line in self._history_file.read_text(encoding="ascii").splitlines()[-HISTORY_LINES:]:
+            for line in self._history_file.read_text(encoding="ascii").splitlines()[
+                -HISTORY_LINES:
+            ]:
                 out(line + "\n")
         out(f"taps at {self.taps_us}, now {perf_us()}; the node says {self.status()}\n")
 
@@ -171,9 +169,11 @@ class Lab:
         self.manager.start(self._unit(SYNC, "sync", "run", *self._at))
 
     def start_node(self) -> None:
-        self.manager.start(
-            self._unit(NODE, "sim", "node", *self._at, "--world", str(self.world_folder))
-        )
+        unit = self._unit(NODE, "sim", "node", *self._at, "--world", str(self.world_folder))
+        if self.in_1970:
+            at = (str(self.folder.node_toml), str(self.world_folder))
+            unit = replace(unit, command=(sys.executable, "-m", "tests.real.node_main", *at))
+        self.manager.start(unit)
 
     def switch_on(self) -> None:
         """The Pi boots: a new boot id, its node starts. `boots` knows when, in microseconds."""
@@ -375,7 +375,9 @@ class Lab:
 
     def locked(self) -> None:
         """The node is at rest and can start somebody."""
-        wait_until(lambda: self.state() == "locked" and self.has_rights(), READY_S, "a node at rest")
+        wait_until(
+            lambda: self.state() == "locked" and self.has_rights(), READY_S, "a node at rest"
+        )
 
     # ------------------------------------------------------------------------------------ records
 
@@ -394,18 +396,7 @@ class Lab:
 
     def hub_journal(self) -> list[Record]:
         """Every record as the hub holds it, by its place, the chain verified."""
-        rows = self.sql(
-            "SELECT node.slug AS node, r.* FROM hub_noderecord r JOIN hub_node node "
-            "ON node.id = r.node_id ORDER BY r.epoch, r.seq"
-        )
-        names = ("node", "epoch", "seq", "boot_id", "boot_ms", "wall_ms", "type")
-        records = []
-        for row in rows:
-            wire = {name: row[name] for name in names}
-            wire |= {"v": 1, "wall_trusted": bool(row["wall_trusted"])}
-            wire["body"] = json.loads(row["body"])
-            wire |= {name: bytes(row[name]).hex() for name in ("salt", "commit", "prev", "hash")}
-            records.append(from_wire(wire))
+        records = [record_of(row) for row in self.sql(QUERY)]
         return verified(records, self.node_keys.chain_key)
 
     def sessions(self) -> list[dict[str, Any]]:
@@ -426,8 +417,8 @@ class Lab:
 
     def drained(self) -> bool:
         """The hub has acknowledged everything the node wrote, and the node can write."""
-        journal = self.status().get("journal")
-        return bool(journal) and journal["state"] == "ok" and journal["acked"] == journal["head"]
+        journal = self.status().get("journal", {"state": None})
+        return bool(journal["state"] == "ok" and journal["acked"] == journal["head"])
 
     def delivered(self) -> list[Record]:
         """Everything is at the hub, which holds exactly what the node does; the records."""
@@ -438,71 +429,6 @@ class Lab:
         assert [one.hash for one in ours] == [one.hash for one in theirs]
         assert self.sql("SELECT * FROM hub_setaside") == []
         return ours
-
-
-class Hands:
-    """A line to the world's `world.sock`."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._lines = connection.makefile("rb")
-        self._id = 0
-
-    @staticmethod
-    def at(path: Path) -> Hands | None:
-        """Hands in the world at `path`; None while there is no world."""
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
-        try:
-            connection.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            connection.close()
-            return None
-        return Hands(connection)
-
-    def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
-        """The answer to one request, which was done."""
-        self._id += 1
-        request = {"id": self._id, "op": op, **arguments}
-        self._socket.sendall(json.dumps(request).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(self._lines.readline())
-        if not answer["ok"]:
-            raise LinkError(answer["message"], where="the world")
-        return answer
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-
-def verified(records: list[Record], chain_key: bytes) -> list[Record]:
-    """The records, which are numbered without a gap and follow each other."""
-    prev = GENESIS
-    for number, record in enumerate(records, start=1):
-        assert record.header.seq == number, f"{record.id} is the {number}. record"
-        verify(record, prev=prev, chain_key=chain_key)
-        prev = record.hash
-    return records
-
-
-def toml_of(folder: MachineFolder, changes: Mapping[str, Any]) -> str:
-    """The saw's node.toml with these keys, by path, changed; None leaves one out."""
-    values = dict(_flat(tomllib.loads(node_toml(SAW, folder))))
-    for path, value in changes.items():
-        for key in [key for key in values if key == path or key.startswith(f"{path}.")]:
-            del values[key]
-        if value is not None:
-            values[path] = value
-    # A JSON string is a TOML basic string, and so are its numbers and truths.
-    return "".join(f"{path} = {json.dumps(value)}\n" for path, value in values.items())
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def free_port() -> int:

@@ -9,12 +9,12 @@ import pytest
 
 from interlock.protocol.records import GENESIS, Header, Record, RecordType, seal
 from tests.real.accounts import Use, check_bill, check_meter, match, uses_of
-from tests.real.lab import verified
+from tests.real.records import verified
 
 pytestmark = pytest.mark.fast
 
 KEY = b"k" * 32
-ENDED = {
+ENDED: dict[str, Any] = {
     "how": "tap_off",
     "enabled_ms": 3_000,
     "busy_ms": 2_000,

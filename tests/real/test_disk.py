@@ -1,4 +1,4 @@
-"""A journal on a disk that is full, fails or stands still: nobody starts, whoever works ends normally, nothing is lost."""
+"""A disk that is full, fails or stands still in; nobody starts, whoever works ends normally, nothing is lost."""
 
 from __future__ import annotations
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
+from contextlib import ExitStack
 
 import pytest
 
-from interlock.clock import SystemClock
 from tests.real.accounts import check_books
 from tests.real.disks import broken_disk, needs_strace
 from tests.real.lab import HUB, SYNC, Lab
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.real
 
 DEATHS = 3
 SEED = 11
+TAKE_IN_S = 0.03
+"""A small batch takes the hub 10 to 20 ms."""
 
 
 def use_machine(lab: Lab) -> None:
@@ -25,6 +28,13 @@ def use_machine(lab: Lab) -> None:
     lab.work(200)
     lab.rest()
     lab.tap_off()
+
+
+def use_machine_unseen(lab: Lab) -> None:
+    """A session while there is no sync."""
+    wait_until(lab.drained, 20, "an empty outbox")
+    lab.manager.cut(SYNC)
+    use_machine(lab)
 
 
 def restart_sync_at(lab: Lab, url: str) -> None:
@@ -61,15 +71,15 @@ def acked(lab: Lab) -> int:
 
 def test_a_hub_killed_while_it_takes_records_in_has_each_of_them_once(lab: Lab) -> None:
     """At seeded instants after a batch came in: before, within or after its transaction. The booth counts the kills."""
-    chance, clock = random.Random(SEED), SystemClock()
+    chance = random.Random(SEED)
     killed: list[int] = []
 
-    def kill_hub() -> None:
+    def kill_hub_soon() -> None:
         if len(killed) < DEATHS:
-            clock.sleep(chance.random() * 0.03)
-            killed.append(lab.kill(HUB))
+            at_s = chance.random() * TAKE_IN_S
+            threading.Timer(at_s, lambda: killed.append(lab.kill(HUB))).start()
 
-    with toll_booth(lab.hub_port, before=kill_hub) as url:
+    with toll_booth(lab.hub_port, before=kill_hub_soon) as url:
         restart_sync_at(lab, url)
         for death in range(1, DEATHS + 1):
             use_machine(lab)
@@ -81,21 +91,29 @@ def test_a_hub_killed_while_it_takes_records_in_has_each_of_them_once(lab: Lab) 
 
 @needs_strace
 def test_a_hub_killed_between_commit_and_answer_has_each_record_once(lab: Lab) -> None:
-    """The kernel kills it at its first write into the database itself, which is the checkpoint that
-    follows the commit: its next life holds what the node believes unsent."""
-    lab.manager.cut(SYNC)
-    use_machine(lab)
+    """The kernel kills it where it lets go of its writer's lock (the second flock), which is behind the
+    commit: the database on the disk then holds what the node believes unsent."""
+    use_machine_unseen(lab)
     had = len(lab.hub_journal())
-    kill = f"pwrite64:signal={signal.SIGKILL.name}"
-    with broken_disk(lab.pid(HUB), lab.root / "hub" / "hub.db", kill, wal=False):
-        lab.start_sync()
-        wait_until(lambda: lab.starts(HUB) == 2, 20, "a dead hub")
+    kill = "flock:signal=SIGKILL:when=2"
+    lock = lab.root / "hub" / "hub.db.lock"
+    with ExitStack() as stack:
+        traced: list[bool] = []
+
+        def trace_hub() -> None:
+            if not traced:
+                stack.enter_context(broken_disk(lab.pid(HUB), lock, kill, wal=False))
+                traced.append(True)
+
+        url = stack.enter_context(toll_booth(lab.hub_port, before=trace_hub))
+        restart_sync_at(lab, url)
+        wait_until(lambda: lab.manager.report(HUB).ending == "signal SIGKILL", 30, "a killed hub")
         lab.signal(SYNC, signal.SIGSTOP)
-        at_hub = len(lab.hub_journal())
-        unsent = lab.status()["journal"]["unsent"]
-    lab.signal(SYNC, signal.SIGCONT)
-    assert unsent > 0
-    assert (len(check_books(lab)), at_hub >= had) == (1, True)
+        assert len(lab.hub_journal()) > had, "committed"
+        assert lab.status()["journal"]["unsent"] > 0, "and not acknowledged"
+        lab.wait_running(HUB, 2)
+        lab.signal(SYNC, signal.SIGCONT)
+        assert len(check_books(lab)) == 1
 
 
 def test_a_frozen_hub_or_sync_delays_the_records_and_nothing_else(lab: Lab) -> None:

@@ -87,7 +87,7 @@ def test_whatever_the_hub_does_the_machine_notices_nothing_and_the_records_arriv
             with hub_that(trouble) as (url, calls):
                 lab.point_sync_at(url)
                 lab.start_sync()
-                wait_until(lambda: tried(lab, calls), 20, f"a call to a hub: {trouble}")  # noqa: B023
+                wait_until(lambda: tried(lab, calls), 20, f"a call to a hub: {trouble}")
                 waiting = used_once(lab, trouble, waiting)
                 lab.manager.cut(SYNC)
         unaffected(lab, "without a hub")

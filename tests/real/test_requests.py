@@ -148,9 +148,7 @@ def _flood(peer: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("post", POSTS.values(), ids=POSTS.keys())
-def test_a_malformed_hub_request_gets_an_error_and_changes_nothing(
-    shared: Lab, post: Post
-) -> None:
+def test_a_malformed_hub_request_gets_an_error_and_changes_nothing(shared: Lab, post: Post) -> None:
     """The credential is the node's own: it is the request that is refused."""
     before, pid = hub_facts(shared), shared.pid(HUB)
     answer = send(shared, post)

@@ -23,7 +23,7 @@ Behind = Callable[[], bool]
 """Called when the hub has answered a batch of records; True: the answer goes on to sync."""
 
 Before = Callable[[], None]
-"""Called when a batch of records is on its way into the hub."""
+"""Called when a batch of records is about to go into the hub."""
 
 
 @contextlib.contextmanager
@@ -49,9 +49,9 @@ def toll_booth(
 
 def _asked(hub_port: int, request: bytes, before: Before) -> bytes:
     """The hub's whole answer; empty when there is none."""
+    if request.startswith(RECORDS):
+        before()
     with contextlib.suppress(OSError), socket.create_connection((HOST, hub_port), ANSWER_S) as hub:
         hub.sendall(request)
-        if request.startswith(RECORDS):
-            before()
         return servers.read_request(hub)
     return b""
