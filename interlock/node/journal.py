@@ -141,14 +141,16 @@ class Journal:
 
         Raises StoreError when the disk refuses, or the file belongs to another enrolment or release.
         """
-        finish_interrupted(self._path)
         try:
+            finish_interrupted(self._path)
             self._connect()
         except StoreError:
             self._disconnect()
             raise
+        except OSError as error:
+            self._fail(error)
         except (sqlite3.Error, ProtocolError) as error:
-            if isinstance(error, sqlite3.Error) and not _is_damage(error):
+            if not _is_damage(error):
                 self._fail(error)
             self._mend(str(error), stamp)
         self._was_open = True
@@ -442,7 +444,7 @@ class Journal:
 
     def _fail(self, error: Exception) -> NoReturn:
         """What was in flight is in doubt: drop the connection, so that only the disk's answer counts."""
-        if not isinstance(error, sqlite3.Error) or _is_damage(error):
+        if _is_damage(error):
             self._damage = str(error)
         self._disconnect()
         raise StoreError(
@@ -475,6 +477,8 @@ def _place(epoch: int, seq: int) -> int:
     return schema.place_of(epoch, seq)
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: Exception) -> bool:
+    if not isinstance(error, sqlite3.Error):
+        return not isinstance(error, OSError)
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

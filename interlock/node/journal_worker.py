@@ -68,7 +68,7 @@ NO_TICKET = 0
 """Records that nobody waits for carry this ticket and are not answered."""
 
 _LATER = "Try again later; the machine itself goes on"
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -166,7 +166,7 @@ class JournalWork:
         try:
             self.journal.close(clean=not self._backlog)
         except StoreError as error:
-            _log.error("the journal could not be closed in order: %s", error)
+            LOG.error("the journal could not be closed in order: %s", error)
         return events
 
     @property
@@ -206,7 +206,7 @@ class JournalWork:
         for type in (RecordType.SESSION_PROGRESS, RecordType.REFUSED, None):
             for place in certain:
                 if type in (None, self._backlog[place].draft.type):
-                    _log.error("no room in memory: a %s record is lost", self._backlog[place].draft)
+                    LOG.error("no room in memory: a %s record is lost", self._backlog[place].draft)
                     del self._backlog[place]
                     return
 
@@ -225,16 +225,13 @@ class JournalWork:
         except StoreError as error:
             return [*events, *self._fail(error, now_ms)]
         if self.failed:
-            _log.warning("the journal writes again")
+            LOG.warning("the journal writes again")
             self.failed = None
             events.append(JournalRecovered())
         return events
 
     def _close_left_open(self, now_ms: int) -> None:
-        """A session that an earlier process left open is ended before anything of this one is written.
-
-        Asked of the journal as it was opened now: the end may be there already, or the session be news.
-        """
+        """A session that an earlier process left open is ended first, if it still is as the journal is opened now."""
         if self._left_open_is_closed:
             return
         self._left_open_is_closed = True
@@ -262,7 +259,7 @@ class JournalWork:
         try:
             written = self._append(batch)
         except ProtocolError as error:
-            _log.debug("writing one by one: %s", error)
+            LOG.debug("writing one by one: %s", error)
             return self._write_one_by_one(batch)
         self._forget(len(batch))
         return _durable(batch, written)
@@ -295,7 +292,7 @@ class JournalWork:
 
     def _give_up(self, error: ProtocolError) -> list[Event]:
         item = self._backlog.popleft()
-        _log.error("a %s record cannot be written: %s", item.draft.type, error)
+        LOG.error("a %s record cannot be written: %s", item.draft.type, error)
         return [RecordFailed(item.ticket, str(error))] if item.ticket != NO_TICKET else []
 
     def _forget(self, count: int) -> None:
@@ -311,7 +308,7 @@ class JournalWork:
         was_failed, self.failed = self.failed, str(error)
         if was_failed:
             return []
-        _log.error("the journal cannot write: %s", error)
+        LOG.error("the journal cannot write: %s", error)
         return [JournalFailed(str(error))]
 
 
@@ -327,7 +324,10 @@ class JournalWorker:
         clock: Clock,
         aggregation_s: int = 60,
         start_deadline_ms: int = 2_000,
+        died: Callable[[], object] = lambda: None,
     ) -> None:
+        """`died` is the last the thread calls when it ends of something nobody foresaw; it may take its time."""
+        self._died = died
         self._work = JournalWork(journal, stamp, start_deadline_ms)
         self._emit = emit
         self._stamp = stamp
@@ -425,6 +425,15 @@ class JournalWorker:
         self._queue.put(Pending(Draft(RecordType.REFUSED, body, stamp), NO_TICKET, stamp.boot_ms))
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            # The top of the thread: its silence is reported by who watches it, its end by `died`.
+            LOG.critical("the journal's thread ends", exc_info=True)
+            self._work.journal.close()
+            self._died()
+
+    def _serve(self) -> None:
         """Take what is queued, group records into one commit, answer questions in their place."""
         while True:
             items = self._take()

@@ -59,7 +59,7 @@ RANDOM_UID = bytes((RANDOM_UID_FIRST, 0, 0, 0))
 CacheAge = Callable[[SnapshotVersion | None], int]
 Confirm = Callable[[SnapshotHeader], None]
 
-_log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class ReaderWork:
         self._drop_cache()
         self.cache, self._verified = fresh, False
         header = fresh.header
-        _log.info("snapshot %d.%d is live: %d badges", *header.version, header.entries)
+        LOG.info("snapshot %d.%d is live: %d badges", *header.version, header.entries)
         return [
             SnapshotActivated(
                 Cache(header.version, self.cache_age_s(header.version)),
@@ -165,7 +165,7 @@ class ReaderWork:
         entry = None if is_random else self._lookup(tag)
         cache = Cache(self.version, self.cache_age_s(self.version))
         known = "random id" if is_random else "known" if entry is not None else "unknown"
-        _log.info("badge %s arrived: %s, snapshot %s", short(tag), known, cache.version)
+        LOG.info("badge %s arrived: %s, snapshot %s", short(tag), known, cache.version)
         return Presented(tag, seen_ms, Assurance.UID, entry, cache)
 
     def _lookup(self, tag: bytes) -> Entry | None:
@@ -186,7 +186,7 @@ class ReaderWork:
             self._damaged(error)
 
     def _damaged(self, error: StoreError) -> None:
-        _log.error("the cache is damaged and not used any more: %s", error)
+        LOG.error("the cache is damaged and not used any more: %s", error)
         self._drop_cache()
 
     def _drop_cache(self) -> None:
@@ -208,7 +208,7 @@ class ReaderWork:
         if not self.has_failed:
             return []
         self.has_failed = False
-        _log.warning("the reader answers again")
+        LOG.warning("the reader answers again")
         return [ReaderRecovered()]
 
     def _erred(self, error: ReaderError) -> list[Event]:
@@ -228,7 +228,7 @@ class ReaderWork:
         if self.has_failed:
             return []
         self.has_failed = True
-        _log.error("the reader is dead: %s", error)
+        LOG.error("the reader is dead: %s", error)
         return [ReaderFailed(str(error))]
 
 
@@ -258,7 +258,10 @@ class ReaderWorker:
         polls_per_s: int = 20,
         arrival_gap_ms: int = 300,
         cache_path: Path | None = None,
+        died: Callable[[], object] = lambda: None,
     ) -> None:
+        """`died` is the last the thread calls when it ends of something nobody foresaw; it may take its time."""
+        self._died = died
         self._work = ReaderWork(
             reader, CacheKeys(badge_key, hub_key, lab, node), clock, cache_age_s, arrival_gap_ms
         )
@@ -314,6 +317,15 @@ class ReaderWorker:
             ) from error
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            # The top of the thread: its silence is reported by who watches it, its end by `died`.
+            LOG.critical("the reader's thread ends", exc_info=True)
+            self._died()
+
+    def _serve(self) -> None:
+        """Poll, switch and tell until it is asked to stop."""
         if self._cache_path is not None:
             self._use_first(self._cache_path)
         next_ms = self._clock.boot_ms()
@@ -330,7 +342,7 @@ class ReaderWorker:
         try:
             self._tell(self._work.switch(path))
         except StoreError as error:
-            _log.error("no cache to begin with: %s", error)
+            LOG.error("no cache to begin with: %s", error)
 
     def _switch_what_waits(self) -> None:
         with self._lock:

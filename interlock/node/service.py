@@ -76,6 +76,9 @@ LAST_RECORD_S = 1.5
 it.
 """
 
+SESSION_OVER_POLL_S = 0.25
+"""A thread that is dead but for this looks so often whether the session that outlived it is over."""
+
 READER_STOP_S = 0.5
 """Ten polls; a reader that hangs is left to die with the process."""
 
@@ -207,6 +210,7 @@ class _Node:
             clock=clock,
             aggregation_s=config.times.refusal_window_s,
             start_deadline_ms=config.times.start_deadline_ms,
+            died=self._worker_died,
         )
         self._saver = TimeSaver(
             self._timekeeper,
@@ -275,6 +279,7 @@ class _Node:
             polls_per_s=config.reader.polls_per_s,
             arrival_gap_ms=config.reader.arrival_gap_ms,
             cache_path=cache,
+            died=self._worker_died,
         )
 
     def _new_loop(self, recovery: Recovery | None) -> Loop:
@@ -349,6 +354,14 @@ class _Node:
             LOG.warning("the journal can be opened again: the node starts anew")
             self._exit_code = EXIT_FAULT
             self._loop.request_termination()
+
+    def _worker_died(self) -> None:
+        """On a dead worker's own thread: whoever works goes on, and then the node begins again."""
+        while self._loop.is_running and self._loop.state.session is not None:
+            self._clock.sleep(SESSION_OVER_POLL_S)
+        LOG.critical("the node starts anew: one of its threads is dead")
+        self._exit_code = EXIT_FAULT
+        self._loop.request_termination()
 
     def _stop_journal(self) -> None:
         if not self._journal.stop(LAST_RECORD_S):

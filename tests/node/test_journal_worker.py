@@ -415,6 +415,45 @@ def test_a_journal_that_could_not_be_opened_at_the_start_is_opened_by_the_worker
     assert history_of_a_worker_on(journal) == CLOSED_ONCE
 
 
+def test_an_error_of_the_operating_system_is_one_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened(tmp_path)
+    work = work_on(journal)
+    with full_disk():
+        work.write(pending(boot()), 1_000)
+
+    def unreadable(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(journal_module, "finish_interrupted", unreadable)
+    assert work.idle(2_000) == []
+    assert (journal.usable, journal.damage) == (False, None)
+    monkeypatch.undo()
+    assert kinds(work.idle(3_000)) == ["RecordDurable", "JournalRecovered"]
+    journal.close()
+
+
+def test_a_thread_that_ends_of_the_unforeseen_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    died = threading.Event()
+    journal = opened(tmp_path)
+    worker = JournalWorker(
+        journal,
+        emit=lambda event: 1 // 0,
+        stamp=lambda: NOW,
+        clock=SystemClock(),
+        died=died.set,
+    )
+    worker.start()
+    worker.submit(WriteRecord(1, "boot", {}))
+    wait_until(died.is_set)
+    assert "ZeroDivisionError" in caplog.text
+    assert worker.stop(1.0)
+    journal.close()
+
+
 def altered_far_back(folder: Path) -> Journal:
     """An open journal whose third record somebody changed, too far back for the start to see."""
     journal = opened(folder)

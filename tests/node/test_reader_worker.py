@@ -299,7 +299,9 @@ def test_the_log_shows_a_badge_shortened_and_never_a_name(
 class Shell:
     """A running worker and what it told."""
 
-    def __init__(self, cache: Path | None = None) -> None:
+    def __init__(
+        self, cache: Path | None = None, *, died: Callable[[], object] = lambda: None
+    ) -> None:
         self.reader = ScriptedReader()
         self.told: list[Event] = []
         self.clock = SystemClock()
@@ -315,6 +317,7 @@ class Shell:
             polls_per_s=50,
             arrival_gap_ms=100,
             cache_path=cache,
+            died=died,
         )
         self.worker.start()
 
@@ -363,6 +366,15 @@ def test_a_stuck_reader_is_silent_and_a_switch_does_not_wait_for_it(tmp_path: Pa
     release()
     assert shell.worker.stop(2.0)
     assert shell.worker.version is None, "a switch nobody waits for any more was done"
+
+
+def test_a_thread_that_ends_of_the_unforeseen_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    died = threading.Event()
+    shell = Shell(died=died.set)
+    shell.reader.during_poll = lambda: 1 // 0
+    wait_until(died.is_set)
+    assert "ZeroDivisionError" in caplog.text
+    assert shell.worker.stop(1.0)
 
 
 def hang(reader: ScriptedReader) -> Callable[[], None]:

@@ -381,6 +381,46 @@ def kept_time_grew(before: dict[str, Any], node: NodeBench) -> bool:
     )
 
 
+def planted(*_: Any, **__: Any) -> Any:
+    raise IndexError("planted")
+
+
+def test_a_reader_thread_that_dies_starts_the_node_anew(node: NodeBench) -> None:
+    node.reader.poll = planted  # type: ignore[method-assign]
+    assert node.wait_for_exit() == 1
+    del node.reader.poll
+    node.start()
+    node.work()
+
+
+def test_a_session_outlives_the_reader_s_thread_and_the_node_starts_anew_behind_it(
+    node: NodeBench,
+) -> None:
+    node.work()
+    wait_until(lambda: node.state() == "enabled")
+    node.reader.poll = planted  # type: ignore[method-assign]
+    wait_until(lambda: node.ask(Op.STATUS)["reader"] != "ok", what="its silence")
+    assert (node.relay_on, node.state()) == (True, "enabled")
+    node.press()
+    assert node.wait_for_exit() == 1
+    del node.reader.poll
+    node.release()
+    node.start()
+    assert [e["how"] for e in bodies(node, "session_ended")] == ["stop_button"]
+
+
+def test_a_journal_thread_that_dies_starts_the_node_anew_and_powers_nobody(
+    node: NodeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_journal.Journal, "append", planted)
+    node.tap()
+    assert node.wait_for_exit() == 1
+    assert True not in [state.state for state in node.outside.factory.pin(RELAY).states]
+    monkeypatch.undo()
+    node.start()
+    node.work()
+
+
 def test_the_safe_state_drives_the_relay_off_and_lets_go(bench: NodeBench) -> None:
     outside = MockBench()
     service.safe_state(bench.config, outside.factory)
