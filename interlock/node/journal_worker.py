@@ -206,7 +206,8 @@ class JournalWork:
         for type in (RecordType.SESSION_PROGRESS, RecordType.REFUSED, None):
             for place in certain:
                 if type in (None, self._backlog[place].draft.type):
-                    LOG.error("no room in memory: a %s record is lost", self._backlog[place].draft)
+                    lost = self._backlog[place].draft.type
+                    LOG.error("no room in memory: a %s record is lost", lost)
                     del self._backlog[place]
                     return
 

@@ -204,7 +204,7 @@ def test_a_full_store_fails_the_start_only_and_the_journal_is_not_called_broken(
 
 
 def test_memory_is_bounded_and_the_oldest_progress_goes_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker_module, "BACKLOG_MAX", 4)
     journal = opened(tmp_path)
@@ -218,6 +218,23 @@ def test_memory_is_bounded_and_the_oldest_progress_goes_first(
     work.idle(2_000)
     bodies = [record.body or {} for record in everything(journal)][2:]
     assert [body["enabled_ms"] for body in bodies] == [4, 5, 9]
+    assert "a session_progress record is lost" in caplog.text
+    journal.close()
+
+
+def test_the_log_says_what_was_lost_for_want_of_memory_and_not_of_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_module, "BACKLOG_MAX", 1)
+    journal = opened(tmp_path)
+    work = work_on(journal)
+    refused = draft(RecordType.REFUSED, reason="NOT_TRAINED", member="m-ada", tag="ab" * 16)
+    with full_disk():
+        work.write(pending(boot()), 1_000)
+        work.write(pending(refused, refused, refused, first_ticket=0), 1_001)
+    assert "a refused record is lost" in caplog.text
+    for secret in ("m-ada", "abab", "NOT_TRAINED"):
+        assert secret not in caplog.text
     journal.close()
 
 
