@@ -24,5 +24,8 @@ def badge_tag(badge_key: bytes, uid: bytes) -> bytes:
 
 
 def short(tag: bytes) -> str:
-    """The first four bytes in hexadecimal: enough to find a badge in a log, too little to follow a person."""
+    """The first four bytes in hexadecimal, for a person who compares two of them on a screen.
+
+    Never for a log: within one lab four bytes name one badge, and so follow one person.
+    """
     return tag[:4].hex()

@@ -32,7 +32,7 @@ from interlock.node.reader_worker import (
     ReaderWorker,
 )
 from interlock.protocol.snapshots import SnapshotVersion
-from interlock.protocol.tags import badge_tag, short
+from interlock.protocol.tags import badge_tag
 from interlock.sim.clocks import VirtualClock
 from tests.node.journals import KEYS
 from tests.node.scripted_reader import ScriptedReader, card
@@ -282,17 +282,26 @@ def test_a_switch_to_a_file_that_is_no_snapshot_keeps_the_old_cache(tmp_path: Pa
     bench.work.close()
 
 
-def test_the_log_shows_a_badge_shortened_and_never_a_name(
+def test_the_log_cannot_tell_one_member_from_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    bench = Bench(built(tmp_path, [entry(1, tag=TAG, name="Ada Lovelace")]))
+    other = card(b"\x07" * 7)
+    tags = [TAG, badge_tag(KEYS.badge_key, other.uid)]
+    entries = [entry(1, tag=tags[0], name="Ada Lovelace"), entry(2, tag=tags[1])]
+    bench = Bench(built(tmp_path, entries))
     bench.settle()
-    bench.reader.put(CARD)
-    bench.polls(1)
-    assert short(TAG) in caplog.text
-    for secret in (TAG.hex(), CARD.uid.hex(), "Ada", "m1"):
-        assert secret not in caplog.text
+    told = []
+    for laid in (CARD, other):
+        caplog.clear()
+        bench.reader.put(laid)
+        bench.polls(1)
+        told.append(caplog.messages)
+        for secret in (laid.uid.hex(), *(tag.hex()[:4] for tag in tags), "Ada", "m1", "m2"):
+            assert secret not in caplog.text
+        bench.reader.put()
+        bench.settle()
+    assert told[0] == told[1] != []
     bench.work.close()
 
 
