@@ -7,7 +7,7 @@ import os
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +15,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from interlock.errors import StoreError
+from interlock.hub import days
 from interlock.hub.models import Lab, Session
 
 CHUNK_ROWS = 2_000
@@ -33,7 +34,7 @@ class Filter:
 
 def export_sessions(lab: Lab, out: Path, wanted: Filter | None = None) -> int:
     """`out` holds the sessions, oldest first; returns their number. Raises StoreError, leaving what
-    was there before."""
+    was there before; ConfigError: a day that cannot be."""
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("w", encoding="utf-8-sig", newline="") as sink:
@@ -66,10 +67,9 @@ def neutral(cell: str) -> str:
 def _sessions(lab: Lab, wanted: Filter, zone: zoneinfo.ZoneInfo) -> Iterator[Session]:
     found = Session.objects.filter(lab=lab, voided=False).exclude(how="")
     if wanted.since is not None:
-        found = found.filter(ended_at__gte=datetime.combine(wanted.since, time(), zone))
+        found = found.filter(ended_at__gte=days.begin_of(wanted.since, zone))
     if wanted.until is not None:
-        after = datetime.combine(wanted.until + timedelta(days=1), time(), zone)
-        found = found.filter(ended_at__lt=after)
+        found = found.filter(ended_at__lt=days.end_of(wanted.until, zone))
     related = found.select_related("machine", "node", "member", "group", "payer", "line")
     return related.order_by("ended_at", "node", "epoch", "seq").iterator(chunk_size=CHUNK_ROWS)
 

@@ -13,7 +13,7 @@ import unicodedata
 import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
+from interlock.hub import days
 from interlock.hub.directory import LANGUAGES
 from interlock.hub.domain.members import assign_badge, create_member
 from interlock.hub.domain.trainings import grant_training
@@ -175,7 +176,7 @@ class _Desk:
                 day = datetime.strptime(text, form).replace(tzinfo=UTC).date()
             except ValueError:
                 continue
-            return datetime.combine(day, time.max, zoneinfo.ZoneInfo(self._lab.time_zone))
+            return days.last_moment_of(day, zoneinfo.ZoneInfo(self._lab.time_zone))
         raise ConfigError(
             _("%(text)s is not a date") % {"text": text},
             where="until",

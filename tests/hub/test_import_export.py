@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from interlock.hub.domain.labs import create_group, create_payer
 from interlock.hub.domain.members import change_member
 from interlock.hub.exporting import Filter, export_sessions, neutral
 from interlock.hub.importing import BadLine, Imported, import_members
-from interlock.hub.models import Authorisation, Badge, Member, PayerKind
+from interlock.hub.models import Authorisation, Badge, Lab, Member, PayerKind
 from interlock.protocol.tags import badge_tag
 from tests.hub.journal import Journal
 from tests.hub.lab import LAB_BEGAN_MS, SmallLab, console, small_lab
@@ -154,6 +155,23 @@ def test_a_file_that_is_no_list_is_refused(content: str | bytes, says: str, tmp_
         run(small_lab(), tmp_path, content)
 
 
+@pytest.mark.parametrize("until", ["9999-12-31", "0001-01-01", "01/01/1900"])
+def test_an_end_that_no_calendar_holds_is_a_bad_line(until: str, tmp_path: Path) -> None:
+    """In a zone behind UTC the last day of 9999 ends in the year 10000."""
+    lab = small_lab()
+    Lab.objects.update(time_zone="America/Cayenne")
+    lab.lab.refresh_from_db()
+    done = run(lab, tmp_path, f"name;until\nZoé;{until}\n")
+    assert (done.created, [line.number for line in done.bad]) == (0, [2])
+    assert "is not between 2000-01-01 and 2099-12-31" in done.bad[0].reason
+
+
+@pytest.mark.parametrize("wanted", [Filter(until=date.max), Filter(since=date.min)])
+def test_an_export_of_impossible_days_is_refused_in_words(wanted: Filter, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not between"):
+        export_sessions(small_lab().lab, tmp_path / "s.csv", wanted)
+
+
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
     lab = small_lab()
     path = tmp_path / "m.csv"
@@ -200,7 +218,6 @@ def test_an_export_of_some_days_holds_those_days(tmp_path: Path) -> None:
     journal.boot_ms += 86_400_000
     journal.session(lab, 60)
     ingest.take(lab.enrolled.node, journal.wires(), settings.HUB_CLOCK)
-    from datetime import date
 
     def days(since: date | None, until: date | None) -> list[str]:
         return [row[5][:10] for row in exported(lab, tmp_path, Filter(since, until))[1:]]

@@ -297,6 +297,13 @@ def test_who_may_not_see_prices_sees_sessions_without_them() -> None:
         assert "1 h 30" in page
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "1999-12-31", "2100-01-01"])
+@pytest.mark.parametrize("name", ["from_day", "to_day"])
+def test_a_day_beyond_the_calendar_is_said_beside_the_field(name: str, day: str) -> None:
+    page = text(page_lab(), "owner", "sessions", query=f"?{name}={day}")
+    assert "Ensure this value is" in page
+
+
 def test_sessions_are_found_by_machine_member_and_the_labs_own_day() -> None:
     lab = page_lab()
     lab.journal.session(lab.small, 60)

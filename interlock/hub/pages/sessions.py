@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET
 
+from interlock.hub import days
 from interlock.hub.models import Line, Machine, NodeRecord, Session
 from interlock.hub.pages import formats, words
 from interlock.hub.pages.access import Viewer, page
@@ -61,8 +62,12 @@ class Filter(Form):
         empty_label=gettext_lazy("All machines"),
     )
     member = forms.CharField(required=False, max_length=100, label=gettext_lazy("Member"))
-    from_day = forms.DateField(required=False, label=gettext_lazy("From"), widget=DATE_WIDGET)
-    to_day = forms.DateField(required=False, label=gettext_lazy("To"), widget=DATE_WIDGET)
+    from_day = forms.DateField(
+        required=False, label=gettext_lazy("From"), widget=DATE_WIDGET, validators=days.VALIDATORS
+    )
+    to_day = forms.DateField(
+        required=False, label=gettext_lazy("To"), widget=DATE_WIDGET, validators=days.VALIDATORS
+    )
 
     def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,10 +86,10 @@ class Filter(Form):
         if wanted["member"]:
             sessions = sessions.filter(member__name__icontains=wanted["member"])
         if wanted["from_day"]:
-            begin = datetime.combine(wanted["from_day"], time.min, self.viewer.zone)
+            begin = days.begin_of(wanted["from_day"], self.viewer.zone)
             sessions = sessions.filter(Q(ended_at=None) | Q(ended_at__gte=begin))
         if wanted["to_day"]:
-            end = datetime.combine(wanted["to_day"] + timedelta(days=1), time.min, self.viewer.zone)
+            end = days.end_of(wanted["to_day"], self.viewer.zone)
             sessions = sessions.filter(started_at__lt=end)
         return sessions
 
