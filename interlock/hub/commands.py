@@ -159,6 +159,8 @@ def open_hub(directory: Path) -> None:
 
     path = directory.resolve()
     HubDirectory(path).config()
+    # Whatever this process writes from now on names people: for the hub's own user alone.
+    os.umask(0o077)
     if not settings.configured:
         os.environ["INTERLOCK_HUB_DIR"] = str(path)
         os.environ["DJANGO_SETTINGS_MODULE"] = "interlock.hub.settings"

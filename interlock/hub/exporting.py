@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import zoneinfo
@@ -19,6 +20,7 @@ from interlock.hub import days
 from interlock.hub.models import Lab, Session
 
 CHUNK_ROWS = 2_000
+PRIVATE_MODE = 0o600
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by a spreadsheet; a name typed by a stranger must stay a name."""
 
@@ -37,12 +39,14 @@ def export_sessions(lab: Lab, out: Path, wanted: Filter | None = None) -> int:
     was there before; ConfigError: a day that cannot be."""
     part = out.with_name(f".{out.name}.part")
     try:
-        with part.open("w", encoding="utf-8-sig", newline="") as sink:
+        with _private(part) as sink:
             count = write_sessions(lab, sink, wanted or Filter())
         os.replace(part, out)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StoreError(f"cannot be written: {error.strerror}", where=str(out)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return count
 
 
@@ -62,6 +66,14 @@ def write_sessions(lab: Lab, sink: TextIO, wanted: Filter) -> int:
 def neutral(cell: str) -> str:
     """`cell`, with an apostrophe before anything a spreadsheet would take for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+
+
+def _private(path: Path) -> TextIO:
+    """`path` as a new file, readable by nobody else: it will name people and what they did."""
+    # A half of an earlier export that was killed; what others put there is not written into.
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+    return os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="")
 
 
 def _sessions(lab: Lab, wanted: Filter, zone: zoneinfo.ZoneInfo) -> Iterator[Session]:

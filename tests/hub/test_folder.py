@@ -164,3 +164,13 @@ def test_a_changed_name_in_hub_toml_is_the_labs_name_at_the_next_start(tmp_path:
         )
     )
     assert folder.count("Lab.objects.get().name") == "Le Labo"
+
+
+def test_what_a_process_of_the_hub_writes_is_for_its_own_user(folder: HubFolder) -> None:
+    """Also beside the hub's own folder, also when the shell that started it has no umask."""
+    written = folder.run(
+        "out = Path(sys.argv[1]) / 'note'\n"
+        "out.write_text('Ada was here')\n"
+        "print(oct(out.stat().st_mode & 0o777))"
+    )
+    assert written == "0o600"

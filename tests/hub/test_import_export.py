@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from datetime import date
 from pathlib import Path
 
@@ -170,6 +171,28 @@ def test_an_end_that_no_calendar_holds_is_a_bad_line(until: str, tmp_path: Path)
 def test_an_export_of_impossible_days_is_refused_in_words(wanted: Filter, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not between"):
         export_sessions(small_lab().lab, tmp_path / "s.csv", wanted)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_is_for_its_owners_eyes_alone_whatever_the_umask(tmp_path: Path) -> None:
+    out = tmp_path / "s.csv"
+    half = tmp_path / ".s.csv.part"
+    half.write_text("left by an export that was killed")
+    half.chmod(0o666)
+    old = os.umask(0)
+    try:
+        export_sessions(small_lab().lab, out)
+    finally:
+        os.umask(old)
+    assert (out.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (0o600, [out])
+
+
+def test_an_export_never_writes_through_a_link_somebody_laid(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / ".s.csv.part").symlink_to(victim)
+    export_sessions(small_lab().lab, tmp_path / "s.csv")
+    assert victim.read_text() == "mine"
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
