@@ -1,7 +1,8 @@
 """One node's configuration in, its process out: everything is put together here, and taken apart.
 
-Order of birth: relay off and claimed · journal open, an open session closed at its last proof of
-life · reader, control socket · READY · loop. Order of death: relay off · the end on the disk, if
+Order of birth: relay off and claimed · launcher of builders started · journal open, an
+open session closed at its last proof of life · reader, control socket · READY · loop, and no fork
+any more. Order of death: relay off · the end on the disk, if
 the disk can in time · the rest. `interlock node run` and `interlock sim node` call the same
 function with other pins, bus and clock.
 """
@@ -46,6 +47,7 @@ from interlock.core.model import Assurance, Fault, Rules
 from interlock.core.states import Recovered
 from interlock.errors import InterlockError, StoreError
 from interlock.node.answers import NodeAnswers
+from interlock.node.build_orders import BuildOrders
 from interlock.node.control import ControlServer, Users
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal, Recovery
@@ -177,6 +179,7 @@ class _Node:
         self._inbox = Inbox()
         # Before anything that can fail or take time: from here on the relay is held off.
         self._pins = MachinePins(config, factory, self._inbox.wake)
+        self._orders = BuildOrders(lost=self._worker_died)
         self._unopened: str | None = None
         self._exit_code = EXIT_OK
 
@@ -200,6 +203,7 @@ class _Node:
         self._notifier = Notifier(self._environ)
         stack.callback(self._notifier.close)
         stack.callback(self._inbox.close)
+        self._start_launcher(stack)
         journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
         recovery = self._opened(journal)
         cache = None if recovery is None else usable_cache(self._state_dir, journal, self._keys)
@@ -223,6 +227,14 @@ class _Node:
         self._loop = self._new_loop(recovery)
         self._say_boot(journal, recovery)
         self._start(stack)
+
+    def _start_launcher(self, stack: ExitStack) -> None:
+        """The one fork of this process: from READY on there may be a coil that it would hold up."""
+        stack.callback(self._orders.close)
+        try:
+            self._orders.start()
+        except StoreError as error:
+            LOG.error("no snapshot can be built until the next start: %s", error)
 
     def _start(self, stack: ExitStack) -> None:
         """Every thread runs; the loop they speak to is there already."""
@@ -308,6 +320,7 @@ class _Node:
         installer = SnapshotInstaller(
             self._journal,
             self._reader,
+            orders=self._orders,
             keys=self._keys,
             state_dir=self._state_dir,
             confirm=self._timekeeper.confirm_current,

@@ -1,21 +1,21 @@
 """A file in the spool in, a live cache out: built by a child, marked in the journal, then switched to.
 
-The order is the safety (4-protocol.md): the child verifies and builds · the journal holds the new version as a
-mark nothing falls below · the reader worker switches between two polls · older files go. A crash anywhere in
-between leaves either the old cache, or a verified file that `usable_cache` marks and uses at the next start.
+The order is the safety (4-protocol.md): a builder, which the launcher forks and the node does not, verifies and
+builds · the journal holds the new version as a mark nothing falls below · the reader worker switches between two
+polls · older files go. A crash anywhere in between leaves either the old cache, or a verified file that
+`usable_cache` marks and uses at the next start.
 """
 
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.errors import InterlockError, ProtocolError, StoreError
+from interlock.node.build_orders import BuildOrders
 from interlock.node.cache import BadgeCache, cache_files, cache_path, version_of
 from interlock.node.journal import Journal
 from interlock.node.journal_worker import JournalWorker
@@ -55,6 +55,7 @@ class SnapshotInstaller:
         journal: JournalWorker,
         reader: ReaderWorker,
         *,
+        orders: BuildOrders,
         keys: NodeKeys,
         state_dir: Path,
         confirm: Confirm = lambda version, issued_at: None,
@@ -62,6 +63,7 @@ class SnapshotInstaller:
     ) -> None:
         self._journal = journal
         self._reader = reader
+        self._orders = orders
         self._keys = keys
         self._state_dir = state_dir
         self._confirm = confirm
@@ -113,32 +115,18 @@ class SnapshotInstaller:
         return installed
 
     def _build(self, spool: Path, mark: SnapshotVersion | None) -> Installed:
-        command = [
-            *(sys.executable, "-m", "interlock.node.snapshot_builder"),
+        arguments = [
             *("--spool", str(spool), "--state-dir", str(self._state_dir)),
             *("--public-key", self._keys.hub_public_key.hex()),
             *("--lab", self._keys.lab, "--node", self._keys.node),
         ]
         if mark is not None:
-            command += ["--mark", f"{mark[0]}.{mark[1]}"]
+            arguments += ["--mark", f"{mark[0]}.{mark[1]}"]
             if self._reader.version != mark:
                 # The accepted version is not in use: it was damaged or lost, and may be built again.
-                command.append("--replace-damaged")
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                timeout=self._build_s_max,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise StoreError(
-                f"building took longer than {self._build_s_max:g} s", where=str(spool)
-            ) from error
-        except OSError as error:
-            raise StoreError(f"cannot start the builder: {error}", where=str(spool)) from error
-        return _result(done.returncode, done.stdout, spool)
+                arguments.append("--replace-damaged")
+        built = self._orders.build(arguments, self._build_s_max)
+        return _result(built.code, built.output, spool)
 
 
 def usable_cache(state_dir: Path, journal: Journal, keys: NodeKeys) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from interlock.clock import SystemClock
 from interlock.core.events import Event
 from interlock.errors import ProtocolError, StoreError
+from interlock.node.build_orders import BuildOrders
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Stamp
 from interlock.node.journal_worker import JournalWorker
@@ -17,6 +20,7 @@ from interlock.node.reader_worker import ReaderWorker
 from interlock.node.snapshot_installer import SPOOL, SnapshotInstaller, usable_cache
 from interlock.protocol.snapshots import SnapshotVersion
 from tests.node.journals import NOW, new_journal
+from tests.node.kernel import children
 from tests.node.scripted_reader import ScriptedReader
 from tests.node.signed_snapshots import ISSUED_AT, SIGNED_KEYS, built, entry, snapshot_bytes
 from tests.waiting import wait_until
@@ -50,9 +54,12 @@ class Node:
             cache_age_s=lambda version: 0,
             cache_path=cache,
         )
+        self.orders = BuildOrders()
+        self.orders.start()
         self.installer = SnapshotInstaller(
             self.journal,
             self.reader,
+            orders=self.orders,
             keys=SIGNED_KEYS,
             state_dir=state_dir,
             confirm=lambda version, issued_at: self.confirmed.append((version, issued_at)),
@@ -76,6 +83,7 @@ class Node:
     def stop(self) -> None:
         self.reader.stop(5.0)
         self.journal.stop(5.0)
+        self.orders.close()
 
 
 @pytest.fixture(name="node")
@@ -127,10 +135,23 @@ def test_one_snapshot_is_installed_at_a_time_and_its_end_is_told(node: Node) -> 
 
 def test_a_builder_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     node = Node(tmp_path, build_s_max=0.001)
-    with pytest.raises(StoreError, match="took longer"):
+    with pytest.raises(StoreError, match="took too long"):
         node.installer.install(node.spool(snapshot_bytes([], (1, 1))))
     assert (node.caches(), node.mark()) == ([], None)
     node.stop()
+
+
+def test_a_builder_that_dies_is_a_store_error_and_the_next_snapshot_is_installed(
+    node: Node,
+) -> None:
+    os.mkfifo(node.state_dir / SPOOL / "stuck")
+    assert node.installer.start("stuck")
+    (builder,) = wait_until(lambda: children(node.orders.launcher_pid))
+    os.kill(builder, signal.SIGKILL)
+    wait_until(lambda: node.installer.last)
+    assert "code -9" in str(node.installer.last)
+    node.installer.install(node.spool(snapshot_bytes([entry(1)], (1, 1))))
+    assert node.reader.version == (1, 1)
 
 
 def test_a_damaged_cache_is_replaced_by_the_same_version(tmp_path: Path) -> None:
