@@ -1,6 +1,6 @@
 """One node's configuration in, its process out: everything is put together here, and taken apart.
 
-Order of birth: relay off and claimed · launcher of builders started · journal open, an
+Order of birth: relay off and claimed · memory locked, launcher of builders started · journal open, an
 open session closed at its last proof of life · reader, control socket · READY · loop, and no fork
 any more. Order of death: relay off · the end on the disk, if
 the disk can in time · the rest. `interlock node run` and `interlock sim node` call the same
@@ -55,6 +55,7 @@ from interlock.node.journal_facts import Stamp
 from interlock.node.journal_worker import NO_TICKET, JournalWorker
 from interlock.node.log_queue import LogQueue
 from interlock.node.loop import Loop, Silence
+from interlock.node.memory import lock_memory
 from interlock.node.notify import Notifier
 from interlock.node.pins import MachinePins, gpio_factory
 from interlock.node.reader_worker import ReaderWorker
@@ -203,6 +204,8 @@ class _Node:
         self._notifier = Notifier(self._environ)
         stack.callback(self._notifier.close)
         stack.callback(self._inbox.close)
+        if _is_whole_process():
+            lock_memory()
         self._start_launcher(stack)
         journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
         recovery = self._opened(journal)
@@ -414,10 +417,15 @@ def _feeder(notifier: Notifier, environ: Mapping[str, str], clock: Clock) -> Cal
     return feed
 
 
+def _is_whole_process() -> bool:
+    """Whether the process is ours; tests run nodes in threads of theirs."""
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def _terminated_by_signals(terminate: Callable[[], None]) -> Iterator[None]:
     """SIGTERM and SIGINT ask for the end; only the main thread hears signals (tests run us in another)."""
-    if threading.current_thread() is not threading.main_thread():
+    if not _is_whole_process():
         yield
         return
     before = {
