@@ -20,6 +20,7 @@ from interlock.hub.alarms import close_alarm, raise_alarm
 from interlock.hub.billing import reprice
 from interlock.hub.chain import ASIDE, Checked, Position, Standing, check, classify
 from interlock.hub.changes import log_change
+from interlock.hub.cut import alarm_cut, cut_open_sessions
 from interlock.hub.models import (
     AlarmKind,
     Authorisation,
@@ -145,6 +146,8 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     node.machine.save(update_fields=live.LIVE_FIELDS)
     reprice(node.lab, book.days(), at)
     _note_practice(node, book.ended, at)
+    if book.left_open:
+        alarm_cut(node, book.left_open, "no record says how it ended", at)
     for kind, details in (
         (AlarmKind.RECORD_UNREADABLE, complaints),
         (AlarmKind.SESSION_OVERLAP, overlaps),
@@ -176,6 +179,10 @@ def _apply_one(
             live.session_began(machine, book.start(record))
             if running is not None:
                 overlaps.append(f"{record.id} during {running}")
+                _supersede(book, running, timeline.of(record)[0])
+        case RecordType.BOOT:
+            for session in book.cut_all():
+                live.session_over(machine, session)
         case RecordType.SESSION_PROGRESS:
             live.session_went_on(machine, *book.progress(record))
         case RecordType.SESSION_ENDED:
@@ -191,6 +198,12 @@ def _apply_one(
             live.state_reported(machine, record, timeline.of(record)[0])
         case _:
             pass  # stored, shown and replayed; nothing else follows from it
+
+
+def _supersede(book: SessionBook, running: Session, at: datetime) -> None:
+    """One machine runs one session: the one before is over, whatever became of its end."""
+    if not book.supersede(running):
+        cut_open_sessions(running.node, "another one began", at)
 
 
 def _note_practice(node: Node, ended: list[Session], at: datetime) -> None:

@@ -80,9 +80,22 @@ def settle(machine: Machine, at: datetime) -> None:
     machine.live_state = state
 
 
+def forget(machine: Machine, at: datetime) -> bool:
+    """Nothing is known of the machine any more: its node is gone. Whether it was locked out or faulty."""
+    was_barred = bool(machine.live_faults or machine.live_lock_outs)
+    machine.live_session, machine.live_busy = None, None
+    machine.live_faults, machine.live_lock_outs = [], []
+    settle(machine, at)
+    return was_barred
+
+
 def _is_live(machine: Machine, session: Session) -> bool:
     live = machine.live_session
-    return live is not None and (live.epoch, live.seq) == (session.epoch, session.seq)
+    if live is None:
+        return False
+    # Two Pis of one machine count alike: 1.7 of the earlier one is another session than 1.7 of this.
+    key = (session.node_id, session.epoch, session.seq)
+    return (live.node_id, live.epoch, live.seq) == key
 
 
 def _changed(names: list[str], name: str, present: bool) -> list[str]:

@@ -7,7 +7,7 @@ a week costs a batch what a quiet one costs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db.models import Q
 from interlock.core.model import Ending
 from interlock.errors import ProtocolError
 from interlock.hub.billing import Day, billable_day
+from interlock.hub.cut import cut
 from interlock.hub.models import Badge, Boot, ClockAnchor, Member, Node, Session
 from interlock.hub.timeline import Anchor, moment, wall_ms_of
 from interlock.protocol import fields
@@ -111,6 +112,7 @@ class SessionBook:
         self.touched: dict[tuple[int, int], Session] = {}
         self.ended: list[Session] = []
         self.unknown_members: list[str] = []
+        self.left_open: list[Session] = []
         self._days: set[Day] = set()
 
     def start(self, record: Record) -> Session:
@@ -153,10 +155,13 @@ class SessionBook:
 
     def end(self, record: Record) -> Session:
         """The session that `record` ended. Raises ProtocolError."""
-        session = self._open(record)
         body = record.body or {}
         how = fields.choice(body, "how", Ending)
         estimated = fields.flag(body, "estimated")
+        session = self._session(record)
+        # An estimate of ours gives way to the node's own, which its disk may have held up.
+        if not (estimated and session.estimated and not session.voided):
+            session = self._open(record)
         self._measure(session, record)
         self.ended.append(session)
         session.how, session.estimated = how.value, estimated
@@ -174,6 +179,23 @@ class SessionBook:
         session.voided, session.voided_why = True, why[:VOIDED_WHY_MAX]
         session.ended_at = session.ended_at or session.started_at
         return session
+
+    def cut_all(self) -> list[Session]:
+        """Every open session of this node is over: the process that ran it is dead, and a living one
+        would have ended it before it said so."""
+        found = [one for one in self._sessions.values() if not (one.how or one.voided)]
+        for session in found:
+            self._cut(session)
+        return found
+
+    def supersede(self, session: Session | None) -> bool:
+        """Whether `session` was an open one of this node, that the start of another ended."""
+        own = None if session is None else self._sessions.get((session.epoch, session.seq))
+        if session is None or own is None or session.node_id != self._node.pk:
+            return False
+        if not (own.how or own.voided):
+            self._cut(own)
+        return True
 
     def date_again(self) -> None:
         """Sessions of boots that were anchored by this batch carry their real times."""
@@ -205,6 +227,11 @@ class SessionBook:
         older = [session for key, session in self.touched.items() if key not in new]
         if older:
             Session.objects.bulk_update(older, WRITTEN_BY_RECORDS)
+
+    def _cut(self, session: Session) -> None:
+        self._touch(session)
+        cut(session)
+        self.left_open.append(session)
 
     def _session(self, record: Record) -> Session:
         key = session_key(record)
@@ -271,20 +298,25 @@ def session_key(record: Record) -> tuple[int, int]:
     return key
 
 
-def _mentioned(node: Node, records: Iterable[Record]) -> dict[tuple[int, int], Session]:
-    """Stored sessions that `records` speak of."""
+def _mentioned(node: Node, records: Sequence[Record]) -> dict[tuple[int, int], Session]:
+    """Stored sessions that `records` speak of, and those that they prove to be over."""
     keys = set()
+    types = {record.header.type for record in records}
     for record in records:
         if record.header.type in ABOUT_A_SESSION:
             try:
                 keys.add(session_key(record))
             except ProtocolError:
                 continue  # reported when the record is applied
-    if not keys:
-        return {}
     wanted = Q()
+    if RecordType.BOOT in types:
+        wanted |= Q(how="", voided=False)
+    if RecordType.SESSION_STARTED in types and node.machine.live_session_id is not None:
+        wanted |= Q(pk=node.machine.live_session_id)
     for epoch in {epoch for epoch, _ in keys}:
         wanted |= Q(epoch=epoch, seq__in=[seq for of, seq in keys if of == epoch])
+    if not wanted:
+        return {}
     found = Session.objects.filter(wanted, node=node)
     return {(session.epoch, session.seq): session for session in found}
 

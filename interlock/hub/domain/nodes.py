@@ -12,7 +12,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
+from interlock.hub import live
 from interlock.hub.changes import log_deed
+from interlock.hub.cut import cut_open_sessions
 from interlock.hub.models import Alarm, Machine, Node, Topic
 from interlock.hub.permissions import Actor, Permission, require
 from interlock.protocol.credentials import HubAccess, NodeKeys
@@ -80,12 +82,23 @@ def enrol_node(actor: Actor, machine: Machine, hub_url: str) -> Enrolled:
 
 @transaction.atomic
 def revoke_node(actor: Actor, node: Node, why: str) -> None:
-    """The node is nobody here from its next request on; its records and sessions stay."""
+    """The node is nobody here from its next request on; its records and sessions stay.
+
+    A session it had open is closed at its last proof of life. A fault or a lock-out that only this
+    node knew of becomes the hub's: its replacement must not open what a person had closed.
+    """
     require(actor, node.lab, Permission.EDIT_NODES)
     if node.revoked_at is not None:
         raise ConfigError(_("this node was revoked before"), where=node.slug)
-    node.revoked_at = actor.now()
+    node.revoked_at = at = actor.now()
     node.save(update_fields=["revoked_at"])
+    cut_open_sessions(node, "its node was revoked", at)
+    machine = Machine.objects.select_for_update().get(pk=node.machine_id)
+    if live.forget(machine, at) and machine.locked_out_at is None:
+        machine.locked_out_at = at
+        machine.locked_out_why = _("its earlier node reported a fault or a lock-out")
+        live.settle(machine, at)
+    machine.save(update_fields=[*live.LIVE_FIELDS, "locked_out_at", "locked_out_why"])
     log_deed(actor, node.lab, Topic.RIGHTS, "node_revoked", node.slug, why=why)
 
 

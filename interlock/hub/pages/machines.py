@@ -63,9 +63,7 @@ def machine(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
 def machine_state(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     """Only what changes while one looks: what live.js fetches."""
     found = machine_of(viewer, slug)
-    return render(
-        request, "hub/parts/machine_live.html", _live(found, viewer, _node(found, viewer))
-    )
+    return render(request, "hub/parts/machine_live.html", _live(found, viewer))
 
 
 def machine_of(viewer: Viewer, slug: str) -> Machine:
@@ -83,7 +81,7 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
     shows_sessions = viewer.may(Permission.VIEW_SESSIONS)
     last = sessions.of_lab(viewer).filter(machine=found)[:LAST_SESSIONS] if shows_sessions else []
     return {
-        **_live(found, viewer, node),
+        **_live(found, viewer),
         "rules": _rules(found),
         "shows_node": viewer.may(Permission.VIEW_NODES),
         "node": node,
@@ -143,12 +141,12 @@ def _rules(found: Machine) -> list[Fact]:
     ]
 
 
-def _live(found: Machine, viewer: Viewer, node: Node | None) -> dict[str, Any]:
+def _live(found: Machine, viewer: Viewer) -> dict[str, Any]:
     """What changes while one looks."""
     return {
         "machine": found,
         "tile": tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names),
-        "alarms": _alarms(node, viewer) if node else [],
+        "alarms": _alarms(found, viewer),
     }
 
 
@@ -219,12 +217,15 @@ def _current_version(node: Node) -> str | None:
         return None
 
 
-def _alarms(node: Node, viewer: Viewer) -> list[Fact]:
+def _alarms(found: Machine, viewer: Viewer) -> list[Fact]:
+    """What somebody has to look at, of earlier nodes too; for those who look after nodes."""
+    if not viewer.may(Permission.VIEW_NODES):
+        return []
     return [
         Fact(
             formats.moment(alarm.last_at, viewer.zone, viewer.now),
             alarm.get_kind_display(),
             "fault",
         )
-        for alarm in Alarm.objects.filter(node=node, closed_at=None).order_by("-last_at")
+        for alarm in Alarm.objects.filter(node__machine=found, closed_at=None).order_by("-last_at")
     ]
