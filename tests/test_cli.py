@@ -190,6 +190,7 @@ def test_sync_loads_requests_and_nothing_of_hub_or_hardware() -> None:
 NODE_TOML = """
 [machine]
 name = "Saw"
+badge_use = "hold"
 restart_protection = "no_volt_release"
 [relay]
 pin = 17

@@ -25,11 +25,12 @@ PROFILES = sorted(path for path in CONFIG_DIR.glob("*.toml") if "hub" not in pat
 SMALLEST: dict[str, Any] = {
     "machine": {"name": "Drill", "restart_protection": "no_volt_release"},
     "relay": {"pin": 17},
+    "inputs": {"stop_button": {"pin": 5}},
 }
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """The smallest file that may be run, with `table__key=value` changed; None takes a key away."""
+    """The smallest file that may be run, with `table__key=value` changed; None takes a key or table away."""
     made = copy.deepcopy(SMALLEST)
     for path, value in changes.items():
         *tables, key = path.split("__")
@@ -239,16 +240,28 @@ def test_what_may_be_run_but_is_unwise_is_said() -> None:
 def test_the_digest_changes_with_every_key_that_changes() -> None:
     plain = config.digest(config.parse_node(SMALLEST))
     assert plain == config.digest(config.parse_node(document()))
-    changed = {"machine__name": "Lathe", "times__grace_s": 11, "inputs__stop_button__pin": 5}
+    changed = {"machine__name": "Lathe", "times__grace_s": 11, "inputs__stop_button__pin": 6}
     for path, value in changed.items():
         assert config.digest(config.parse_node(document(**{path: value}))) != plain, path
 
 
+def test_a_tapped_machine_that_only_its_reader_could_end_is_refused() -> None:
+    sensed = {"inputs__stop_button": None, "inputs__current_sensor__pin": 26}
+    config.parse_node(document(**sensed))
+    config.parse_node(document(inputs__stop_button=None, machine__badge_use="hold"))
+    for changes, why in (
+        ({"inputs__stop_button": None}, "current sensor"),
+        ({**sensed, "times__idle_timeout_s": "off"}, "idle timeout"),
+    ):
+        error = refused(**changes)
+        assert error.where == "inputs.stop_button"
+        assert why in error.what
+        assert "[inputs.stop_button]" in error.remedy
+
+
 def test_the_rules_are_those_of_the_file() -> None:
-    chosen = document(
-        machine__badge_use="hold", machine__min_assurance="aes", times__idle_timeout_s="off"
-    )
+    chosen = document(machine__badge_use="hold", times__idle_timeout_s="off")
     rules = config.to_rules(config.parse_node(chosen))
-    assert (rules.badge_use, rules.min_assurance) == (BadgeUse.HOLD, Assurance.AES)
+    assert (rules.badge_use, rules.min_assurance) == (BadgeUse.HOLD, Assurance.UID)
     assert rules.idle_timeout_s is None
     assert rules.trainings == ()

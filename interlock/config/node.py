@@ -290,6 +290,7 @@ def parse_node(document: Mapping[str, Any]) -> NodeConfig:
     )
     _check_pins(config)
     _check_restart_protection(config)
+    _check_ways_out(config)
     _check_enforcement(config.machine)
     _check_socket_path(config.paths)
     return config
@@ -436,6 +437,23 @@ def _check_restart_protection(config: NodeConfig) -> None:
             f"{chosen!r} does not keep the machine still when power returns",
             where="machine.restart_protection",
             remedy=missing[0].upper() + missing[1:],
+        )
+
+
+def _check_ways_out(config: NodeConfig) -> None:
+    """A tapped session outlives its reader: something else must be able to end it, whoever is there."""
+    if config.machine.badge_use != BadgeUse.TAP.value or config.inputs.stop_button is not None:
+        return
+    why = ""
+    if config.inputs.current_sensor is None:
+        why = "without a current sensor nobody knows that the machine is idle"
+    elif config.times.idle_timeout_s is None:
+        why = "no idle timeout ends it"
+    if why:
+        raise ConfigError(
+            f"is missing: if the reader dies, nothing can end a tapped session ({why})",
+            where="inputs.stop_button",
+            remedy="Declare [inputs.stop_button] with its pin",
         )
 
 

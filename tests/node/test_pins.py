@@ -123,7 +123,8 @@ def test_a_stop_button_that_is_closed_at_rest_reads_a_cut_wire_as_pressed(
 
 
 def test_what_is_not_declared_is_unknown(bench: MockBench) -> None:
-    smallest = parse_node({"machine": DOCUMENT["machine"], "relay": {"pin": RELAY}})
+    machine = {**DOCUMENT["machine"], "badge_use": "hold"}
+    smallest = parse_node({"machine": machine, "relay": {"pin": RELAY}})
     pins = MachinePins(smallest, bench.factory)
     sampled = pins.sample()
     assert sampled.emergency_stop_closed is None
