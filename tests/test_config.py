@@ -259,6 +259,12 @@ def test_a_tapped_machine_that_only_its_reader_could_end_is_refused() -> None:
         assert "[inputs.stop_button]" in error.remedy
 
 
+def test_aes_is_refused_while_no_reader_can_prove_it() -> None:
+    error = refused(machine__min_assurance="aes")
+    assert (error.where, error.remedy) == ("machine.min_assurance", "Write uid")
+    assert "no reader" in error.what
+
+
 def test_the_rules_are_those_of_the_file() -> None:
     chosen = document(machine__badge_use="hold", times__idle_timeout_s="off")
     rules = config.to_rules(config.parse_node(chosen))

@@ -201,7 +201,7 @@ KEYS: Final[tuple[Key, ...]] = (
     flag("machine.hazardous", False, "can hurt somebody: rights go stale after 72 h offline"),
     flag("machine.cannot_move_by_itself", False, "true only where power alone starts nothing"),
     choice("machine.badge_use", "tap", "tap hold", "tap on and off, or a badge that stays"),
-    choice("machine.min_assurance", "uid", "uid aes", "aes refuses badges that can be cloned"),
+    choice("machine.min_assurance", "uid", "uid aes", "aes is kept for readers that can prove it"),
     choice(
         "machine.restart_protection",
         REQUIRED,
@@ -292,6 +292,7 @@ def parse_node(document: Mapping[str, Any]) -> NodeConfig:
     _check_restart_protection(config)
     _check_ways_out(config)
     _check_enforcement(config.machine)
+    _check_assurance(config.machine)
     _check_socket_path(config.paths)
     return config
 
@@ -464,6 +465,15 @@ def _check_enforcement(machine: MachineConfig) -> None:
             why = "this version always enforces"
         raise ConfigError(
             f"'warn_only' is refused: {why}", where="machine.enforcement", remedy="Write enforce"
+        )
+
+
+def _check_assurance(machine: MachineConfig) -> None:
+    if machine.min_assurance == "aes":
+        raise ConfigError(
+            "'aes' is refused: no reader of this version can prove it, so every badge would be",
+            where="machine.min_assurance",
+            remedy="Write uid",
         )
 
 
