@@ -2,7 +2,8 @@
 
 A relay closes only on an arrival: the reader saw an empty field for at least the arrival gap and then this badge
 (2-machine.md). A single missed poll is no removal: the field must stay empty for the gap, and a badge that comes
-back sooner is still there if it is the same one. Everything that could be a trick or an accident (a badge that
+back sooner is still there if it is the same one. Nor are several badges where one was known to lie, seen once:
+noise over its answer looks the same. Everything that could be a trick or an accident (a badge that
 lay there at the start, one swapped for another, a reader that looked away for a second) is `Found`, which opens
 nothing and asks to present the badge again.
 
@@ -33,13 +34,15 @@ class Phase(Enum):
 class Presence:
     """What was seen so far; the default is a reader that has seen nothing yet.
 
-    `empty_from_ms` is the first empty poll of an unbroken run of them, `polled_ms` the last poll.
+    `empty_from_ms` is the first empty poll of an unbroken run of them, `polled_ms` the last poll; `crowded` says
+    that several badges were seen since the badge that is there was last seen alone.
     """
 
     phase: Phase = Phase.UNKNOWN
     uid: bytes | None = None
     empty_from_ms: int | None = None
     polled_ms: int | None = None
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,7 @@ def step(
         return _nothing(presence, now_ms, gap_ms, blind=blind)
     looked = replace(presence, empty_from_ms=None, polled_ms=now_ms)
     if isinstance(sight, SeveralCards):
-        told = () if presence.phase is Phase.SEVERAL else (SeveralSeen(),)
-        return replace(looked, phase=Phase.SEVERAL, uid=None), told
+        return _several(looked)
     return _one(looked, sight, now_ms, blind=blind)
 
 
@@ -95,13 +97,20 @@ def _nothing(
             waiting = replace(waiting, phase=Phase.UNKNOWN)
         return waiting, ()
     told = (Removed(),) if presence.phase is Phase.PRESENT else ()
-    return replace(waiting, phase=Phase.EMPTY, uid=None), told
+    return replace(waiting, phase=Phase.EMPTY, uid=None, crowded=False), told
+
+
+def _several(looked: Presence) -> tuple[Presence, tuple[Sighting, ...]]:
+    if looked.phase is Phase.PRESENT and not looked.crowded:
+        return replace(looked, crowded=True), ()
+    told = () if looked.phase is Phase.SEVERAL else (SeveralSeen(),)
+    return replace(looked, phase=Phase.SEVERAL, uid=None, crowded=False), told
 
 
 def _one(
     looked: Presence, sight: CardSeen, now_ms: int, *, blind: bool
 ) -> tuple[Presence, tuple[Sighting, ...]]:
-    here = replace(looked, phase=Phase.PRESENT, uid=sight.uid)
+    here = replace(looked, phase=Phase.PRESENT, uid=sight.uid, crowded=False)
     match looked.phase:
         case Phase.EMPTY if not blind:
             return here, (Arrived(sight.uid, now_ms),)

@@ -230,6 +230,7 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
     # -------------------------------------------------------------------------------- what is there
 
     def _look(self) -> Sight | None:
+        collisions = 0
         for attempt in range(1, ATTEMPTS_MAX + 1):
             outcome = activate(self._exchange)
             is_last = attempt == ATTEMPTS_MAX
@@ -240,9 +241,9 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
             self._exchange(halt_frame(), 0)
             if isinstance(outcome, Selected):
                 return CardSeen(outcome.uid, outcome.atqa, outcome.sak)
-            if outcome is Trouble.COLLISION:
-                return SeveralCards()
-        return None
+            collisions += outcome is Trouble.COLLISION
+        # One collision may be noise over the answer of a single card; two cards collide every time.
+        return SeveralCards() if collisions == ATTEMPTS_MAX else None
 
     def _exchange(self, frame: bytes, answer_bytes: int, *, last_bits: int = 0) -> Answer | Trouble:
         """One frame sent and its answer heard: `iso14443a.Transceive` on this chip."""

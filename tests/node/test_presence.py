@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -99,8 +100,25 @@ def test_a_swapped_badge_that_is_presented_again_arrives() -> None:
 
 
 def test_several_badges_are_told_once_and_the_one_that_stays_opens_nothing() -> None:
-    history = sightings(EMPTY_GAP, A, BOTH, A, BOTH, NOTHING, B, (A, 10))
+    history = sightings(EMPTY_GAP, A, BOTH, BOTH, A, BOTH, NOTHING, B, (A, 10))
     assert history[1:] == [SeveralSeen()]
+
+
+def test_one_noisy_poll_over_a_lying_badge_is_as_if_it_had_been_missed() -> None:
+    arrived = [Arrived(A.uid, GAP_POLLS * POLL_MS)]
+    assert sightings(EMPTY_GAP, A, BOTH, (A, 3), BOTH, NOTHING, (A, 3), NOTHING, BOTH, A) == arrived
+    assert sightings(EMPTY_GAP, A, BOTH, EMPTY_GAP) == [*arrived, Removed()]
+    assert sightings(EMPTY_GAP, A, BOTH, B) == [*arrived, Removed(), Found()]
+
+
+def test_two_looks_at_several_badges_are_no_noise_even_with_a_missed_poll_between() -> None:
+    for polls in ((BOTH, BOTH), (BOTH, NOTHING, BOTH)):
+        assert sightings(EMPTY_GAP, A, *polls, (A, 5))[1:] == [SeveralSeen()]
+
+
+def test_where_no_badge_was_known_to_lie_several_are_told_at_once() -> None:
+    assert sightings(BOTH) == [SeveralSeen()]
+    assert sightings(EMPTY_GAP, BOTH) == [SeveralSeen()]
 
 
 def test_after_several_badges_an_empty_field_and_one_badge_is_an_arrival() -> None:
@@ -149,6 +167,11 @@ def blind_before(polls: Sequence[Poll], number: int) -> bool:
     return number == 0 or polls[number][0] - polls[number - 1][0] > BLIND_MS
 
 
+def crowded(cards: Sequence[Sight]) -> bool:
+    """Whether two of these looks in a row, or the first of them all, saw several badges."""
+    return cards[:1] == [BOTH] or (BOTH, BOTH) in pairwise(cards)
+
+
 def reference(polls: Sequence[Poll]) -> list[tuple[int, Sighting]]:
     """The rules of 2-machine.md, read backwards from every poll instead of kept as a state."""
     history: list[tuple[int, Sighting]] = []
@@ -156,20 +179,21 @@ def reference(polls: Sequence[Poll]) -> list[tuple[int, Sighting]]:
         emptied = [earlier for earlier in range(number) if emptied_at(polls, earlier)]
         episode = polls[emptied[-1] + 1 if emptied else 0 : number]
         cards = [seen for _, seen in episode if seen is not None]
+        badges = [seen for seen in cards if seen != BOTH]
         if sight is None:
-            if emptied_at(polls, number) and cards and BOTH not in cards:
+            if emptied_at(polls, number) and badges and not crowded(cards):
                 history.append((number, Removed()))
-        elif BOTH in cards:
+        elif crowded(cards):
             continue
         elif sight == BOTH:
-            history.append((number, SeveralSeen()))
+            history += [(number, SeveralSeen())] * crowded([*cards, BOTH])
         elif not cards:
             watched = (
                 number > 0 and emptied_at(polls, number - 1) and not blind_before(polls, number)
             )
             assert isinstance(sight, CardSeen)
             history.append((number, Arrived(sight.uid, now_ms) if watched else Found()))
-        elif cards[-1] != sight:
+        elif badges[-1] != sight:
             history += [(number, Removed()), (number, Found())]
     return history
 

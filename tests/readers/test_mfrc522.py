@@ -13,7 +13,7 @@ from interlock.errors import ReaderError
 from interlock.readers import CardSeen, Reader, SeveralCards
 from interlock.readers.mfrc522 import Mfrc522Reader, spidev_opener
 from interlock.sim.cards import Card, CardState, Phone
-from interlock.sim.rc522_faults import AnswersLost, CardArrives
+from interlock.sim.rc522_faults import AnswersLost, CardArrives, Noise
 from tests.readers.rig import Rig
 
 pytestmark = pytest.mark.fast
@@ -150,6 +150,30 @@ def test_two_different_cards_are_never_one(first: bytes, second: bytes) -> None:
     rig.place(Card(second))
     expected = SeveralCards() if first != second else CardSeen(first, *_kind(first))
     assert rig.sights(3) == [expected] * 3
+
+
+@pytest.mark.parametrize("frame", range(5))
+@pytest.mark.parametrize("bits", [(0, 1) * 8, (1, 0) * 8, (1,) * 40], ids=str)
+def test_noise_over_one_answer_never_makes_two_cards_of_one(
+    frame: int, bits: tuple[int, ...]
+) -> None:
+    """WUPA, two anticollisions and two selections; noise over any one of them costs a second reading."""
+    rig = Rig().opened()
+    rig.place(SEVEN)
+    before = rig.sights(2)
+    rig.place(Noise({frame: bits}))
+    assert before + rig.sights(3) == [seen(SEVEN)] * 5
+
+
+@pytest.mark.parametrize(("second", "transfers"), [("84112233445566", 50), ("04112233445567", 86)])
+def test_several_cards_cost_two_readings_and_stay_within_the_budget(
+    second: str, transfers: int
+) -> None:
+    rig = Rig().opened()
+    rig.place(SEVEN)
+    rig.place(second)
+    costs = [rig.poll() for _ in range(3)]
+    assert [(cost.sight, cost.transfers) for cost in costs] == [(SeveralCards(), transfers)] * 3
 
 
 @pytest.mark.parametrize("frame", range(6))
