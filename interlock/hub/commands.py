@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from interlock.clock import SystemClock
 from interlock.config.secret_files import write_hub_access, write_node_keys
-from interlock.errors import ConfigError
+from interlock.errors import ConfigError, StoreError
 from interlock.hub.directory import HubConfig, HubDirectory
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """Serve until SIGTERM; `on_ready` gets the real address (port 0: any free one) once it serves.
 
-    Raises ConfigError (no hub there), LinkError (the port is taken).
+    Raises ConfigError (no hub there), LinkError (the port is taken), StoreError (it could not start).
     """
     migrate(directory)
     from interlock.hub import serving
@@ -68,11 +68,21 @@ def run(
     )
     listener = serving.listen(host, port)
 
+    served = False
+
     def ready() -> None:
+        nonlocal served
+        served = True
         serving.notify_ready()
         on_ready(serving.address_of(listener))
 
     serving.serve(listener, ready)
+    if not served:
+        raise StoreError(
+            "the hub did not start",
+            where=str(directory),
+            remedy="The lines above say why",
+        )
 
 
 def add_node(

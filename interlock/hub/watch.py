@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from django.db import DatabaseError, connection
+from django.db import connection
 
-from interlock.errors import InterlockError
+from interlock.clock import Clock, SystemClock
 from interlock.hub.hints import listen
 from interlock.hub.models import Lab, Node
 from interlock.hub.snapshots import refresh
@@ -22,6 +22,9 @@ from interlock.protocol.snapshots import SnapshotVersion
 POLL_S = 0.2
 GATHER_S = 0.2
 """1-architecture.md, "Scale": other processes are polled, and changes gathered, every 200 ms."""
+PAUSE_S = 0.2
+PAUSE_S_MAX = 30.0
+"""A failure that passes (a locked database) costs one poll, one that stays fills no log."""
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +38,37 @@ class Picture:
     changes: Mapping[int, int] = field(default_factory=dict)
 
 
-class Watch:
-    """Calls `publish` with a new picture after every change, from its own thread."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """How long to wait after something failed, and until when on the monotonic clock."""
 
-    def __init__(self, publish: Callable[[Picture], None]) -> None:
+    pause_s: float
+    again_ms: int
+
+    @classmethod
+    def after(cls, earlier: Trouble | None, now_ms: int) -> Trouble:
+        """The first pause, or twice the earlier one, up to the longest."""
+        pause_s = PAUSE_S if earlier is None else min(2 * earlier.pause_s, PAUSE_S_MAX)
+        return cls(pause_s, now_ms + int(pause_s * 1_000))
+
+
+class Watch:
+    """Calls `publish` with a new picture after every change, from its own thread.
+
+    Nothing ends that thread but `stop`: what fails is logged and tried again, each lab on its own, so
+    that the list of one lab that cannot be made hides no change of another; and whose credential
+    counts is published before any list is made.
+    """
+
+    def __init__(self, publish: Callable[[Picture], None], clock: Clock | None = None) -> None:
         self._publish = publish
+        self._clock = clock or SystemClock()
         self._picture: Picture | None = None
+        self._nodes: dict[bytes, int] = {}
+        self._versions: dict[int, SnapshotVersion] = {}
+        self._credentials: dict[int, int] = {}
         self._rights: dict[int, int] = {}
+        self._troubles: dict[int, Trouble] = {}
         self._data_version: int | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -61,32 +88,48 @@ class Watch:
     def _run(self) -> None:
         stop_listening = listen(self._wake.set)
         try:
+            trouble: Trouble | None = None
             while not self._stopping.is_set():
                 hinted = self._wake.wait(POLL_S)
                 self._wake.clear()
-                if self._look(hinted):
-                    self._stopping.wait(GATHER_S)
+                trouble = self._turn(hinted, trouble)
         finally:
             stop_listening()
             connection.close()
 
-    def _look(self, hinted: bool) -> bool:
-        """Whether there was anything new. A database that fails now is asked again in a moment."""
+    def _turn(self, hinted: bool, trouble: Trouble | None) -> Trouble | None:
+        """One look. Whatever goes wrong is tried again after a pause that grows; then it is returned."""
         try:
-            if not self._anything_new() and not hinted:
-                return False
-            picture = self._drawn()
-        except (DatabaseError, InterlockError) as error:
-            log.error("changes cannot be read, trying again: %s", error)
-            connection.close()
-            self._data_version = None
-            self._stopping.wait(GATHER_S)
+            if self._look(hinted or trouble is not None):
+                self._stopping.wait(GATHER_S)
+        except Exception:
+            trouble = Trouble.after(trouble, self._clock.boot_ms())
+            log.exception("changes cannot be read, trying again in %.1f s", trouble.pause_s)
+            self._reconnect()
+            self._stopping.wait(trouble.pause_s)
+            return trouble
+        return None
+
+    def _look(self, hinted: bool) -> bool:
+        """Whether there was anything new."""
+        now_ms = self._clock.boot_ms()
+        due = any(trouble.again_ms <= now_ms for trouble in self._troubles.values())
+        if not self._anything_new() and not hinted and not due:
             return False
-        if picture == self._picture:
-            return False
-        self._picture = picture
-        self._publish(picture)
-        return True
+        labs = list(Lab.objects.all())
+        before = self._picture
+        self._read_credentials(labs)
+        self._show(labs)
+        self._renew_lists(labs, now_ms)
+        self._show(labs)
+        return self._picture is not before
+
+    def _show(self, labs: list[Lab]) -> None:
+        changes = {lab.pk: lab.change_seq for lab in labs}
+        picture = Picture(self._nodes, dict(self._versions), changes)
+        if picture != self._picture:
+            self._publish(picture)
+            self._picture = picture
 
     def _anything_new(self) -> bool:
         """Whether another connection has committed since the last look."""
@@ -98,19 +141,40 @@ class Watch:
         known, self._data_version = self._data_version, version
         return bool(known != version)
 
-    def _drawn(self) -> Picture:
-        picture = self._picture or Picture()
-        versions = dict(picture.versions)
-        moved = False
-        labs = list(Lab.objects.all())
-        for lab in labs:
-            if self._rights.get(lab.pk) != lab.rights_seq:
-                moved = True
-                versions.update(refresh(lab))
-                self._rights[lab.pk] = lab.rights_seq
-        if moved:
+    def _read_credentials(self, labs: list[Lab]) -> None:
+        """Today's nodes are known, whatever becomes of their lists."""
+        rights = {lab.pk: lab.rights_seq for lab in labs}
+        if rights != self._credentials:
             active = Node.objects.filter(revoked_at=None).values_list("credential_hash", "pk")
-            picture = replace(
-                picture, nodes={bytes(hashed): pk for hashed, pk in active}, versions=versions
+            self._nodes = {bytes(hashed): pk for hashed, pk in active}
+            self._credentials = rights
+
+    def _renew_lists(self, labs: list[Lab], now_ms: int) -> None:
+        """The versions are current of every lab whose rights moved, but of those that wait."""
+        for lab in labs:
+            trouble = self._troubles.get(lab.pk)
+            waits = trouble is not None and trouble.again_ms > now_ms
+            if self._rights.get(lab.pk) != lab.rights_seq and not waits:
+                self._versions.update(self._refreshed(lab, now_ms))
+
+    def _refreshed(self, lab: Lab, now_ms: int) -> dict[int, SnapshotVersion]:
+        """The lab's versions; none when its lists cannot be made now: then it waits a growing while."""
+        try:
+            versions = refresh(lab)
+        except Exception:
+            trouble = self._troubles[lab.pk] = Trouble.after(self._troubles.get(lab.pk), now_ms)
+            log.exception(
+                "lists of rights of %s cannot be made, trying again in %.1f s",
+                lab.slug,
+                trouble.pause_s,
             )
-        return replace(picture, changes={lab.pk: lab.change_seq for lab in labs})
+            self._reconnect()
+            return {}
+        self._rights[lab.pk] = lab.rights_seq
+        self._troubles.pop(lab.pk, None)
+        return versions
+
+    def _reconnect(self) -> None:
+        """The next question opens a new connection, whose numbers start anew."""
+        connection.close()
+        self._data_version = None
