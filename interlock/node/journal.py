@@ -20,7 +20,7 @@ from interlock.core.model import Ending
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal_schema as schema
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
-from interlock.node.journal_marks import Lost, Stored, load, store
+from interlock.node.journal_marks import Lost, Stored, load, write_all
 from interlock.node.journal_salvage import finish_interrupted, salvage
 from interlock.protocol import canonical
 from interlock.protocol.credentials import NodeKeys
@@ -149,8 +149,8 @@ class Journal:
             raise
         except OSError as error:
             self._fail(error)
-        except (sqlite3.Error, ProtocolError) as error:
-            if not _is_damage(error):
+        except schema.UNREADABLE as error:
+            if not schema.is_damage(error):
                 self._fail(error)
             self._mend(str(error), stamp)
         self._was_open = True
@@ -215,7 +215,7 @@ class Journal:
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(schema.INSERT, [schema.row_of(record) for record in written])
-            store(connection, self._stored, stored)
+            write_all(connection, stored)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(error)
@@ -323,6 +323,7 @@ class Journal:
         self._disconnect()
 
     def _connect(self) -> None:
+        schema.refuse_strange_format(self._path)
         connection = schema.connect(self._path, self._uri)
         self._connection = connection
         schema.migrate(connection)
@@ -348,6 +349,10 @@ class Journal:
             )
 
     def _verify_tail(self, stored: Stored) -> None:
+        (found,) = self._live().execute("PRAGMA quick_check(marks)").fetchone()
+        if found != "ok":
+            # Reading it can succeed where the next write would not.
+            raise ProtocolError(f"its marks are damaged: {found}", where=str(self._path))
         previous: Record | None = None
         for record in self._rows_after(self._place_before_tail(), TAIL_RECORDS, damage_raises=True):
             stored.verify(record, None if previous is None else head_of(previous))
@@ -380,7 +385,7 @@ class Journal:
             )
             self._damage = None
             self._connect()
-        except (sqlite3.Error, ProtocolError, OSError) as error:
+        except (*schema.UNREADABLE, OSError) as error:
             self._disconnect()
             raise StoreError(
                 f"it is damaged and cannot be salvaged: {error}",
@@ -412,7 +417,7 @@ class Journal:
                 (place, rows_max),
             ):
                 yield schema.record_of(row, node=self._keys.node)
-        except (sqlite3.Error, ProtocolError) as error:
+        except schema.UNREADABLE as error:
             if damage_raises:
                 raise
             self._fail(error)
@@ -425,13 +430,15 @@ class Journal:
             ).fetchone()
         except sqlite3.Error as error:
             self._fail(error)
-        return None if row is None else bytes(row[0])
+        if row is not None and not isinstance(row[0], bytes):
+            self._fail(ProtocolError("a hash is none", where=str(self._path)))
+        return None if row is None else row[0]
 
     def _keep(self, stored: Stored) -> None:
         connection = self._live()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            store(connection, self._stored, stored)
+            write_all(connection, stored)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(error)
@@ -444,7 +451,7 @@ class Journal:
 
     def _fail(self, error: Exception) -> NoReturn:
         """What was in flight is in doubt: drop the connection, so that only the disk's answer counts."""
-        if _is_damage(error):
+        if schema.is_damage(error):
             self._damage = str(error)
         self._disconnect()
         raise StoreError(
@@ -475,10 +482,3 @@ def _place(epoch: int, seq: int) -> int:
     if not (0 <= epoch <= schema.EPOCH_MAX and 0 <= seq <= schema.SEQ_MAX):
         raise ProtocolError(f"there is no record {epoch}.{seq}")
     return schema.place_of(epoch, seq)
-
-
-def _is_damage(error: Exception) -> bool:
-    if not isinstance(error, sqlite3.Error):
-        return not isinstance(error, OSError)
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

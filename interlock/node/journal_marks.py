@@ -19,6 +19,10 @@ from interlock.protocol import canonical, fields, records
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import GENESIS, Head, Record
 
+SUM = "sum"
+SUM_BYTES = 16
+"""The marks belong to no chain: their sum notices the one bit that makes another number of a number."""
+
 KEY_DIGEST_BYTES = 16
 """Tells one enrolment's chain key from another's without saying anything about either."""
 
@@ -184,20 +188,8 @@ def load(connection: sqlite3.Connection, keys: NodeKeys) -> Stored:
     return stored
 
 
-def store(connection: sqlite3.Connection, old: Stored, new: Stored) -> None:
-    """Write what differs, inside the caller's transaction. Raises sqlite3.Error."""
-    _upsert(
-        connection,
-        (
-            (name, canonical.dumps(spell(new)))
-            for name, spell in _SPELLINGS.items()
-            if getattr(old, name) != getattr(new, name)
-        ),
-    )
-
-
 def write_all(connection: sqlite3.Connection, stored: Stored) -> None:
-    """Write every truth, inside the caller's transaction. Raises sqlite3.Error."""
+    """Write every truth, inside the caller's transaction: they share a page. Raises sqlite3.Error."""
     _upsert(connection, to_wire(stored).items())
 
 
@@ -207,14 +199,21 @@ def read_rows(connection: sqlite3.Connection) -> dict[str, bytes]:
 
 
 def to_wire(stored: Stored) -> dict[str, bytes]:
-    """Each truth under its name, as canonical JSON."""
-    return {name: canonical.dumps(spell(stored)) for name, spell in _SPELLINGS.items()}
+    """Each truth under its name, as canonical JSON, and their sum."""
+    rows = {name: canonical.dumps(spell(stored)) for name, spell in _SPELLINGS.items()}
+    return {**rows, SUM: _sum_of(rows)}
 
 
 def from_wire(rows: Mapping[str, bytes], keys: NodeKeys) -> Stored:
     """The truths a complete table holds. Raises ProtocolError."""
+    truths = {name: value for name, value in rows.items() if name != SUM}
+    if truths.keys() != _SPELLINGS.keys() or not all(isinstance(v, bytes) for v in rows.values()):
+        raise ProtocolError("its marks are not all there", where="journal")
+    # A journal of the first days has no sum; it gets one with its next record.
+    if SUM in rows and rows[SUM] != _sum_of(truths):
+        raise ProtocolError("its marks were altered", where="journal")
     try:
-        values = {name: json.loads(value) for name, value in rows.items()}
+        values = {name: json.loads(value) for name, value in truths.items()}
         return Stored(
             keys=keys,
             head=records.head_from_wire(values["head"]),
@@ -236,6 +235,11 @@ def from_wire(rows: Mapping[str, bytes], keys: NodeKeys) -> Stored:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"its marks cannot be read: {error!r}", where="journal") from error
+
+
+def _sum_of(truths: Mapping[str, bytes]) -> bytes:
+    parts = [part for name in sorted(truths) for part in (name.encode(), truths[name])]
+    return blake2b(b"\0".join(parts), digest_size=SUM_BYTES).digest()
 
 
 def _verify_body(record: Record) -> None:

@@ -216,7 +216,7 @@ def _readable_rows(
                 yield row
             else:
                 return
-        except sqlite3.Error:
+        except schema.UNREADABLE:
             pass
         # An unreadable page is near, but `place` may still stand before it: Python's cursor reads one row ahead.
         alone = _row_at(source, place)
@@ -233,7 +233,7 @@ def _row_at(source: sqlite3.Connection, place: int) -> schema.Row | None:
         row: schema.Row | None = source.execute(
             f"SELECT {schema.COLUMNS} FROM records WHERE place = ?", (place,)
         ).fetchone()
-    except sqlite3.Error:
+    except schema.UNREADABLE:
         return None
     return row
 
@@ -291,7 +291,7 @@ def _marks_of(source: sqlite3.Connection | None, keys: NodeKeys) -> Stored | Non
         return None
     try:
         return from_wire(read_rows(source), keys)
-    except (sqlite3.Error, ProtocolError):
+    except schema.UNREADABLE:
         return None
 
 
@@ -300,7 +300,7 @@ def _open_damaged(path: Path, uri: schema.Uri) -> sqlite3.Connection | None:
     try:
         connection = schema.connect(path, uri)
         connection.execute("SELECT place FROM records LIMIT 1").fetchone()
-    except sqlite3.Error:
+    except schema.UNREADABLE:
         if connection is not None:
             connection.close()
         return None

@@ -8,6 +8,7 @@ record are one transaction, so an interrupted one ends before or after it, never
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,9 @@ EPOCH_MAX = (1 << 22) - 1
 
 BUSY_TIMEOUT_S = 1.0
 """Nobody else may hold the file; a lock that lasts is a fault to report within the 2 s start deadline."""
+
+FORMAT_VERSIONS_AT = slice(18, 20)
+"""SQLite's file format: the write and the read version, 1 without and 2 with a WAL."""
 
 CACHE_KIB = 1_024
 """SQLite's page cache: enough for the tail of the chain, small on a Pi of 512 MB."""
@@ -55,6 +59,18 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
+
+UNREADABLE = (sqlite3.Error, ProtocolError, UnicodeDecodeError, TypeError)
+"""What reading a damaged file can raise: SQLite's words on it may themselves be no text."""
+
+AROUND_THE_FILE = frozenset(
+    {
+        *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY),
+        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH),
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM),
+    }
+)
+"""SQLite's primary codes that say nothing against the content: the disk, rights, another process, memory."""
 
 Uri = Callable[[Path], str]
 
@@ -91,25 +107,53 @@ def connect(path: Path, uri: Uri = file_uri) -> sqlite3.Connection:
     return connection
 
 
+def refuse_strange_format(path: Path) -> None:
+    """Return when a database of a version that SQLite knows, or none, is at `path`. Raises ProtocolError, OSError.
+
+    SQLite opens one of a version to come read-only, which would look like a disk that went read-only for good.
+    Only while no connection is open: closing any descriptor of the file lets go of SQLite's own locks.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        versions = file.read(FORMAT_VERSIONS_AT.stop)[FORMAT_VERSIONS_AT]
+    if not all(version in (1, 2) for version in versions):
+        raise ProtocolError("its format version is none", where=str(path))
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether another attempt would meet it again: everything that is not known to come from around the file.
+
+    Damage shows in many ways: a text that is no UTF-8, a column the schema no longer has, a type nobody wrote.
+    """
+    if isinstance(error, OSError | sqlite3.ProgrammingError):
+        return False
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF not in AROUND_THE_FILE
+
+
 def migrate(
     connection: sqlite3.Connection,
     migrations: tuple[tuple[str, tuple[str, ...]], ...] = MIGRATIONS,
 ) -> list[str]:
     """Apply what is missing, each with its own record in one transaction; return their names.
 
-    Raises StoreError for a file of a newer release, sqlite3.Error from the disk.
+    Raises StoreError for a file of a newer release, ProtocolError for one of none, sqlite3.Error from the disk.
     """
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"
     )
-    applied = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-    unknown = sorted(applied - {name for name, _ in migrations})
-    if unknown:
+    applied = {str(name) for (name,) in connection.execute("SELECT name FROM migrations")}
+    known = [name for name, _ in migrations]
+    unknown = sorted(applied - set(known))
+    if unknown and (applied.issuperset(known) and all(_is_later(one, known) for one in unknown)):
         raise StoreError(
             f"it was written by a newer release (migration {unknown[0]})",
             where="journal",
             remedy="Install that release again",
         )
+    if unknown:
+        raise ProtocolError(f"no release ever had a migration {unknown[0]!r}", where="journal")
     missing = [(name, statements) for name, statements in migrations if name not in applied]
     for name, statements in missing:
         connection.execute("BEGIN IMMEDIATE")
@@ -122,6 +166,10 @@ def migrate(
             rollback(connection)
             raise
     return [name for name, _ in missing]
+
+
+def _is_later(name: str, known: list[str]) -> bool:
+    return re.fullmatch(r"\d{4}[a-z0-9_]*", name) is not None and name > max(known)
 
 
 def rollback(connection: sqlite3.Connection) -> None:
@@ -149,6 +197,22 @@ INSERT = f"INSERT INTO records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 
 Row = tuple[Any, ...]
 
+_NONE = type(None)
+_KINDS: tuple[tuple[type, ...], ...] = (
+    (int,),
+    (str,),
+    (int,),
+    (int, _NONE),
+    (int,),
+    (str,),
+    (bytes, _NONE),
+    (bytes, _NONE),
+    (bytes,),
+    (bytes,),
+    (bytes,),
+)
+"""SQLite keeps a STRICT table's types when it writes; what it reads is what the bits of the file say."""
+
 
 def row_of(record: Record) -> Row:
     """The row that holds `record`."""
@@ -175,6 +239,8 @@ def record_of(row: Row, *, node: str) -> Record:
     where = f"record {epoch}.{seq}"
     if wall_trusted not in (0, 1):
         raise ProtocolError("its trust flag is neither 0 nor 1", where=where)
+    if not all(isinstance(value, kinds) for value, kinds in zip(row, _KINDS, strict=True)):
+        raise ProtocolError("a column holds what it never does", where=where)
     try:
         header = Header(
             node=node,
