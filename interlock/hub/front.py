@@ -13,18 +13,24 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
 from django.http import HttpRequest
 
+from interlock.errors import StoreError
+from interlock.hub.connections import Limits
 from interlock.hub.middleware import login_is_over
 from interlock.hub.models import User
 from interlock.hub.permissions import Permission, lab_of, may
-from interlock.hub.waiting import Message, Receive, Scope, Send, Waiting
+from interlock.hub.waiting import WAITING_MAX, Message, Receive, Scope, Send, Waiting
 from interlock.hub.watch import Picture, Watch
 from interlock.protocol import hubapi
 
 PATH_LIVE = "/live"
 PAGE_BODY_BYTES_MAX = 8 * 1_048_576
 """A list of 20,000 members as CSV fits; Django would spool any size to the disk before looking."""
+POLLS_PER_NODE_MAX = 2
+"""One that waits, and one that began because the network under the other was gone."""
 BODY_S_MAX = 30.0
 """A body that trickles longer is given up, so that slow senders cannot collect."""
+FIRST_PICTURE_S_MAX = 30.0
+"""A lab of 20,000 badges takes seconds; longer, and the database cannot be read at all."""
 
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -36,7 +42,9 @@ class Front:
 
     def __init__(self, django: Application) -> None:
         self._django = django
+        self.limits = Limits(connections=WAITING_MAX)
         self.waiting: Waiting | None = None
+        self._polls: dict[bytes, list[asyncio.Event]] = {}
         self._watch: Watch | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,11 +54,37 @@ class Front:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         elif self.waiting is not None and scope["path"] == hubapi.PATH_CHANGES:
-            await self.waiting.changes(scope, receive, send)
+            await self._poll(self.waiting, scope, receive, send)
         elif self.waiting is not None and scope["path"] == PATH_LIVE:
             await self.waiting.live(scope, receive, send)
         else:
             await _capped(self._django, scope, receive, send)
+
+    async def _poll(self, waiting: Waiting, scope: Scope, receive: Receive, send: Send) -> None:
+        """A node's poll; one too many of the same credential ends the oldest, whose client may have
+        been cut off without a word."""
+        credential = dict(scope["headers"]).get(b"authorization", b"")
+        enough = asyncio.Event()
+        mine = self._polls.setdefault(credential, [])
+        mine.append(enough)
+        for older in mine[:-POLLS_PER_NODE_MAX]:
+            older.set()
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await waiting.changes(scope, _until(enough, receive), noted)
+        finally:
+            mine.remove(enough)
+            if not mine:
+                del self._polls[credential]
+        if enough.is_set() and not started:
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
 
     def close(self) -> None:
         """Whoever waits is answered at once, so that the server can end."""
@@ -72,7 +106,8 @@ class Front:
     async def _start(self) -> None:
         """The first picture is drawn before the first request is taken."""
         loop = asyncio.get_running_loop()
-        waiting = self.waiting = Waiting(who_watches)
+        limits = self.limits
+        waiting = self.waiting = Waiting(who_watches, limits.waiting, limits.streams)
         ready = asyncio.Event()
 
         def publish(picture: Picture) -> None:
@@ -84,7 +119,16 @@ class Front:
 
         self._watch = Watch(hand_over)
         self._watch.start()
-        await ready.wait()
+        try:
+            async with asyncio.timeout(FIRST_PICTURE_S_MAX):
+                await ready.wait()
+        except TimeoutError as error:
+            await asyncio.to_thread(self._watch.stop)
+            raise StoreError(
+                f"its changes could not be read for {FIRST_PICTURE_S_MAX:g} s",
+                where="hub",
+                remedy="The lines above say why; a hub that hears of no change must not run",
+            ) from error
 
 
 def who_watches(cookie_header: bytes) -> int | None:
@@ -106,6 +150,22 @@ def who_watches(cookie_header: bytes) -> int | None:
     finally:
         # The thread goes back to a pool; its connection must not wait there.
         connections.close_all()
+
+
+def _until(enough: asyncio.Event, receive: Receive) -> Receive:
+    """`receive`, to which the client has gone as soon as there was `enough`."""
+
+    async def received() -> Message:
+        ended = asyncio.ensure_future(enough.wait())
+        message = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait({ended, message}, return_when=asyncio.FIRST_COMPLETED)
+            return message.result() if message.done() else {"type": "http.disconnect"}
+        finally:
+            ended.cancel()
+            message.cancel()
+
+    return received
 
 
 async def _capped(django: Application, scope: Scope, receive: Receive, send: Send) -> None:

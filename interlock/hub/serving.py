@@ -14,9 +14,13 @@ import uvicorn
 
 from interlock.errors import LinkError
 from interlock.hub.asgi import application
+from interlock.hub.connections import connections_of, limits_for, raised_descriptors
 from interlock.hub.front import Front
 
 BACKLOG = 512
+ACCEPTED_AT_ONCE = 16
+"""asyncio accepts as many connections in a row as its backlog says, before any of them is counted:
+few enough for connections.DESCRIPTORS_RESERVED. The kernel's queue stays BACKLOG long."""
 GRACE_S = 5
 """After this long an answer under way is cut: shorter than the 10 s after which systemd kills."""
 
@@ -47,6 +51,7 @@ def address_of(listener: socket.socket) -> str:
 
 def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Answer requests on `listener` until SIGTERM or SIGINT; `on_ready` is called when it does."""
+    application.limits = limits_for(raised_descriptors())
     config = uvicorn.Config(
         application,
         lifespan="on",
@@ -54,7 +59,8 @@ def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
         access_log=False,
         server_header=False,
         date_header=True,
-        http="h11",
+        http=connections_of(application.limits),
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         loop="asyncio",
         timeout_graceful_shutdown=GRACE_S,
@@ -84,6 +90,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)
         if self.started:
             self._on_ready()
 

@@ -39,8 +39,14 @@ _SINCE = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 class Waiting:
     """Everybody who waits for a change, in one event loop."""
 
-    def __init__(self, who_watches: WhoWatches) -> None:
+    def __init__(
+        self,
+        who_watches: WhoWatches,
+        waiting_max: int = WAITING_MAX,
+        streams_max: int = STREAMS_MAX,
+    ) -> None:
         self._who_watches = who_watches
+        self._waiting_max, self._streams_max = waiting_max, streams_max
         self._picture = Picture()
         self._changed = asyncio.Event()
         self._closed = False
@@ -69,7 +75,7 @@ class Waiting:
             await _refuse(send, 401, "credential", "This node is unknown here, or was revoked")
         elif (asked := _asked(scope)) is None:
             await _refuse(send, 400, "malformed", "Ask for changes?since=EPOCH.COUNTER&wait=S")
-        elif self._polls >= WAITING_MAX:
+        elif self._polls >= self._waiting_max:
             await _refuse(send, 503, "busy", "Too many nodes wait already")
         else:
             self._polls += 1
@@ -118,7 +124,7 @@ class Waiting:
         lab = await asyncio.to_thread(self._who_watches, _header(scope, b"cookie"))
         if lab is None:
             await _refuse(send, 401, "login", "Log in to see the board")
-        elif self._streams >= STREAMS_MAX:
+        elif self._streams >= self._streams_max:
             await _refuse(send, 503, "busy", "Too many boards are open already")
         else:
             self._streams += 1

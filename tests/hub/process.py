@@ -13,7 +13,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from resource import RLIMIT_NOFILE, setrlimit
 from typing import IO, Any
 
 import requests
@@ -149,14 +151,21 @@ class HubProcess:
     """`interlock hub run` without its command line; every warning would end it."""
 
     def __init__(
-        self, folder: HubFolder, port: int = 0, environment: dict[str, str] | None = None
+        self,
+        folder: HubFolder,
+        port: int = 0,
+        environment: dict[str, str] | None = None,
+        descriptors: tuple[int, int] | None = None,
     ) -> None:
+        """`descriptors`: the soft and hard limit of open files it is born with."""
+
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", _RUN, str(folder.path), str(port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **(environment or {})},
+            preexec_fn=descriptors and partial(setrlimit, RLIMIT_NOFILE, descriptors),
         )
         self._said: list[str] = []
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -184,6 +193,10 @@ class HubProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """SIGKILL."""

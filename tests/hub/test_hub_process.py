@@ -337,6 +337,67 @@ def test_sigterm_answers_those_who_wait_and_exits_with_0(folder: HubFolder) -> N
     assert answers.get_nowait() is None
 
 
+def test_half_requests_without_number_neither_stop_the_hub_nor_hold_up_its_end(
+    folder: HubFolder,
+) -> None:
+    clock = SystemClock()
+    hub = HubProcess(folder, descriptors=(128, 256))
+    half: list[socket.socket] = []
+    try:
+        at = ("127.0.0.1", int(hub.url.rsplit(":", 1)[1]))
+        for _ in range(260):
+            half.append(socket.create_connection(at, timeout=5))
+            half[-1].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        saw = NodeClient(hub.url, *folder.node("saw"))
+        began_ms = clock.boot_ms()
+        saw.hello(EMPTY)
+        assert requests.get(hub.url + "/sign-in/", timeout=5).status_code == 200
+        assert clock.boot_ms() - began_ms < 2_000
+        began_ms = clock.boot_ms()
+        assert (hub.stop(), hub.said) == (0, "")
+        assert clock.boot_ms() - began_ms < 3_000
+    finally:
+        for one in half:
+            one.close()
+        if hub.is_running:
+            hub.kill()
+
+
+def test_a_third_poll_of_one_node_ends_its_first_and_disturbs_no_other(
+    saw: NodeClient, folder: HubFolder
+) -> None:
+    laser = NodeClient(saw.url, *folder.node("laser"))
+    answers: queue.Queue[tuple[str, int]] = queue.Queue()
+
+    def wait(name: str, node: NodeClient) -> None:
+        got = requests.get(
+            node.url + hubapi.PATH_CHANGES,
+            headers=node.session.headers,
+            params={"since": "1.1", "wait": "4"},
+            timeout=10,
+        )
+        answers.put((name, got.status_code))
+
+    saw.hello(EMPTY)
+    polls = [
+        threading.Thread(target=wait, args=one)
+        for one in (("laser", laser), ("first", saw), ("second", saw), ("third", saw))
+    ]
+    for poll in polls[:3]:
+        poll.start()
+        with pytest.raises(queue.Empty):
+            answers.get(timeout=0.3)
+    polls[3].start()
+    assert answers.get(timeout=2) == ("first", 204)
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.3)
+    for poll in polls:
+        poll.join()
+    assert sorted(answers.get_nowait() for _ in range(3)) == [
+        *(("laser", 204), ("second", 204), ("third", 204))
+    ]
+
+
 def test_systemd_is_told_when_the_hub_serves(folder: HubFolder) -> None:
     with tempfile.TemporaryDirectory(prefix="il-") as name:
         path = f"{name}/notify"
