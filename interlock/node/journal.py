@@ -271,7 +271,10 @@ class Journal:
         return marks
 
     def verify_slice(self, rows_max: int) -> bool:
-        """The next records of the chain are verified; True while more wait. What is broken is in `damage`."""
+        """The next records of the chain are verified; True while more wait. What is broken is in `damage`.
+
+        Raises StoreError when the disk refuses: nothing is known then, and reopened it begins again.
+        """
         if self._connection is None or self._damage is not None:
             return False
         place = 0 if self._verified is None else _place(self._verified.epoch, self._verified.seq)
@@ -282,6 +285,8 @@ class Journal:
                 self._verified = head_of(record)
                 rows += 1
         except StoreError:
+            if self._damage is None:
+                raise
             return False
         except ProtocolError as error:
             self._damage = str(error)

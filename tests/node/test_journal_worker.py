@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,6 +22,7 @@ from interlock.core.events import (
 )
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal as journal_module
+from interlock.node import journal_schema as schema
 from interlock.node import journal_worker as worker_module
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Stamp
@@ -408,6 +410,29 @@ def test_idle_time_verifies_the_chain_and_mends_it(
     assert told == []
     assert [(r.header.epoch, r.header.seq) for r in everything(journal)][-2:] == [(1, 100), (2, 1)]
     assert work.write(pending(boot()), 5_000) == [RecordDurable(1, "2.2")]
+    assert work.is_settled
+    journal.close()
+
+
+def test_a_disk_that_fails_for_a_moment_does_not_end_the_verification(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "TAIL_RECORDS", 10)
+    journal = altered_far_back(tmp_path)
+    work = work_on(journal)
+
+    def hiccup(*_: object) -> NoReturn:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr(schema, "record_of", lambda row, node: hiccup())
+        assert kinds(work.idle(1_000)) == ["JournalFailed"]
+    assert not work.is_settled
+    told = [event for turn in range(20) for event in work.idle(2_000 + 100 * turn)]
+    assert told == [JournalRecovered()]
+    assert [(r.header.epoch, r.header.seq) for r in everything(journal)][-2:] == [(1, 100), (2, 1)]
     assert work.is_settled
     journal.close()
 
