@@ -6,6 +6,7 @@ sent again (its answer was lost, the hub died) finds its records stored and chan
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from interlock.hub.models import (
     SetAside,
     Topic,
 )
+from interlock.hub.problems import alarm_of
 from interlock.hub.sessions import SessionBook, Timeline
 from interlock.hub.timeline import moment
 from interlock.protocol import canonical
@@ -40,6 +42,9 @@ SET_ASIDE_MAX = 10_000
 
 PRACTICE_EVERY = timedelta(days=1)
 """How exactly practice is dated: finer would renew every node's snapshot at each session."""
+
+Noticed = dict[AlarmKind, list[str]]
+"""What somebody has to look at, by kind: one alarm for a batch, however much it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ def _take(node: Node, batch: list[Checked], arrived_ms: int) -> Taken:
     aside = [(checked, standing) for checked, standing in pairs if standing in ASIDE]
     early = [checked.record.id for checked, standing in pairs if standing is Standing.EARLY]
     head = sorted_out.head
+    if sorted_out.holes:
+        raise_alarm(node, AlarmKind.RECORDS_LOST, _in_words(sorted_out.holes), at)
     if new:
         _apply(node, new, arrived_ms)
         node.head_epoch, node.head_seq, node.head_hash = head.epoch, head.seq, head.hash
@@ -103,8 +110,6 @@ def _take(node: Node, batch: list[Checked], arrived_ms: int) -> Taken:
     elif early:
         detail = f"{early[0]} arrived, the last one before it is {before.epoch}.{before.seq}"
         raise_alarm(node, AlarmKind.RECORDS_MISSING, detail, at)
-    if sorted_out.holes:
-        raise_alarm(node, AlarmKind.RECORDS_LOST, _in_words(sorted_out.holes), at)
     if aside:
         _set_aside(node, aside, at)
     if new or aside or early:
@@ -138,8 +143,8 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     anchors = [r for r in whole if r.header.type is RecordType.CLOCK_ANCHORED]
     # A clock that becomes known dates every record of its boot, the earlier ones too.
     complaints = _each(anchors, timeline.add)
-    overlaps: list[str] = []
-    complaints += _each(whole, lambda record: _apply_one(node, book, timeline, record, overlaps))
+    noticed: Noticed = defaultdict(list)
+    complaints += _each(whole, lambda record: _apply_one(node, book, timeline, record, noticed))
     book.date_again()
     timeline.save()
     book.save()
@@ -150,7 +155,7 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
         alarm_cut(node, book.left_open, "no record says how it ended", at)
     for kind, details in (
         (AlarmKind.RECORD_UNREADABLE, complaints),
-        (AlarmKind.SESSION_OVERLAP, overlaps),
+        *noticed.items(),
         (AlarmKind.MEMBER_UNKNOWN, book.unknown_members),
     ):
         if details:
@@ -170,7 +175,7 @@ def _each(records: Iterable[Record], apply: Callable[[Record], None]) -> list[st
 
 
 def _apply_one(
-    node: Node, book: SessionBook, timeline: Timeline, record: Record, overlaps: list[str]
+    node: Node, book: SessionBook, timeline: Timeline, record: Record, noticed: Noticed
 ) -> None:
     machine = node.machine
     match record.header.type:
@@ -178,7 +183,7 @@ def _apply_one(
             running = machine.live_session
             live.session_began(machine, book.start(record))
             if running is not None:
-                overlaps.append(f"{record.id} during {running}")
+                noticed[AlarmKind.SESSION_OVERLAP].append(f"{record.id} during {running}")
                 _supersede(book, running, timeline.of(record)[0])
         case RecordType.BOOT:
             for session in book.cut_all():
@@ -196,6 +201,9 @@ def _apply_one(
             | RecordType.LOCK_OUT_CLEARED
         ):
             live.state_reported(machine, record, timeline.of(record)[0])
+        case RecordType.PROBLEM_REPORTED:
+            kind, detail = alarm_of(record.body or {})
+            noticed[kind].append(detail)
         case _:
             pass  # stored, shown and replayed; nothing else follows from it
 

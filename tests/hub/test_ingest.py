@@ -187,10 +187,66 @@ def test_a_hole_in_an_older_epoch_is_jumped_over_and_alarmed() -> None:
     alarm = Alarm.objects.get()
     assert (alarm.kind, alarm.detail) == (
         AlarmKind.RECORDS_LOST,
-        "nothing between 1.2 and 1.5",
+        "1.3 to 1.4",
     )
     late = journal.records[2].to_wire()
     assert take(lab, [late]).set_aside == ((1, 3, "behind_head"),)
+
+
+def test_a_hole_that_nobody_declared_is_alarmed_with_what_surrounds_it() -> None:
+    lab = small_lab()
+    journal = Journal.of(lab.enrolled)
+    for _ in range(3):
+        journal.session(lab, 60)
+    kept = journal.records[:2] + journal.records[4:]
+    journal.next_epoch()
+    journal.write(RecordType.BOOT)
+    take(lab, [record.to_wire() for record in [*kept, journal.records[-1]]])
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.detail) == (AlarmKind.RECORDS_LOST, "nothing between 1.2 and 1.5")
+
+
+@pytest.mark.parametrize(
+    ("body", "alarm"),
+    [
+        (
+            {"problem": "records_lost", "lost": [[1, 2, 2], [1, 4, 9], [2, 1, None]], "kept": 3},
+            (AlarmKind.RECORDS_LOST, "1.2, 1.4 to 1.9, 2.1 and what followed"),
+        ),
+        (
+            {"problem": "records_lost", "detail": "malformed page", "lost": [[1, 2, 3]]},
+            (AlarmKind.RECORDS_LOST, "1.2 to 1.3 (malformed page)"),
+        ),
+        (
+            {"problem": "journal_damaged", "detail": "not a database", "lost": [], "kept": 3},
+            (AlarmKind.PROBLEM_REPORTED, "journal_damaged: not a database"),
+        ),
+        ({"problem": "too hot"}, (AlarmKind.PROBLEM_REPORTED, "too hot")),
+        (
+            {"problem": "records_lost", "lost": "all"},
+            (
+                AlarmKind.RECORD_UNREADABLE,
+                "1.1 problem_reported: lost must be a list of at most 1024 ranges",
+            ),
+        ),
+        (
+            {"problem": "records_lost", "lost": [[1, 2]]},
+            (
+                AlarmKind.RECORD_UNREADABLE,
+                "1.1 problem_reported: a lost range must be [epoch, first, last]",
+            ),
+        ),
+    ],
+)
+def test_a_problem_that_a_node_reports_is_an_alarm(
+    body: dict[str, Any], alarm: tuple[str, str]
+) -> None:
+    """A tail that is lost leaves no hole in the numbers: only the node's own word tells of it."""
+    lab = small_lab()
+    journal = Journal.of(lab.enrolled)
+    journal.write(RecordType.PROBLEM_REPORTED, **body)
+    take(lab, journal.wires())
+    assert list(Alarm.objects.values_list("kind", "detail")) == [alarm]
 
 
 def test_a_record_in_another_nodes_name_is_refused_and_nothing_is_changed() -> None:
