@@ -7,6 +7,11 @@ bound that no clock setting can move. (3) The system's wall clock, which may be 
 end dates are compared with the larger of (2) and (3), so a clock that is set back extends nothing
 (2-machine.md A5, A11).
 
+One answer alone moves time neither by days nor back: a hub whose own clock is wrong for a moment
+must not lock members out for years. Two answers that agree, asked for one after the other, do
+both; so a hub that was mended takes back what it said, and a Pi that was off for a week waits half
+a minute for its trust.
+
 Powered time is an odometer: it runs with CLOCK_BOOTTIME and is saved every ten minutes (`Marks`),
 so a power cut loses at most that much of it, in the member's favour.
 """
@@ -36,6 +41,15 @@ NONCE_LIFE_MS = 60_000
 """An answer that took longer would date us too far in the past; sync's own total timeout is
 shorter.
 """
+
+JUMP_MS_MAX = 86_400_000
+"""A day ahead of all we know is believed at once; a Pi that was off for longer asks twice."""
+
+CONFIRM_AFTER_MS = 20_000
+"""The second question comes so long after the first answer; sync greets the hub every 30 s."""
+
+AGREE_MS = 60_000
+"""Two answers agree within what one may have waited for us (`NONCE_LIFE_MS`)."""
 
 NONCES_MAX = 8
 """Questions that may be open at once: sync, and people who look with `interlock node status`."""
@@ -101,6 +115,14 @@ def marks_from_wire(wire: Mapping[str, Any]) -> TimeMarks:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the hub said its time was, and when it was handed in here."""
+
+    wall_ms: int
+    boot_ms: int
+
+
 class Timekeeper:
     """One per process, used by every thread: reading never blocks, writing holds a lock for
     microseconds.
@@ -117,6 +139,7 @@ class Timekeeper:
         self._entropy = entropy
         self._lock = threading.Lock()
         self._nonces: dict[bytes, int] = {}
+        self._unconfirmed: _Answer | None = None
         self._marks = self._wound_on(marks or TimeMarks())
 
     def now(self) -> Now:
@@ -157,20 +180,19 @@ class Timekeeper:
     ) -> hubtime.HubTime:
         """Time is trusted from here on, as the hub signed it over one of our open nonces.
 
-        Trusted time never goes back within what this node knows: a hub whose own clock was set
-        back (a computer without a battery clock) must not revive an ended right. Raises
-        ProtocolError, changing nothing.
+        An answer more than a day ahead of all we know is refused until a second one agrees; one
+        behind trusted time leaves that as it is until then: a hub whose own clock was set back for
+        a moment must not revive an ended right. Raises ProtocolError, changing no time.
         """
-        nonce = self._open_nonce(message)
+        nonce, asked_ms = self._open_nonce(message)
         time = hubtime.open_time(message, key, lab=lab, node=node, nonce=nonce)
         with self._lock:
             if self._nonces.pop(nonce, None) is None:
                 raise ProtocolError("its question was answered already", where="hub time")
             marks = self._wound_on(self._marks)
-            wall_ms = max(time.wall_ms, self._floor_ms(marks, marks.powered_ms) or 0)
             self._marks = replace(
                 marks,
-                trusted_wall_ms=wall_ms,
+                trusted_wall_ms=self._believed_ms(time.wall_ms, asked_ms, marks),
                 trusted_powered_ms=marks.powered_ms,
                 trusted_boot_id=marks.boot_id,
             )
@@ -209,7 +231,38 @@ class Timekeeper:
 
     # ----------------------------------------------------------------------------------- arithmetic
 
-    def _open_nonce(self, message: Mapping[str, Any]) -> bytes:
+    def _believed_ms(self, wall_ms: int, asked_ms: int, marks: TimeMarks) -> int:
+        """What is taken of the hub's `wall_ms`, asked for at `asked_ms`. Raises ProtocolError."""
+        floor_ms = self._floor_ms(marks, marks.powered_ms)
+        known_ms = self._later_of_system_and(floor_ms)
+        ahead = known_ms is not None and wall_ms > known_ms + JUMP_MS_MAX
+        behind = floor_ms is not None and wall_ms < floor_ms - AGREE_MS
+        if not ahead and not behind:
+            self._unconfirmed = None
+            return wall_ms if floor_ms is None else max(wall_ms, floor_ms)
+        if self._is_confirmed(wall_ms, asked_ms, marks.boot_ms):
+            self._unconfirmed = None
+            return wall_ms
+        if ahead:
+            raise ProtocolError(
+                "it is more than a day ahead of all this node knows",
+                where="hub time",
+                remedy="It counts once a second answer agrees, half a minute later",
+            )
+        assert floor_ms is not None
+        return floor_ms
+
+    def _is_confirmed(self, wall_ms: int, asked_ms: int, boot_ms: int) -> bool:
+        """Whether an earlier answer says the same and the hub was asked anew since; else remember this one."""
+        first = self._unconfirmed
+        if first is not None:
+            passed_ms = boot_ms - first.boot_ms
+            if abs(wall_ms - first.wall_ms - passed_ms) <= AGREE_MS:
+                return asked_ms - first.boot_ms >= CONFIRM_AFTER_MS
+        self._unconfirmed = _Answer(wall_ms, boot_ms)
+        return False
+
+    def _open_nonce(self, message: Mapping[str, Any]) -> tuple[bytes, int]:
         statement = message.get("statement")
         if not isinstance(statement, dict):
             raise ProtocolError("this is not a signed time", where="hub time")
@@ -221,7 +274,7 @@ class Timekeeper:
                 where="hub time",
                 remedy="Ask again with hello and hand in the answer at once",
             )
-        return nonce
+        return nonce, asked_ms
 
     def _is_trusted(self, marks: TimeMarks) -> bool:
         return marks.trusted_wall_ms is not None and marks.trusted_boot_id == self._clock.boot_id
@@ -248,6 +301,9 @@ class Timekeeper:
         floor_ms = self._floor_ms(marks, self._powered_ms(marks, boot_ms))
         if self._is_trusted(marks):
             return floor_ms
+        return self._later_of_system_and(floor_ms)
+
+    def _later_of_system_and(self, floor_ms: int | None) -> int | None:
         system_ms = self._clock.wall_ms()
         if system_ms < EARLIEST_WALL_MS:
             return floor_ms

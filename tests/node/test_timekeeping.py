@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from interlock.errors import ProtocolError
 from interlock.node.timekeeping import (
+    AGREE_MS,
     CACHE_AGE_UNKNOWN_S,
+    CONFIRM_AFTER_MS,
     EARLIEST_WALL_MS,
+    JUMP_MS_MAX,
     NONCE_LIFE_MS,
     NONCES_MAX,
     Timekeeper,
@@ -134,6 +137,111 @@ def test_a_hub_whose_own_clock_went_back_revives_no_ended_right() -> None:
     assert keeper.wall() == (WALL_MS, True)
 
 
+# --------------------------------------------------------------- one wrong answer of the hub
+
+YEARS_MS = 3_650 * DAY_MS
+
+
+def greet(keeper: Timekeeper, clock: VirtualClock, wall_ms: int, after_ms: int = 30_000) -> bool:
+    """The hub is asked `after_ms` from now, answers `wall_ms` at once, and is believed or refused."""
+    clock.advance_us(after_ms * US_PER_MS)
+    try:
+        told(keeper, wall_ms)
+    except ProtocolError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_one_answer_years_ahead_changes_nothing_and_the_next_right_one_counts(
+    is_trusted: bool,
+) -> None:
+    clock = VirtualClock(wall_ms=WALL_MS)
+    keeper = Timekeeper(clock)
+    if is_trusted:
+        told(keeper, WALL_MS)
+    refused(keeper, answer(keeper, WALL_MS + YEARS_MS))
+    assert keeper.now().wall_trusted is is_trusted
+    assert greet(keeper, clock, WALL_MS + 30_000)
+    assert keeper.wall() == (WALL_MS + 30_000, True)
+    assert not greet(keeper, clock, WALL_MS + YEARS_MS), "the first one was forgotten"
+
+
+def test_a_day_ahead_is_believed_at_once_and_a_moment_more_is_not() -> None:
+    for more_ms, believed in ((0, True), (1, False)):
+        clock = VirtualClock(wall_ms=WALL_MS)
+        keeper = Timekeeper(clock)
+        assert greet(keeper, clock, clock.wall_ms() + JUMP_MS_MAX + more_ms, 0) is believed
+
+
+def test_a_node_that_knows_no_time_at_all_believes_the_first_answer() -> None:
+    keeper = Timekeeper(VirtualClock(wall_ms=0))
+    told(keeper, WALL_MS)
+    assert keeper.wall() == (WALL_MS, True)
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "error_ms", "believed"),
+    [
+        (CONFIRM_AFTER_MS, 0, True),
+        (CONFIRM_AFTER_MS - 1, 0, False),
+        (30_000, AGREE_MS, True),
+        (30_000, -AGREE_MS, True),
+        (30_000, AGREE_MS + 1, False),
+        (30_000, -AGREE_MS - 1, False),
+    ],
+)
+@pytest.mark.parametrize("jump_ms", [YEARS_MS, -90 * DAY_MS])
+def test_a_jump_counts_once_a_later_answer_agrees_within_a_minute(
+    jump_ms: int, after_ms: int, error_ms: int, believed: bool
+) -> None:
+    clock = VirtualClock(wall_ms=WALL_MS)
+    keeper = Timekeeper(clock)
+    told(keeper, WALL_MS)
+    greet(keeper, clock, WALL_MS + jump_ms)
+    said_ms = WALL_MS + jump_ms + after_ms + error_ms
+    greet(keeper, clock, said_ms, after_ms)
+    plain_ms = WALL_MS + 30_000 + after_ms
+    assert keeper.wall() == (said_ms if believed else plain_ms, True)
+
+
+def test_two_answers_to_questions_asked_together_are_one_answer() -> None:
+    """Handed in half a minute apart, they still say what the hub believed at one single moment."""
+    clock = VirtualClock(wall_ms=WALL_MS)
+    keeper = Timekeeper(clock)
+    first, second = (answer(keeper, WALL_MS + YEARS_MS) for _ in range(2))
+    refused(keeper, first)
+    clock.advance_us(30_000 * US_PER_MS)
+    refused(keeper, second)
+    assert not keeper.now().wall_trusted
+
+
+def test_a_hub_that_was_wrong_for_long_takes_it_back_even_after_a_reboot() -> None:
+    clock = VirtualClock(wall_ms=WALL_MS)
+    keeper = Timekeeper(clock)
+    told(keeper, WALL_MS)
+    assert not greet(keeper, clock, WALL_MS + YEARS_MS)
+    assert greet(keeper, clock, WALL_MS + YEARS_MS + 30_000)
+    marks = keeper.marks()
+    clock.reboot("boot-2", wall_ms=WALL_MS)
+    keeper = Timekeeper(clock, marks)
+    keeper.confirm_current(VERSION)
+    greet(keeper, clock, WALL_MS + 90_000)
+    assert keeper.now().wall_at == (WALL_MS + YEARS_MS + 60_000) // 1_000
+    assert greet(keeper, clock, WALL_MS + 120_000)
+    assert keeper.wall() == (WALL_MS + 120_000, True)
+    assert keeper.cache_age_s(VERSION) == 60, "its powered time; the wrong years made it no younger"
+
+
+def test_a_hub_a_little_behind_moves_nothing_back() -> None:
+    clock = VirtualClock(wall_ms=WALL_MS)
+    keeper = Timekeeper(clock)
+    told(keeper, WALL_MS)
+    for _ in range(5):
+        greet(keeper, clock, clock.wall_ms() + 30_000 - AGREE_MS)
+    assert keeper.wall() == (WALL_MS + 150_000, True)
+
+
 settings_of_the_clock = st.lists(
     st.tuples(
         st.sampled_from(["set", "pass", "restart", "reboot", "told"]),
@@ -206,6 +314,8 @@ def test_the_cache_also_ages_by_trusted_wall_time_while_the_pi_was_off() -> None
     clock.reboot("boot-2", wall_ms=0)
     keeper = Timekeeper(clock, marks)
     assert keeper.cache_age_s(VERSION) == 0, "switched off, it cannot know"
+    refused(keeper, answer(keeper, WALL_MS + 5 * DAY_MS))
+    clock.advance_us(CONFIRM_AFTER_MS * US_PER_MS)
     told(keeper, WALL_MS + 5 * DAY_MS)
     assert keeper.cache_age_s(VERSION) == 5 * 86_400
 
