@@ -6,9 +6,11 @@ import secrets
 from datetime import timedelta
 from hashlib import sha256
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from interlock.clock import Clock
@@ -27,9 +29,15 @@ LINK_LIFE = timedelta(hours=24)
 def create_link(
     actor: Actor, lab: Lab, purpose: OneTimeLink.Purpose, user: User | None = None
 ) -> str:
-    """The token of a new link; only its SHA-256 is stored. Raises ConfigError for a first owner of a
-    lab that has one."""
+    """The token of a new link; only its SHA-256 is stored.
+
+    Raises ConfigError for a first owner of a lab that has one, and for the password of somebody who
+    has no role in the lab; PermissionDenied where the actor may not change roles: whoever sets a
+    password is that person in every lab where they have a role.
+    """
     require(actor, lab, Permission.EDIT_ROLES)
+    if purpose == OneTimeLink.Purpose.SET_PASSWORD:
+        _require_rule_over(actor, lab, user)
     if purpose == OneTimeLink.Purpose.FIRST_OWNER and _has_owner(lab):
         raise ConfigError(_("this lab has an owner already"), where=lab.name)
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -42,6 +50,14 @@ def create_link(
     )
     log_deed(actor, lab, Topic.OTHER, "link_created", purpose.value)
     return token
+
+
+def _require_rule_over(actor: Actor, lab: Lab, user: User | None) -> None:
+    labs = list(Lab.objects.filter(roles__user=user).distinct()) if user is not None else []
+    if lab not in labs:
+        raise ConfigError(_("they have no role in this lab"), where=user.name if user else "link")
+    for other in labs:
+        require(actor, other, Permission.EDIT_ROLES)
 
 
 def find_link(token: str, clock: Clock) -> OneTimeLink | None:
@@ -100,16 +116,19 @@ def give_role(
     if Role.objects.filter(lab=lab, user=user, name=name).exists():
         raise ConfigError(_("they have this role already"), where=user.name)
     role = Role.objects.create(lab=lab, user=user, name=name, member=member)
+    # A link that another lab made would from now on open this one too.
+    open_links = OneTimeLink.objects.filter(user=user, used_at=None).exclude(lab=lab)
+    open_links.update(used_at=actor.now())
     log_deed(actor, lab, Topic.OTHER, "role_given", user.email, after={"role": name.value})
     return role
 
 
 @transaction.atomic
 def take_role(actor: Actor, role: Role, why: str = "") -> None:
-    """The user no longer has it. Raises ConfigError for the lab's last owner."""
+    """The user no longer has it. Raises ConfigError for the last owner who can sign in."""
     require(actor, role.lab, Permission.EDIT_ROLES)
-    owners = Role.objects.filter(lab=role.lab, name=RoleName.OWNER)
-    if role.name == RoleName.OWNER and owners.count() == 1:
+    others = _usable_owners(role.lab).exclude(pk=role.pk)
+    if role.name == RoleName.OWNER and not others.exists():
         raise ConfigError(_("a lab keeps at least one owner"), where=role.user.name)
     log_deed(
         actor,
@@ -166,3 +185,10 @@ def _use(link: OneTimeLink, actor: Actor) -> None:
 
 def _has_owner(lab: Lab) -> bool:
     return Role.objects.filter(lab=lab, name=RoleName.OWNER, user__is_active=True).exists()
+
+
+def _usable_owners(lab: Lab) -> QuerySet[Role]:
+    """The owners who can sign in: not switched off, and with a password."""
+    owners = Role.objects.filter(lab=lab, name=RoleName.OWNER, user__is_active=True)
+    unusable = Q(user__password="") | Q(user__password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    return owners.exclude(unusable)
