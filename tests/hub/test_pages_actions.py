@@ -125,7 +125,7 @@ def test_a_machine_is_locked_out_with_a_reason_and_given_back() -> None:
     machine = Machine.objects.get(slug="saw")
     assert machine.locked_out_at is not None
     assert machine.locked_out_why == "blade is blunt"
-    assert "Table saw is locked out." in page
+    assert "Table saw is locked out as soon as its node confirms." in page
     press(client, "clear-lock-out", "saw")
     assert Machine.objects.get(slug="saw").locked_out_at is None
 

@@ -372,6 +372,42 @@ def test_a_node_that_has_not_confirmed_its_rights_is_named_late() -> None:
     assert f"{epoch}.{counter}; {newer[0]}.{newer[1]} is not confirmed yet" in page
 
 
+def test_the_machines_page_never_calls_confirmed_what_the_list_of_machines_does_not() -> None:
+    """The new list is not signed yet: the node has confirmed the newest that exists, and that is old."""
+    lab = page_lab()
+    epoch, counter = current_version(lab.small.enrolled.node)
+    Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
+    trainings.revoke_training(console(), lab.small.member.authorisations.get())
+    page = text(lab, "owner", "machine", "saw")
+    assert f"{epoch}.{counter}, confirmed" not in page
+    assert f"{epoch}.{counter}; the newest list is not confirmed yet" in page
+    assert "Not confirmed yet." in text(lab, "owner", "confirmations")
+
+
+def test_a_lock_out_says_beside_itself_whether_the_node_has_confirmed_it() -> None:
+    lab = page_lab()
+    hear_from_node(lab)
+    node = lab.small.enrolled.node
+
+    def confirm() -> None:
+        epoch, counter = current_version(node)
+        Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
+
+    def said() -> list[bool]:
+        page = text(lab, "trainer", "machine-state", "saw")
+        return ["has not confirmed the lock-out yet" in page, "has confirmed the lock-out" in page]
+
+    confirm()
+    history = [said()]
+    machines.lock_out(console(), lab.small.machine, "blade cracked")
+    history.append(said())
+    current_version(node)
+    history.append(said())
+    confirm()
+    history.append(said())
+    assert history == [[False, False], [True, False], [True, False], [False, True]]
+
+
 def test_a_revocation_is_not_called_done_before_the_node_has_said_so() -> None:
     lab = page_lab()
     node = lab.small.enrolled.node

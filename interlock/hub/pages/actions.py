@@ -37,7 +37,9 @@ def grant(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     _try(
         request,
         lambda: training_deeds.grant_training(viewer.actor, found, training),
-        gettext("%(name)s holds “%(training)s” now. Connected machines know it within seconds.")
+        gettext(
+            "%(name)s holds “%(training)s”. Each machine knows it as soon as its node confirms."
+        )
         % {"name": found.name, "training": training.name},
     )
     return redirect("member", public_id)
@@ -59,7 +61,7 @@ def revoke(request: HttpRequest, viewer: Viewer, public_id: str, training: str) 
     _try(
         request,
         lambda: training_deeds.revoke_training(viewer.actor, held),
-        gettext("“%(training)s” is revoked. Connected machines refuse within seconds.")
+        gettext("“%(training)s” is revoked. Each machine refuses as soon as its node confirms.")
         % {"training": held.training.name},
     )
     return redirect("member", public_id)
@@ -76,7 +78,8 @@ def block(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     _try(
         request,
         lambda: member_deeds.block_badge(viewer.actor, badge, BadgeCondition(given)),
-        gettext("“%(badge)s” is blocked: it opens no machine any more.") % {"badge": badge},
+        gettext("“%(badge)s” is blocked. Each machine refuses it as soon as its node confirms.")
+        % {"badge": badge},
     )
     return redirect("member", badge.member.public_id)
 
@@ -89,7 +92,8 @@ def suspend(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespons
     _try(
         request,
         lambda: member_deeds.suspend_member(viewer.actor, found, _why(request)),
-        gettext("%(name)s is suspended: every machine refuses them.") % {"name": found.name},
+        gettext("%(name)s is suspended. Each machine refuses them as soon as its node confirms.")
+        % {"name": found.name},
     )
     return redirect("member", public_id)
 
@@ -102,7 +106,8 @@ def reinstate(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespo
     _try(
         request,
         lambda: member_deeds.reinstate_member(viewer.actor, found),
-        gettext("The suspension of %(name)s is over.") % {"name": found.name},
+        gettext("The suspension of %(name)s is over as soon as each machine's node confirms.")
+        % {"name": found.name},
     )
     return redirect("member", public_id)
 
@@ -115,7 +120,8 @@ def lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     _try(
         request,
         lambda: machine_deeds.lock_out(viewer.actor, found, _why(request)),
-        gettext("%(machine)s is locked out.") % {"machine": found.name},
+        gettext("%(machine)s is locked out as soon as its node confirms.")
+        % {"machine": found.name},
     )
     return redirect("machine", slug)
 
@@ -128,7 +134,8 @@ def clear_lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpRespo
     _try(
         request,
         lambda: machine_deeds.clear_lock_out(viewer.actor, found),
-        gettext("The hub's lock-out of %(machine)s is over.") % {"machine": found.name},
+        gettext("The hub's lock-out of %(machine)s is over as soon as its node confirms.")
+        % {"machine": found.name},
     )
     return redirect("machine", slug)
 

@@ -47,11 +47,12 @@ def unconfirmed(viewer: Viewer) -> list[Unconfirmed]:
     return [
         Unconfirmed(node.machine.name, _contact(node, viewer))
         for node in nodes
-        if not _is_confirmed(node, viewer.lab)
+        if not is_confirmed(node, viewer.lab)
     ]
 
 
-def _is_confirmed(node: Node, lab: Lab) -> bool:
+def is_confirmed(node: Node, lab: Lab) -> bool:
+    """Whether `node` said that it decides by the list that holds every change up to now."""
     try:
         snapshot = node.snapshot
     except Snapshot.DoesNotExist:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Prefetch
@@ -16,6 +16,7 @@ from interlock.core.model import BadgeUse
 from interlock.hub.models import Alarm, ClockAnchor, Machine, Node, Snapshot
 from interlock.hub.pages import formats, sessions, words
 from interlock.hub.pages.access import Viewer, page
+from interlock.hub.pages.confirmations import is_confirmed
 from interlock.hub.pages.tiles import Tile, machines_of, tile
 from interlock.hub.permissions import Permission
 
@@ -143,17 +144,30 @@ def _rules(found: Machine) -> list[Fact]:
 
 def _live(found: Machine, viewer: Viewer) -> dict[str, Any]:
     """What changes while one looks."""
+    shown = tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names)
+    if found.locked_out_at is not None:
+        shown = replace(shown, details=(*shown.details, _lock_out_words(found, viewer)))
     return {
         "machine": found,
-        "tile": tile(found, viewer.zone, viewer.now, show_member=viewer.sees_names),
+        "tile": shown,
         "alarms": _alarms(found, viewer),
     }
 
 
+def _lock_out_words(found: Machine, viewer: Viewer) -> str:
+    """Whether the hub's lock-out is in force: the node decides, so it is when the node says so."""
+    node = _in_service(found)
+    if node is not None and is_confirmed(node, viewer.lab):
+        return gettext("its node has confirmed the lock-out")
+    return gettext("its node has not confirmed the lock-out yet: people may still start it")
+
+
 def _node(found: Machine, viewer: Viewer) -> Node | None:
     """The node in service, for those who look after nodes."""
-    if not viewer.may(Permission.VIEW_NODES):
-        return None
+    return _in_service(found) if viewer.may(Permission.VIEW_NODES) else None
+
+
+def _in_service(found: Machine) -> Node | None:
     current = Prefetch("snapshot", Snapshot.objects.defer("body"))
     return found.nodes.filter(revoked_at=None).prefetch_related(current).first()
 
@@ -200,11 +214,16 @@ def _snapshot_facts(node: Node, viewer: Viewer) -> Iterable[Fact]:
     confirmed = f"{node.confirmed_epoch}.{node.confirmed_counter}"
     current = _current_version(node)
     age = gettext("Age of the list")
-    if current in (None, confirmed):
+    if is_confirmed(node, viewer.lab):
         yield Fact(name, gettext("%(version)s, confirmed") % {"version": confirmed}, "free")
         if node.last_seen_at is not None:
             silent_s = int((viewer.now - node.last_seen_at).total_seconds())
             yield Fact(age, formats.duration(max(0, silent_s)))
+        return
+    if current in (None, confirmed):
+        # The newest list is not even signed yet.
+        older = gettext("%(confirmed)s; the newest list is not confirmed yet")
+        yield Fact(name, older % {"confirmed": confirmed}, "ending")
         return
     waiting = gettext("%(confirmed)s; %(current)s is not confirmed yet")
     yield Fact(name, waiting % {"confirmed": confirmed, "current": current}, "ending")
