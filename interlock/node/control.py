@@ -35,6 +35,9 @@ IDLE_S = 30.0
 LINE_S = 2.0
 """From its first byte to its newline, whatever trickles; and for taking an answer of 64 KiB."""
 
+ACCEPT_AGAIN_S = 0.1
+"""After an accept that failed; ten tries a second cost nothing."""
+
 SOCKET_MODE = 0o666
 """Anybody local may connect; what they may ask is decided for each request."""
 
@@ -118,7 +121,10 @@ class ControlServer:
             try:
                 connection, _ = listener.accept()
             except OSError:
-                # The listener was shut down, or a peer left before it was greeted.
+                # The listener was shut down, a peer left before it was greeted, or files ran out.
+                # The last stays true for a while, and must not take the loop's processor.
+                if listener is self._listener:
+                    self._clock.sleep(ACCEPT_AGAIN_S)
                 continue
             self._admit(connection)
 

@@ -4,6 +4,7 @@ peer is served.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -308,3 +309,28 @@ def test_a_socket_that_cannot_be_made_is_an_error_with_its_path(path: Path) -> N
     server = ControlServer(path, ANSWERS, Users(own=os.getuid()), SystemClock())
     with pytest.raises(LinkError, match=r"control\.sock"):
         server.start()
+
+
+def test_a_node_without_a_free_file_tries_again_ten_times_a_second_and_does_not_spin(
+    path: Path,
+) -> None:
+    slept: list[float] = []
+
+    class Counted(SystemClock):
+        def sleep(self, seconds: float) -> None:
+            slept.append(seconds)
+
+    server = ControlServer(path, ANSWERS, Users(own=os.getuid()), Counted())
+    left = iter(range(3))
+
+    class Exhausted:
+        """A listener while the process has no file left; the server is stopped at the fourth try."""
+
+        def accept(self) -> None:
+            if next(left, None) is None:
+                server._listener = None
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    server._listener = Exhausted()  # type: ignore[assignment]
+    server._accept()
+    assert slept == [0.1] * 3
