@@ -16,7 +16,7 @@ import pwd
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -300,7 +300,7 @@ class _Node:
     def _new_loop(self, recovery: Recovery | None) -> Loop:
         known = recovery.facts if recovery is not None else None
         recovered = Recovered(
-            faults=frozenset(Fault(name) for name in known.faults) if known else frozenset(),
+            faults=_faults(known.faults) if known else frozenset(),
             locked_out=known.locked_out if known else False,
         )
         if self._unopened is not None:
@@ -386,6 +386,16 @@ class _Node:
 
 def _pi_pins(config: NodeConfig) -> Factory:
     return gpio_factory(config.paths.state_dir)
+
+
+def _faults(names: Iterable[str]) -> frozenset[Fault]:
+    """The latched faults; one that only a later version knows counts as the worst that we know."""
+    faults = set()
+    for name in names:
+        if name not in list(Fault):
+            LOG.error("the fault %r is of a later version: the machine stays off for it", name)
+        faults.add(Fault(name) if name in list(Fault) else Fault.CONTACTOR_WELDED)
+    return frozenset(faults)
 
 
 def _plain(value: Any) -> Any:
