@@ -41,6 +41,19 @@ def node_run(config: Path) -> int:
     return run_node(load_node(config))
 
 
+@node.command("safe-state")
+@config_option
+def node_safe_state(config: Path) -> None:
+    """Drive the relay off and let go of its pin: what systemd runs when the node has ended (ExecStopPost).
+
+    Example: interlock node safe-state --config /etc/interlock/node.toml
+    """
+    from interlock.config import load_node
+    from interlock.node.service import safe_state
+
+    safe_state(load_node(config))
+
+
 @node.command("check-config")
 @config_option
 def node_check_config(config: Path) -> None:
