@@ -90,6 +90,7 @@ class ReaderWork:
     _reopen_at_ms: int = 0
     _reopen_pause_ms: int = REOPEN_MS_MIN
     _verified: bool = False
+    _dropped: list[Event] = field(default_factory=list)
 
     @property
     def version(self) -> SnapshotVersion | None:
@@ -108,15 +109,7 @@ class ReaderWork:
         self.cache, self._verified = fresh, False
         header = fresh.header
         LOG.info("snapshot %d.%d is live: %d badges", *header.version, header.entries)
-        return [
-            SnapshotActivated(
-                Cache(header.version, self.cache_age_s(header.version)),
-                header.trainings,
-                header.needs,
-                header.max_offline_s,
-                header.locked_out,
-            )
-        ]
+        return [_activated(header, Cache(header.version, self.cache_age_s(header.version)))]
 
     def turn(self) -> list[Event]:
         """One poll and what it means; never raises for a reader or a cache that fails."""
@@ -133,7 +126,9 @@ class ReaderWork:
         )
         if not sightings:
             self._verify_cache()
-        return [self._event(sighting) for sighting in sightings]
+        events = [self._event(sighting) for sighting in sightings]
+        dropped, self._dropped = self._dropped, []
+        return dropped + events
 
     def close(self) -> None:
         """Reader and cache are released."""
@@ -188,6 +183,10 @@ class ReaderWork:
 
     def _damaged(self, error: StoreError) -> None:
         LOG.error("the cache is damaged and not used any more: %s", error)
+        if self.cache is not None:
+            # The loop must not say READY: nobody can be let in. The hub's demands stay as they were.
+            header = self.cache.header
+            self._dropped.append(_activated(header, Cache(None, self.cache_age_s(None))))
         self._drop_cache()
 
     def _drop_cache(self) -> None:
@@ -231,6 +230,12 @@ class ReaderWork:
         self.has_failed = True
         LOG.error("the reader is dead: %s", error)
         return [ReaderFailed(str(error))]
+
+
+def _activated(header: SnapshotHeader, cache: Cache) -> SnapshotActivated:
+    return SnapshotActivated(
+        cache, header.trainings, header.needs, header.max_offline_s, header.locked_out
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,13 +243,18 @@ def test_a_damaged_cache_is_no_cache_from_that_moment_on(tmp_path: Path) -> None
     bench.settle()
     bench.reader.put(CARD)
     bench.polls(1)
-    event = bench.events()[-1]
+    dropped, event = bench.events()[-2:]
     assert isinstance(event, BadgeArrived)
     assert (event.badge.entry, event.badge.cache, bench.work.version) == (
         None,
         Cache(None, 999),
         None,
     )
+    # The machine must not say that it is ready, and keeps what the hub demands of people.
+    assert dropped == SnapshotActivated(Cache(None, 999), ("saw",), Needs.ALL, 86_400)
+    told = len(bench.events())
+    bench.polls(5)
+    assert len(bench.events()) == told, "it is told once"
 
 
 def test_a_cache_with_a_forged_entry_is_found_out_without_any_badge(tmp_path: Path) -> None:
@@ -261,6 +266,7 @@ def test_a_cache_with_a_forged_entry_is_found_out_without_any_badge(tmp_path: Pa
     assert bench.work.version == (1, 1)
     bench.polls(10)
     assert bench.work.version is None
+    assert bench.events()[-1] == SnapshotActivated(Cache(None, 999), ("saw",), Needs.ALL, 86_400)
 
 
 def test_a_switch_to_a_file_that_is_no_snapshot_keeps_the_old_cache(tmp_path: Path) -> None:
