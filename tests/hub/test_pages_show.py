@@ -18,7 +18,6 @@ from interlock.hub.domain.nodes import enrol_node
 from interlock.hub.greeting import SILENT_AFTER
 from interlock.hub.models import Machine, Member, Node, RoleName, Session
 from interlock.hub.pages import tiles
-from interlock.hub.snapshots import current_version
 from interlock.protocol.records import RecordType
 from tests.hub.lab import HUB_URL, console
 from tests.hub.page_lab import PageLab, grow, link_to_member, only_session, page_lab
@@ -359,87 +358,6 @@ def test_a_machines_page_shows_rules_and_node_to_those_who_look_after_it() -> No
     others = text(lab, "trainer", "machine", "saw")
     assert "Tap to start, tap again to stop" in others
     assert "0.1.0" not in others
-
-
-def test_a_node_that_has_not_confirmed_its_rights_is_named_late() -> None:
-    lab = page_lab()
-    epoch, counter = current_version(lab.small.enrolled.node)
-    Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
-    assert f"{epoch}.{counter}, confirmed" in text(lab, "owner", "machine", "saw")
-    trainings.revoke_training(console(), lab.small.member.authorisations.get())
-    newer = current_version(lab.small.enrolled.node)
-    page = text(lab, "owner", "machine", "saw")
-    assert f"{epoch}.{counter}; {newer[0]}.{newer[1]} is not confirmed yet" in page
-
-
-def test_the_machines_page_never_calls_confirmed_what_the_list_of_machines_does_not() -> None:
-    """The new list is not signed yet: the node has confirmed the newest that exists, and that is old."""
-    lab = page_lab()
-    epoch, counter = current_version(lab.small.enrolled.node)
-    Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
-    trainings.revoke_training(console(), lab.small.member.authorisations.get())
-    page = text(lab, "owner", "machine", "saw")
-    assert f"{epoch}.{counter}, confirmed" not in page
-    assert f"{epoch}.{counter}; the newest list is not confirmed yet" in page
-    assert "Not confirmed yet." in text(lab, "owner", "confirmations")
-
-
-def test_a_lock_out_says_beside_itself_whether_the_node_has_confirmed_it() -> None:
-    lab = page_lab()
-    hear_from_node(lab)
-    node = lab.small.enrolled.node
-
-    def confirm() -> None:
-        epoch, counter = current_version(node)
-        Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
-
-    def said() -> list[bool]:
-        page = text(lab, "trainer", "machine-state", "saw")
-        return ["has not confirmed the lock-out yet" in page, "has confirmed the lock-out" in page]
-
-    confirm()
-    history = [said()]
-    machines.lock_out(console(), lab.small.machine, "blade cracked")
-    history.append(said())
-    current_version(node)
-    history.append(said())
-    confirm()
-    history.append(said())
-    assert history == [[False, False], [True, False], [True, False], [False, True]]
-
-
-def test_a_revocation_is_not_called_done_before_the_node_has_said_so() -> None:
-    lab = page_lab()
-    node = lab.small.enrolled.node
-
-    def confirmed() -> bool:
-        page = text(lab, "owner", "confirmations")
-        assert ("Not confirmed yet." in page) == ("<strong>Table saw</strong>" in page)
-        return "Every machine has confirmed the current rights." in page
-
-    def confirm() -> None:
-        epoch, counter = current_version(node)
-        Node.objects.update(confirmed_epoch=epoch, confirmed_counter=counter)
-
-    history = [confirmed()]
-    confirm()
-    history.append(confirmed())
-    trainings.revoke_training(console(), lab.small.member.authorisations.get())
-    # The new list is not even signed: what the node confirmed before says nothing.
-    history.append(confirmed())
-    current_version(node)
-    history.append(confirmed())
-    confirm()
-    history.append(confirmed())
-    assert history == [False, True, False, False, True]
-
-
-def test_the_list_of_unconfirmed_machines_says_when_each_was_last_heard() -> None:
-    lab = page_lab()
-    member = lab.small.member.public_id
-    assert "never heard of yet" in text(lab, "owner", "member", member)
-    hear_from_node(lab)
-    assert "last contact just now" in text(lab, "owner", "member", member)
 
 
 # -------------------------------------------------------------------------------------- nothing
