@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from interlock.clock import Clock
+from interlock.hub.entries import right_of
 from interlock.hub.models import (
     Authorisation,
     Lab,
@@ -112,18 +113,23 @@ def may_grant(user: AnyUser, lab: Lab, training: Training, at: datetime) -> bool
 
 
 def trainings_as_trainer(user: AnyUser, lab: Lab, at: datetime) -> list[Training]:
-    """The trainings `user` holds as trainer in `lab`, by name."""
+    """The trainings `user` holds as trainer in `lab`, by name: by the dates that count at machines too."""
     if not isinstance(user, User):
         return []
     held = Authorisation.objects.filter(
         Q(until_at=None) | Q(until_at__gt=at),
+        Q(member__until_at=None) | Q(member__until_at__gt=at),
         lab=lab,
         member__in=Member.objects.filter(roles__user=user, roles__lab=lab),
         member__status=Member.Status.ACTIVE,
         level=Authorisation.Level.TRAINER,
         revoked_at=None,
-    )
-    return list(Training.objects.filter(authorisations__in=held).distinct())
+    ).select_related("training")
+    # Lapsing follows from practice and the training's days: asked of what nodes are told.
+    now = int(at.timestamp())
+    ends = [(one.training, right_of(one).lapses_at) for one in held]
+    live = {training for training, end in ends if end is None or now < end}
+    return sorted(live, key=lambda training: training.name)
 
 
 def require(actor: Actor, lab: Lab, permission: Permission) -> None:

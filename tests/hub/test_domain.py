@@ -26,6 +26,7 @@ from interlock.hub.models import (
     Role,
     RoleName,
     Topic,
+    Training,
     User,
 )
 from interlock.hub.permissions import (
@@ -167,6 +168,53 @@ def test_a_trainer_grants_what_they_hold_as_trainer_while_they_hold_it() -> None
         trainings.grant_training(actor, lab.member, lab.training, "trainer")
     trainings.revoke_training(console(), held)
     assert not may_grant(user, lab.lab, lab.training, actor.now())
+
+
+def teacher(lab: SmallLab) -> tuple[Member, User]:
+    """A trainer for the lab's training, with their login."""
+    trainer = members.create_member(console(), lab.lab, "Tess")
+    trainings.grant_training(console(), trainer, lab.training, "trainer")
+    return trainer, user_with(lab, RoleName.TRAINER, trainer)
+
+
+def test_a_trainer_whose_membership_ended_grants_nothing() -> None:
+    lab = small_lab()
+    trainer, user = teacher(lab)
+    now = console().now()
+    history = []
+    for end in (now + timedelta(seconds=1), now):
+        members.change_member(console(), trainer, until_at=end)
+        history.append(may_grant(user, lab.lab, lab.training, now))
+    assert history == [True, False]
+
+
+def test_a_trainer_whose_own_training_lapsed_grants_nothing_until_they_practise() -> None:
+    lab = small_lab()
+    trainer, user = teacher(lab)
+    Training.objects.update(lapse_days=90)
+    held = Authorisation.objects.get(member=trainer)
+    days = [timedelta(days=number) for number in (89, 90, 91)]
+    asked = [may_grant(user, lab.lab, lab.training, held.granted_at + day) for day in days]
+    assert asked == [True, False, False]
+    practised_at = held.granted_at + timedelta(days=80)
+    Authorisation.objects.filter(pk=held.pk).update(practised_at=practised_at)
+    assert may_grant(user, lab.lab, lab.training, held.granted_at + timedelta(days=91))
+
+
+@pytest.mark.parametrize("level", ["supervised", "alone"])
+def test_a_trainer_takes_no_other_trainer_down(level: str) -> None:
+    lab = small_lab()
+    _, user = teacher(lab)
+    other = lab.member
+    held = trainings.grant_training(console(), other, lab.training, "trainer")
+    actor = Actor(console().clock, user)
+    with pytest.raises(PermissionDenied):
+        trainings.grant_training(actor, other, lab.training, level)
+    with pytest.raises(PermissionDenied):
+        trainings.revoke_training(actor, held)
+    assert Authorisation.objects.get(member=other, revoked_at=None) == held
+    manager = Actor(console().clock, user_with(lab, RoleName.MANAGER))
+    trainings.grant_training(manager, other, lab.training, level)
 
 
 def test_a_training_granted_again_is_held_once() -> None:

@@ -70,14 +70,12 @@ def grant_training(
     training, a missing prerequisite, an end in the past, an unknown level.
     """
     require_grant(actor, member.lab, training)
-    if level == Authorisation.Level.TRAINER:
-        # A trainer who could make trainers could hand out the lab.
-        require(actor, member.lab, Permission.GRANT_ANY)
+    old = _held(member, training)
+    _require_for_trainers(actor, member.lab, level, *([old.level] if old else []))
     now = actor.now()
     _check_grant(member, training, level, until_at, now)
     if until_at is None and training.validity_days is not None:
         until_at = now + timedelta(days=training.validity_days)
-    old = _held(member, training)
     if old is not None:
         _revoke(actor, old)
     granted = Authorisation.objects.create(
@@ -113,6 +111,7 @@ def grant_to_all(actor: Actor, members: Iterable[Member], training: Training) ->
 def revoke_training(actor: Actor, authorisation: Authorisation, why: str = "") -> None:
     """The member no longer holds it. Raises ConfigError when that was so already."""
     require_grant(actor, authorisation.lab, authorisation.training)
+    _require_for_trainers(actor, authorisation.lab, authorisation.level)
     if authorisation.revoked_at is not None:
         raise ConfigError(_("this authorisation was revoked before"), where=str(authorisation))
     before = _described(authorisation)
@@ -126,6 +125,12 @@ def revoke_training(actor: Actor, authorisation: Authorisation, why: str = "") -
         before=before,
         why=why,
     )
+
+
+def _require_for_trainers(actor: Actor, lab: Lab, *levels: str) -> None:
+    """Trainers make and unmake no trainers: one who could would hand out the lab, or be alone in it."""
+    if Authorisation.Level.TRAINER in levels:
+        require(actor, lab, Permission.GRANT_ANY)
 
 
 def _check_grant(
