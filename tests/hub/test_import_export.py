@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection, transaction
 
 from interlock.errors import ConfigError
 from interlock.hub import ingest
+from interlock.hub.changes import verify_audit
 from interlock.hub.domain.labs import create_group, create_payer
 from interlock.hub.domain.members import change_member
 from interlock.hub.exporting import Filter, export_sessions, neutral
-from interlock.hub.importing import BadLine, Imported, import_members
-from interlock.hub.models import Authorisation, Badge, Lab, Member, PayerKind
+from interlock.hub.importing import LINES_AT_ONCE_MAX, BadLine, Imported, import_members
+from interlock.hub.models import Authorisation, Badge, Lab, Member, Payer, PayerKind
 from interlock.protocol.tags import badge_tag
 from tests.hub.journal import Journal
 from tests.hub.lab import LAB_BEGAN_MS, SmallLab, console, small_lab
@@ -123,6 +128,87 @@ def test_with_partial_the_good_lines_are_imported(tmp_path: Path) -> None:
     done = run(lab, tmp_path, BAD, partial=True)
     assert (done.created, len(done.bad)) == (2, 9)
     assert names() == ["Good One", "Last Good"]
+
+
+def test_the_same_list_twice_adds_nobody_twice(tmp_path: Path) -> None:
+    lab = small_lab()
+    people = "name;email;badge\nJean Petit;;\nAnna Grand;anna@example.org;\nZoé;;04A1B2C3D4E599\n"
+    assert run(lab, tmp_path, people) == Imported(3, (), 3)
+    again = run(lab, tmp_path, people)
+    assert (again.created, [line.number for line in again.bad]) == (0, [2, 3, 4])
+    assert "Jean Petit exists already. Give an e-mail" in again.bad[0].reason
+    assert "belongs to Zoé" in again.bad[2].reason
+    assert names() == ["Anna Grand", "Jean Petit", "Zoé"]
+    assert Payer.objects.count() == 4
+
+
+def test_a_namesake_is_taken_with_an_e_mail_or_a_badge_of_their_own(tmp_path: Path) -> None:
+    lab = small_lab()
+    run(lab, tmp_path, "name\nJEAN PETIT\n")
+    assert run(lab, tmp_path, "name\nJean Petit\n", partial=True).created == 0
+    more = (
+        "name;email;badge\nJean Petit;jean@example.org;\nJean Petit;j2@example.org;04A1B2C3D4E599\n"
+    )
+    assert run(lab, tmp_path, more) == Imported(2, (), 2)
+
+
+def large(tmp_path: Path, count: int) -> Path:
+    path = tmp_path / "large.csv"
+    lines = (f"N{i};n{i}@example.org;{0x04000000000000 + i:014x};Table saw" for i in range(count))
+    path.write_text("name;email;badge;trainings\n" + "\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_more_lines_than_fit_one_write_are_refused_before_anything_is_written(
+    tmp_path: Path, django_assert_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    lab = small_lab()
+    path = large(tmp_path, LINES_AT_ONCE_MAX + 1)
+    # What is known of the lab is read once; no line asks the database anything, none writes.
+    with (
+        django_assert_num_queries(5),
+        pytest.raises(ConfigError, match=r"no more than 500 can be taken all at once\. Split"),
+    ):
+        import_members(console(), lab.lab, path)
+    assert Member.objects.count() == 1
+
+
+def test_bad_lines_are_found_without_taking_the_writer(tmp_path: Path) -> None:
+    lab = small_lab()
+    waits: list[str] = []
+
+    def no_writes(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        assert sql.startswith("SELECT"), sql
+        waits.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(no_writes):
+        assert len(run(lab, tmp_path, BAD).bad) == len(REASONS)
+    assert waits
+
+
+@pytest.mark.django_db(transaction=True)
+def test_between_a_few_lines_of_a_large_import_others_get_the_writer(tmp_path: Path) -> None:
+    lab = small_lab()
+    depths: list[int] = []
+    begun: list[str] = []
+
+    def watched(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("INSERT") and '"hub_member"' in sql:
+            depths.append(len(begun))
+        return execute(sql, params, many, context)
+
+    def committed(done: int, total: int) -> None:
+        transaction.on_commit(lambda: begun.append(f"{done} of {total}"))
+
+    with connection.execute_wrapper(watched):
+        done = import_members(
+            console(), lab.lab, large(tmp_path, 60), partial=True, progress=committed
+        )
+    assert done == Imported(60, (), 60)
+    # By the insert of the 26th and of the 51st member, what came before was committed.
+    assert depths == [0] * 25 + [1] * 25 + [2] * 10
+    verify_audit(lab.lab)
 
 
 def test_a_bad_training_leaves_no_half_member(tmp_path: Path) -> None:
