@@ -123,20 +123,33 @@ class Stored:
         ProtocolError.
         """
         epoch, seq = record.header.epoch, record.header.seq
+        where = f"record {record.id}"
+        if all(begun.number != epoch for begun in self.epochs):
+            raise ProtocolError("nobody ever began its epoch", where=where)
         if self._has_our_key(epoch):
             records.verify(record, prev=record.prev, chain_key=self.keys.chain_key)
         else:
             _verify_body(record)
-        where = f"record {record.id}"
         if seq == 1 and record.prev != GENESIS:
             raise ProtocolError("the first of its epoch follows another", where=where)
-        if previous is None or previous.epoch != epoch:
+        if previous is None:
+            return
+        if (epoch, seq) <= (previous.epoch, previous.seq):
+            raise ProtocolError("it stands behind a later one", where=where)
+        if previous.epoch != epoch:
+            self._verify_end(previous)
             return
         if seq == previous.seq + 1:
             if record.prev != previous.hash:
                 raise ProtocolError("it does not follow the one before", where=where)
         elif not self.may_be_missing(epoch, previous.seq + 1, seq - 1):
             raise ProtocolError("records before it are missing", where=where)
+
+    def _verify_end(self, last: Head) -> None:
+        """Return when nothing is missing behind `last`, the last row of its epoch. Raises ProtocolError."""
+        (end,) = (epoch.last_seq or 0 for epoch in self.epochs if epoch.number == last.epoch)
+        if last.seq < end and not self.may_be_missing(last.epoch, last.seq + 1, end):
+            raise ProtocolError(f"the end of epoch {last.epoch} is missing", where="journal")
 
     def may_be_missing(self, epoch: int, first: int, last: int) -> bool:
         """Whether nobody has to wonder where that range is: declared lost, or acknowledged and deleted."""

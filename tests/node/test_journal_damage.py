@@ -199,6 +199,23 @@ def test_missing_last_records_are_noticed_at_the_start(folder: Path) -> None:
     journal.close()
 
 
+def test_missing_last_records_of_an_epoch_that_is_over_are_noticed(
+    written: tuple[Path, list[Record]], folder: Path
+) -> None:
+    end = len(written[1])
+    for epoch in (1, 2):
+        with sqlite3.connect(folder / "journal.db") as direct:
+            (last,) = direct.execute(
+                "SELECT max(place) & 0xFFFFFFFF FROM records WHERE place >> 40 = 1"
+            ).fetchone()
+            direct.execute("DELETE FROM records WHERE place = 1 << 40 | ?", (last,))
+        direct.close()
+        journal, recovery = reopened(folder)
+        assert journal.head.epoch == epoch + 1
+        assert [(r.epoch, r.first, r.last) for r in recovery.lost] == [(1, last, end)]
+        journal.close()
+
+
 def test_an_altered_record_far_back_is_found_by_the_slices_and_mended(
     written: tuple[Path, list[Record]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,9 @@ MEMORY = Path("/dev/shm")
 BOOT_ID = "an-unmistakable-boot"
 HIGH, LOW = 0x80, 0x01
 
+KEY_OF_17 = bytes((0xA0, 0x80, 0x80, 0x80, 0x80, 17))
+"""Record 1.17's key as SQLite spells it: 7 bits a byte, the high bit says that more follow."""
+
 
 @dataclass(frozen=True)
 class Written:
@@ -98,6 +101,10 @@ def outcome(home: Path, written: Written, content: bytes) -> str:
     folder = laid_down(home, content)
     journal, _ = reopened(folder)
     (after,) = mending(journal, lambda: journal.append([boot()]))
+    while mending(journal, lambda: journal.verify_slice(50)):
+        pass
+    if journal.damage is not None:
+        journal.reopen(NOW)
     mending(journal, lambda: everything(journal))
     known = [*written.records, *([after] if after.header.epoch == 1 else [])]
     if journal.head.epoch == 1:
@@ -171,6 +178,21 @@ def test_a_letter_that_became_another_is_noticed_wherever_it_stands(
         outcome(home, written, bytes(damaged))
         tried += 1
     assert tried
+
+
+@pytest.mark.parametrize(
+    ("byte", "bit"),
+    [
+        pytest.param(0, 0x40, id="to an epoch that never was"),
+        pytest.param(5, 0x20, id="to a place behind its neighbours"),
+    ],
+)
+def test_a_row_that_moved_where_its_page_does_not_list_it_is_noticed(
+    home: Path, written: Written, byte: int, bit: int
+) -> None:
+    damaged = bytearray(written.good)
+    damaged[written.good.find(KEY_OF_17) + byte] ^= bit
+    assert outcome(home, written, bytes(damaged)) == "mended"
 
 
 @pytest.mark.parametrize("mask", [HIGH, LOW], ids=["no text any more", "another text"])
