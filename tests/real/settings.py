@@ -14,7 +14,7 @@ PROGRESS_S = 1
 KEYS: Mapping[str, Any] = {
     "times.progress_s": PROGRESS_S,
     "times.warning_s": 5,
-    "times.notice_s": 4,
+    "times.notice_s": 2,
     "sync.retry_s_max": 1,
 }
 """What the tests' node.toml says otherwise than the demo's saw."""

@@ -32,13 +32,15 @@ NO_MIRROR: dict[str, Any] = {
 }
 
 
-def machine_alone(template: Path, keys: dict[str, Any], *, strict: bool = True) -> Any:
-    return lab_from(template, keys, strict=strict)
-
-
 def start(lab: Lab) -> None:
     lab.start(hub=False, sync=False)
     lab.locked()
+
+
+def put_on(lab: Lab) -> None:
+    """The badge lies on the reader, and the machine has power."""
+    lab.put()
+    wait_until(lambda: lab.world()["contacts"], 10, "closed contacts")
 
 
 def journal_agrees(lab: Lab) -> None:
@@ -120,10 +122,11 @@ def test_hung_without_a_dynamic_enable_the_node_is_ended_by_the_watchdog(templat
 def test_a_node_that_hung_and_woke_up_before_the_watchdog_does_not_close_the_relay_again(
     template: Path, keys: dict[str, Any]
 ) -> None:
-    """The relay was off in between: so there was something to close again, and the hang is not billed."""
+    """The badge lies on the reader all the time, and the relay was off in between: so there was
+    something to close again. The hang is not billed."""
     with lab_from(template, keys) as lab:
         start(lab)
-        lab.tap_on()
+        put_on(lab)
         lab.work(300)
         lab.signal(NODE, signal.SIGSTOP)
         wait_until(lambda: not lab.world()["contacts"], 2, "open contacts")
@@ -133,6 +136,29 @@ def test_a_node_that_hung_and_woke_up_before_the_watchdog_does_not_close_the_rel
         lab.idle_for(300)
         assert lab.starts(NODE) == 1
         assert len(lab.spans("relay")) == 1
+        journal_agrees(lab)
+
+
+def test_in_a_slot_too_the_badge_that_stayed_restarts_nothing_after_any_death(
+    template: Path,
+) -> None:
+    """`hold`: killed, hung for good, and without power for a moment. Taken out and put in again, the
+    same badge starts a session each time: it was the rule."""
+    with lab_from(template, {"machine.badge_use": "hold", "times.grace_s": 1}) as lab:
+        start(lab)
+        deaths = (lambda: lab.kill(NODE), lambda: lab.signal(NODE, signal.SIGSTOP), lab.cut_power)
+        for death, die in enumerate(deaths, start=1):
+            put_on(lab)
+            die()
+            wait_until(lambda: not lab.world()["relay"], 5, "relay off")
+            if die == lab.cut_power:
+                lab.switch_on()
+            lab.wait_running(NODE, death + 1)
+            lab.shows("PRESENT_AGAIN")
+            lab.idle_for(300)
+            assert len(lab.spans("relay")) == death
+            lab.take()
+            lab.locked()
         journal_agrees(lab)
 
 

@@ -14,9 +14,9 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-FLOOD_S = 6
-WINDOW_S = 2
-ROUNDS = 3
+FLOOD_S = 4
+WINDOW_S = 1
+ROUNDS = 2
 EAGER = {
     "reader.arrival_gap_ms": 200,
     "reader.polls_per_s": 50,
@@ -70,6 +70,6 @@ def test_a_flood_of_unknown_badges_delays_nobody_and_is_written_down_in_sums(
         ]
         counted = sum(body["count"] for body in written)
         assert sent * 0.6 <= counted <= sent, "most of them arrived, none was counted twice"
-        assert counted >= 10
+        assert counted >= 6
         assert len(written) < counted
         assert any(body["count"] > 1 and body["tag"] for body in written), "the same card, summed"

@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-STORM_S = 30
+STORM_S = 24
 SEED = 20_261_121
 PAUSE_MS = (20, 700)
 FREEZE_MS = (50, 2_600)
