@@ -6,6 +6,7 @@ everything that needs Django is imported inside.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -61,11 +62,14 @@ def run(
     migrate(directory)
     from interlock.hub import serving
     from interlock.hub.domain.labs import apply_config
+    from interlock.hub.models import Lab
     from interlock.hub.permissions import Actor
 
-    apply_config(
-        Actor(SystemClock(), label="hub.toml"), the_lab(), HubDirectory(directory).config()
-    )
+    # hub.toml describes the one lab of a simple hub; several describe themselves, on their pages.
+    if Lab.objects.count() == 1:
+        apply_config(
+            Actor(SystemClock(), label="hub.toml"), the_lab(), HubDirectory(directory).config()
+        )
     listener = serving.listen(host, port)
 
     served = False
@@ -117,8 +121,12 @@ def add_node(
             raise ConfigError(
                 "exists already", where=str(sync_file), remedy="Choose an empty folder"
             )
-        write_node_keys(node_file, enrolled.keys)
-        write_hub_access(sync_file, enrolled.access)
+        with contextlib.ExitStack() as undo:
+            write_node_keys(node_file, enrolled.keys)
+            # Keys of a node that was not added in the end would be taken for those of the next one.
+            undo.callback(node_file.unlink, missing_ok=True)
+            write_hub_access(sync_file, enrolled.access)
+            undo.pop_all()
     return node_file, sync_file
 
 

@@ -143,6 +143,11 @@ def test_add_node_writes_both_secrets_or_adds_no_node(folder: HubFolder, tmp_pat
         "try: commands.add_node(Path(sys.argv[1]), 'printer', Path('{out}'))\n"
         "except ConfigError as error: print(error)\n"
     )
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "printer.sync.json").symlink_to("a disk that is gone")
+    assert "cannot be written" in folder.run(code.replace("{out}", str(half)))
+    assert [path.name for path in half.iterdir()] == ["printer.sync.json"]
     (tmp_path / "printer.sync.json").write_text("{}", encoding="ascii")
     assert "exists already" in folder.run(code.replace("{out}", str(tmp_path)))
     assert folder.count("Node.objects.filter(slug='printer').count()") == 0

@@ -363,6 +363,18 @@ def test_half_requests_without_number_neither_stop_the_hub_nor_hold_up_its_end(
             hub.kill()
 
 
+def test_a_hub_with_several_labs_serves_and_leaves_their_names_alone(folder: HubFolder) -> None:
+    folder.run(
+        "from interlock.hub.directory import HubConfig\n"
+        "labs.create_lab(actor, 'b', HubConfig(name='Second lab'))\n"
+        "Lab.objects.filter(slug='lab').update(name='First lab')"
+    )
+    with running(folder) as process:
+        NodeClient(process.url, *folder.node()).hello(EMPTY)
+    names = folder.count("sorted(Lab.objects.values_list('name', flat=True))")
+    assert names == ["First lab", "Second lab"]
+
+
 def test_a_third_poll_of_one_node_ends_its_first_and_disturbs_no_other(
     saw: NodeClient, folder: HubFolder
 ) -> None:
