@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from interlock.hub.models import Alarm, AlarmKind, Node
@@ -27,6 +28,15 @@ def raise_alarm(node: Node, kind: AlarmKind, detail: str, at: datetime) -> bool:
         alarm.detail = detail[:DETAIL_LENGTH_MAX]
         alarm.save(update_fields=["count", "last_at", "detail"])
     return new
+
+
+def ask_to_check(node: Node, sessions: Iterable[object], why: str, at: datetime) -> None:
+    """The node's open alarm names those sessions, and behind them the ones it named before."""
+    detail = f"{', '.join(map(str, sessions))}: {why}"
+    kind = AlarmKind.SESSION_TO_CHECK
+    earlier = Alarm.objects.filter(node=node, kind=kind, closed_at=None)
+    known = earlier.values_list("detail", flat=True).first()
+    raise_alarm(node, kind, f"{detail}; {known}" if known else detail, at)
 
 
 def close_alarm(node: Node, kind: AlarmKind, at: datetime) -> None:

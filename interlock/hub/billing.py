@@ -11,7 +11,16 @@ from typing import NamedTuple
 from django.db.models import Q
 
 from interlock.hub import pricing
-from interlock.hub.models import Basis, Lab, Line, Rounding, Session, TariffVersion
+from interlock.hub.alarms import ask_to_check
+from interlock.hub.models import (
+    Basis,
+    Lab,
+    Line,
+    Node,
+    Rounding,
+    Session,
+    TariffVersion,
+)
 from interlock.hub.pricing import SECONDS_PER_MINUTE, Priced, Terms, Use
 
 Day = tuple[int, date]
@@ -56,11 +65,19 @@ def terms_of(version: TariffVersion) -> Terms:
 def version_for(
     versions: Versions, tariff_id: int | None, group_id: int | None, at: datetime
 ) -> TariffVersion | None:
-    """The prices in force at `at`: the group's own if it has any by then, else everybody's."""
-    in_force = [v for v in versions.get(tariff_id or 0, ()) if v.starts_at <= at]
-    own = [v for v in in_force if group_id is not None and v.group_id == group_id]
-    everybody = [v for v in in_force if v.group_id is None]
-    return next(iter(own or everybody), None)
+    """The prices in force at `at`: the group's own if it has any by then, else everybody's.
+
+    Before any price the earliest ones count: a use that happened is not free because a clock or a
+    price list was late; `reprice` asks somebody to check it. None: the tariff has no prices at all.
+    """
+    known = versions.get(tariff_id or 0, ())
+    own = [v for v in known if group_id is not None and v.group_id == group_id]
+    everybody = [v for v in known if v.group_id is None]
+    for theirs in (own, everybody):
+        in_force = next((v for v in theirs if v.starts_at <= at), None)
+        if in_force is not None:
+            return in_force
+    return next(iter((everybody or own)[-1:]), None)
 
 
 def reprice(lab: Lab, days: Iterable[Day], at: datetime) -> None:
@@ -86,7 +103,23 @@ def reprice(lab: Lab, days: Iterable[Day], at: datetime) -> None:
         for priced in pricing.price(_use(lab, row, chosen[row.use_key]) for row in theirs):
             row = rows[priced.use.order]
             lines.append(_line(lab, row, priced, chosen[row.use_key], at))
-    _store(wanted, lines)
+    rewritten = _store(wanted, lines)
+    _ask_about_early([row for row in billed if row.pk in rewritten], lines, versions, at)
+
+
+def _ask_about_early(
+    rows: list[_Billed], lines: list[Line], versions: Versions, at: datetime
+) -> None:
+    """An alarm names the sessions that were priced by prices which came only after them."""
+    starts = {version.pk: version.starts_at for known in versions.values() for version in known}
+    priced_by = {line.session_id: line.tariff_version_id for line in lines}
+    early: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        version = priced_by[row.pk]
+        if version is not None and row.started_at < starts[version]:
+            early[row.node_id].append(f"{row.epoch}.{row.seq}")
+    for node in Node.objects.filter(pk__in=early) if early else ():
+        ask_to_check(node, early[node.pk], "begun before its tariff had any price", at)
 
 
 class _Billed(NamedTuple):
@@ -97,6 +130,7 @@ class _Billed(NamedTuple):
     payer_id: int
     tariff_id: int | None
     group_id: int | None
+    node_id: int
     node: str
     epoch: int
     seq: int
@@ -114,7 +148,7 @@ class _Billed(NamedTuple):
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _COLUMNS = (
-    *("pk", "payer_id", "tariff_id", "group_id", "node__slug", "epoch", "seq"),
+    *("pk", "payer_id", "tariff_id", "group_id", "node_id", "node__slug", "epoch", "seq"),
     *("started_at", "ended_at", "enabled_ms", "busy_ms"),
 )
 
@@ -175,8 +209,9 @@ _PRICED_ANEW = ("payer", "tariff_version", "day", "cents", "steps", "priced_at")
 _COMPARED = ("payer_id", "tariff_version_id", "day", "cents", "steps")
 
 
-def _store(wanted: set[Day], lines: list[Line]) -> None:
-    """Lines of `wanted` days become `lines`; an unchanged one keeps its row and its time."""
+def _store(wanted: set[Day], lines: list[Line]) -> set[int]:
+    """Lines of `wanted` days become `lines`; an unchanged one keeps its row and its time. Returns the
+    sessions whose line is new or another."""
     in_days = Q(payer__in={payer for payer, _ in wanted}, day__in={day for _, day in wanted})
     of_sessions = Q(session__in=[line.session_id for line in lines])
     found = Line.objects.filter(in_days | of_sessions)
@@ -199,3 +234,4 @@ def _store(wanted: set[Day], lines: list[Line]) -> None:
         Line.objects.bulk_update(changed, _PRICED_ANEW)
     if new:
         Line.objects.bulk_create(new)
+    return {line.session_id for line in [*new, *changed]}

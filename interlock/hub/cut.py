@@ -6,13 +6,12 @@ report proved is billed, nothing more; an alarm names the session, so that someb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from interlock.core.model import Ending
-from interlock.hub.alarms import raise_alarm
+from interlock.hub.alarms import ask_to_check
 from interlock.hub.billing import billable_day, reprice
-from interlock.hub.models import AlarmKind, Node, Session
+from interlock.hub.models import Node, Session
 
 _CUT = ["how", "estimated", "ended_at"]
 
@@ -33,10 +32,4 @@ def cut_open_sessions(node: Node, why: str, at: datetime) -> None:
         cut(session)
     Session.objects.bulk_update(found, _CUT)
     reprice(node.lab, {day for one in found if (day := billable_day(node.lab, one))}, at)
-    alarm_cut(node, found, why, at)
-
-
-def alarm_cut(node: Node, sessions: Iterable[Session], why: str, at: datetime) -> None:
-    """Somebody is asked to look at `sessions`."""
-    detail = ", ".join(str(session) for session in sessions)
-    raise_alarm(node, AlarmKind.SESSION_TO_CHECK, f"{detail}: {why}", at)
+    ask_to_check(node, found, why, at)

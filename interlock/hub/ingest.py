@@ -17,11 +17,11 @@ from django.db import transaction
 from interlock.clock import Clock
 from interlock.errors import ProtocolError
 from interlock.hub import live
-from interlock.hub.alarms import close_alarm, raise_alarm
+from interlock.hub.alarms import ask_to_check, close_alarm, raise_alarm
 from interlock.hub.billing import reprice
 from interlock.hub.chain import ASIDE, Checked, Position, Standing, check, classify
 from interlock.hub.changes import log_change
-from interlock.hub.cut import alarm_cut, cut_open_sessions
+from interlock.hub.cut import cut_open_sessions
 from interlock.hub.models import (
     AlarmKind,
     Authorisation,
@@ -152,7 +152,7 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     reprice(node.lab, book.days(), at)
     _note_practice(node, book.ended, at)
     if book.left_open:
-        alarm_cut(node, book.left_open, "no record says how it ended", at)
+        ask_to_check(node, book.left_open, "no record says how it ended", at)
     for kind, details in (
         (AlarmKind.RECORD_UNREADABLE, complaints),
         *noticed.items(),

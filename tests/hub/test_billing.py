@@ -16,7 +16,7 @@ from interlock.hub.domain.machines import create_machine, set_tariff
 from interlock.hub.domain.members import change_member
 from interlock.hub.domain.nodes import enrol_node
 from interlock.hub.domain.tariffs import Prices, create_tariff, set_prices
-from interlock.hub.models import AuditRow, Basis, Line, Rounding, Session
+from interlock.hub.models import Alarm, AlarmKind, AuditRow, Basis, Line, Rounding, Session
 from interlock.hub.permissions import Actor
 from interlock.sim.clocks import VirtualClock
 from tests.hub.journal import Journal
@@ -70,13 +70,45 @@ def test_a_group_pays_its_own_prices_from_their_own_date_on() -> None:
     assert cents() == [1_200, 600]
 
 
-def test_a_session_before_any_price_costs_nothing_and_says_so() -> None:
+def test_a_session_before_any_price_costs_the_earliest_one_and_is_put_up_for_a_check() -> None:
     lab = small_lab()
+    set_prices(at(10), lab.tariff, Prices(cents_per_hour=9_000, forgive_s=0))
     journal = journal_at(lab, -5)
+    journal.session(lab, 3_600)
+    report(lab, journal)
+    assert cents() == [1_200]
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.count) == (AlarmKind.SESSION_TO_CHECK, 1)
+    assert alarm.detail.startswith("1.2:")
+    # The day is priced again with its next session, which asks about nothing that was asked before.
+    journal.boot_ms += 4 * HOUR_MS + HOUR_MS // 5
+    journal.session(lab, 600)
+    report(lab, journal, since=3)
+    assert cents() == [1_200, 200]
+    assert len(set(Line.objects.values_list("day", flat=True))) == 1
+    assert Alarm.objects.get().count == 1
+
+
+def test_a_group_whose_own_prices_come_later_pays_everybodys_until_then() -> None:
+    lab = small_lab()
+    students = create_group(at(1), lab.lab, "student", "Student")
+    set_prices(at(10), lab.tariff, Prices(cents_per_hour=600, forgive_s=0), group=students)
+    change_member(at(1), lab.member, group=students)
+    journal = journal_at(lab, -5)
+    journal.session(lab, 3_600)
+    report(lab, journal)
+    assert cents() == [1_200]
+
+
+def test_a_machine_without_a_tariff_still_costs_nothing_and_says_so() -> None:
+    lab = small_lab()
+    set_tariff(at(1), lab.machine, None)
+    journal = journal_at(lab, 2)
     journal.session(lab, 3_600)
     report(lab, journal)
     assert cents() == [0]
     assert [step["kind"] for step in Line.objects.get().steps] == ["no_tariff"]
+    assert not Alarm.objects.exists()
 
 
 def test_a_new_tariff_of_the_machine_leaves_sessions_that_arrived_alone() -> None:

@@ -166,6 +166,19 @@ def test_a_session_that_another_one_superseded_is_closed_priced_and_put_up_for_a
     assert Line.objects.count() == 2
 
 
+def test_every_session_to_check_is_named_until_somebody_closes_the_alarm() -> None:
+    lab = small_lab()
+    journal, first = running(lab, HOUR_S)
+    second, third = journal.start(lab), journal.start(lab)
+    deliver(journal, 3)
+    nodes.revoke_node(console(), lab.enrolled.node, "its card died")
+    alarm = Alarm.objects.get(kind=AlarmKind.SESSION_TO_CHECK)
+    assert [part.split(":")[0] for part in alarm.detail.split("; ")] == [
+        third,
+        f"{first}, {second}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
