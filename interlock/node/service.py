@@ -327,6 +327,7 @@ class _Node:
             keys=self._keys,
             state_dir=self._state_dir,
             confirm=self._timekeeper.confirm_current,
+            accept=self._saver.accept,
         )
         answers = NodeAnswers(
             config=self._config,

@@ -33,6 +33,7 @@ RESULT_BYTES_MAX = 4_096
 
 SPOOL = "spool"
 
+Accept = Callable[[SnapshotVersion, int | None], object]
 Confirm = Callable[[SnapshotVersion, int | None], None]
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,10 @@ class Installed:
 
 
 class SnapshotInstaller:
-    """One installation at a time. `confirm(version, issued_at)` runs at the moment of the switch."""
+    """One installation at a time: `accept(version, issued_at)` before the switch, `confirm` at its moment.
+
+    `accept` makes the version durable as the mark nothing falls below. Raises ProtocolError, StoreError.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class SnapshotInstaller:
         orders: BuildOrders,
         keys: NodeKeys,
         state_dir: Path,
+        accept: Accept,
         confirm: Confirm = lambda version, issued_at: None,
         build_s_max: float = BUILD_S_MAX,
     ) -> None:
@@ -66,6 +71,7 @@ class SnapshotInstaller:
         self._orders = orders
         self._keys = keys
         self._state_dir = state_dir
+        self._accept = accept
         self._confirm = confirm
         self._build_s_max = build_s_max
         self._busy = threading.Lock()
@@ -101,7 +107,7 @@ class SnapshotInstaller:
             raise ProtocolError(f"{name!r} is no plain file name", where="snapshot")
         mark = self._journal.status().marks.snapshot
         installed = self._build(spool, mark)
-        self._journal.mark(snapshot=installed.version)
+        self._accept(installed.version, installed.issued_at)
         self._reader.switch(
             cache_path(self._state_dir, installed.version),
             lambda header: self._confirm(header.version, header.issued_at),

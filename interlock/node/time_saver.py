@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from interlock.clock import Clock
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.errors import InterlockError
 from interlock.node.journal_worker import NO_TICKET
-from interlock.node.timekeeping import Timekeeper
+from interlock.node.timekeeping import Timekeeper, TimeMarks
 from interlock.protocol.records import RecordType
+from interlock.protocol.snapshots import SnapshotVersion
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +32,9 @@ delay.
 
 STOP_S = 1.0
 
+RETRY_S = 5.0
+"""What could not be saved is tried again: ten attempts of the journal worker to use its disk later."""
+
 
 class Recorder(Protocol):
     """What of the journal worker is needed here."""
@@ -37,7 +42,9 @@ class Recorder(Protocol):
     def submit(self, effect: WriteRecord | ReportRefusal) -> bool:
         """Hands a record over; never blocks."""
 
-    def mark(self, *, time: Mapping[str, Any] | None = None) -> object:
+    def mark(
+        self, *, snapshot: SnapshotVersion | None = None, time: Mapping[str, Any] | None = None
+    ) -> object:
         """Persists marks; waits for the disk."""
 
 
@@ -59,6 +66,8 @@ class TimeSaver:
         self._clock = clock
         self._every_s = every_s
         self._anchor: tuple[int, int] | None = None
+        self._accepted: TimeMarks | None = None
+        self._saving = threading.Lock()
         self._wanted = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="time saver", daemon=True)
@@ -79,6 +88,21 @@ class TimeSaver:
         """Something about time was learnt: it is saved now, by the thread."""
         self._wanted.set()
 
+    def accept(self, version: SnapshotVersion, issued_at: int | None) -> None:
+        """The snapshot is marked together with the proof that it is current: never one without the other.
+
+        A power cut between the two would leave a cache of unknown age, which nobody may use until the hub is
+        back. Raises ProtocolError for a version older than the mark, StoreError.
+        """
+        if not self._thread.is_alive():
+            # A timekeeper that was not given the kept marks must not write over them.
+            self._recorder.mark(snapshot=version)
+            return
+        with self._saving:
+            accepted = self._timekeeper.marks_once_current(version, issued_at)
+            self._recorder.mark(snapshot=version, time={**self._beside, **accepted.to_wire()})
+            self._accepted = accepted
+
     def anchored(self, wall_ms: int) -> None:
         """The hub says that it is `wall_ms` now: a record says so, unless a recent one says the
         same.
@@ -98,11 +122,27 @@ class TimeSaver:
         return passed_ms >= ANCHOR_EVERY_MS or abs(was_ms + passed_ms - wall_ms) > ANCHOR_STEP_MS
 
     def _run(self) -> None:
+        pause_s = self._every_s
         while not self._stopping:
-            self._wanted.wait(self._every_s)
+            self._wanted.wait(pause_s)
             self._wanted.clear()
+            pause_s = self._every_s
             try:
-                self._recorder.mark(time={**self._beside, **self._timekeeper.marks().to_wire()})
+                with self._saving:
+                    self._recorder.mark(time={**self._beside, **self._to_keep().to_wire()})
             except InterlockError as error:
-                # The journal worker itself says that the journal fails; here only minutes are lost.
+                # The journal worker itself says that the journal fails; here only seconds are lost.
                 LOG.warning("time could not be saved: %s", error)
+                pause_s = min(RETRY_S, self._every_s)
+
+    def _to_keep(self) -> TimeMarks:
+        """The marks of now; those of a snapshot that is accepted and not yet in use stay with it."""
+        marks, accepted = self._timekeeper.marks(), self._accepted
+        if accepted is None or accepted.current_version == marks.current_version:
+            return marks
+        return replace(
+            marks,
+            current_version=accepted.current_version,
+            current_powered_ms=accepted.current_powered_ms,
+            current_wall_ms=accepted.current_wall_ms,
+        )

@@ -203,17 +203,21 @@ class Timekeeper:
         with a snapshot).
         """
         with self._lock:
-            marks = self._wound_on(self._marks)
-            wall_ms = self._floor_ms(marks, marks.powered_ms)
-            if issued_at is not None:
-                # A snapshot that lay on a shelf is as old as its signature says.
-                wall_ms = issued_at * 1_000 if wall_ms is None else min(wall_ms, issued_at * 1_000)
-            self._marks = replace(
-                marks,
-                current_version=version,
-                current_powered_ms=marks.powered_ms,
-                current_wall_ms=wall_ms,
-            )
+            self._marks = self.marks_once_current(version, issued_at)
+
+    def marks_once_current(self, version: SnapshotVersion, issued_at: int | None) -> TimeMarks:
+        """What `confirm_current` would make of the marks; to keep on the disk before the switch."""
+        marks = self._wound_on(self._marks)
+        wall_ms = self._floor_ms(marks, marks.powered_ms)
+        if issued_at is not None:
+            # A snapshot that lay on a shelf is as old as its signature says.
+            wall_ms = issued_at * 1_000 if wall_ms is None else min(wall_ms, issued_at * 1_000)
+        return replace(
+            marks,
+            current_version=version,
+            current_powered_ms=marks.powered_ms,
+            current_wall_ms=wall_ms,
+        )
 
     def cache_age_s(self, version: SnapshotVersion | None) -> int:
         """Seconds since `version` was known to be current: powered or trusted wall time,

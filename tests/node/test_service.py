@@ -5,6 +5,7 @@ every end.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from interlock.config import digest
 from interlock.errors import PinError, ProtocolError
 from interlock.node import journal as node_journal
 from interlock.node import service
+from interlock.node.reader_worker import ReaderWorker
 from interlock.protocol.control import Op
 from interlock.protocol.records import GENESIS, verify
 from tests.node.node_rig import (
@@ -379,6 +381,27 @@ def kept_time_grew(before: dict[str, Any], node: NodeBench) -> bool:
     return all(now[name] == before[name] for name in same) and (
         now["powered_ms"] > before["powered_ms"]
     )
+
+
+def test_a_power_cut_at_the_moment_of_the_switch_leaves_rights_of_a_known_age(
+    bench: NodeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, cut = bench.config.paths.state_dir, bench.folder / "as the power cut left it"
+    inner = ReaderWorker.switch
+
+    def copied_first(self: ReaderWorker, *arguments: Any, **named: Any) -> Any:
+        shutil.copytree(state, cut, ignore=shutil.ignore_patterns("run"))
+        return inner(self, *arguments, **named)
+
+    monkeypatch.setattr(ReaderWorker, "switch", copied_first)
+    bench.start()
+    bench.install()
+    bench.stop()
+    shutil.rmtree(state)
+    cut.rename(state)
+    bench.start()
+    assert bench.ask(Op.HELLO)["version"] == [1, 1]
+    bench.work()
 
 
 def planted(*_: Any, **__: Any) -> Any:

@@ -62,6 +62,7 @@ class Node:
             orders=self.orders,
             keys=SIGNED_KEYS,
             state_dir=state_dir,
+            accept=lambda version, issued_at: self.journal.mark(snapshot=version),
             confirm=lambda version, issued_at: self.confirmed.append((version, issued_at)),
             build_s_max=build_s_max,
         )

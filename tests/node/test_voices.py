@@ -18,10 +18,12 @@ import pytest
 
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.errors import StoreError
+from interlock.node import time_saver
 from interlock.node.log_queue import LogQueue
 from interlock.node.notify import Notifier
 from interlock.node.time_saver import ANCHOR_EVERY_MS, ANCHOR_STEP_MS, TimeSaver
 from interlock.node.timekeeping import Timekeeper, marks_from_wire
+from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sim.clocks import US_PER_MS, VirtualClock
 from tests.waiting import wait_until
 
@@ -144,6 +146,7 @@ class Disk:
     def __init__(self) -> None:
         self.fails = False
         self.refusals = 0
+        self.snapshots: list[tuple[SnapshotVersion, list[int] | None]] = []
         self.marked: list[Mapping[str, Any]] = []
         self.records: list[WriteRecord | ReportRefusal] = []
 
@@ -151,12 +154,16 @@ class Disk:
         self.records.append(effect)
         return True
 
-    def mark(self, *, time: Mapping[str, Any] | None = None) -> object:
+    def mark(
+        self, *, snapshot: SnapshotVersion | None = None, time: Mapping[str, Any] | None = None
+    ) -> object:
         if self.fails:
             self.refusals += 1
             raise StoreError("disk full")
-        assert time is not None
-        self.marked.append(time)
+        if snapshot is not None:
+            self.snapshots.append((snapshot, None if time is None else time["current_version"]))
+        if time is not None:
+            self.marked.append(time)
         return None
 
 
@@ -177,6 +184,36 @@ def test_time_is_saved_at_once_when_something_was_learnt_and_when_it_ends() -> N
     made.stop()
     assert [marks_from_wire(mark).powered_ms for mark in disk.marked] == [0, 5_000, 6_000]
     assert {mark["config_digest"] for mark in disk.marked} == {"d"}
+
+
+def test_a_snapshot_is_marked_together_with_its_proof_which_stays_until_it_is_in_use() -> None:
+    disk, clock = Disk(), VirtualClock()
+    keeper = Timekeeper(clock)
+    made = TimeSaver(keeper, disk, clock, every_s=3_600)
+    made.accept((1, 6), 1_800_000_000)
+    made.start()
+    wait_until(lambda: len(disk.marked) == 1)
+    keeper.confirm_current((1, 6))
+    made.accept((1, 7), 1_800_000_000)
+    made.save_soon()
+    wait_until(lambda: len(disk.marked) == 3)
+    assert keeper.marks().current_version == (1, 6), "it is not in use yet"
+    keeper.confirm_current((1, 7))
+    made.stop()
+    assert disk.snapshots == [((1, 6), None), ((1, 7), [1, 7])]
+    assert [mark["current_version"] for mark in disk.marked] == [None, [1, 7], [1, 7], [1, 7]]
+
+
+def test_what_could_not_be_saved_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_saver, "RETRY_S", 0.05)
+    disk = Disk()
+    disk.fails = True
+    made = saver(disk, VirtualClock())
+    made.start()
+    wait_until(lambda: disk.refusals >= 3)
+    disk.fails = False
+    wait_until(lambda: disk.marked)
+    made.stop()
 
 
 def test_a_disk_that_refuses_is_tried_again_when_more_is_learnt() -> None:
