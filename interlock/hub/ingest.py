@@ -34,8 +34,9 @@ from interlock.hub.models import (
 from interlock.hub.problems import alarm_of
 from interlock.hub.sessions import SessionBook, Timeline
 from interlock.hub.timeline import moment
+from interlock.hub.unknown_types import UnknownType, read_record
 from interlock.protocol import canonical
-from interlock.protocol.records import Head, Record, RecordType, from_wire
+from interlock.protocol.records import Head, Record, RecordType
 
 SET_ASIDE_MAX = 10_000
 """Contradictions kept per node; a lying node must not fill the disk, its alarm counts on."""
@@ -82,7 +83,7 @@ def head_of(node: Node) -> Head:
 
 
 def _own(node: Node, wire: dict[str, Any]) -> Record:
-    record = from_wire(wire)
+    record = read_record(wire)
     if record.header.node != node.slug:
         raise ProtocolError(
             f"record {record.id} is in the name of {record.header.node!r:.70}",
@@ -204,6 +205,8 @@ def _apply_one(
         case RecordType.PROBLEM_REPORTED:
             kind, detail = alarm_of(record.body or {})
             noticed[kind].append(detail)
+        case UnknownType() as unknown:
+            noticed[AlarmKind.RECORD_UNKNOWN].append(f"{record.id} {unknown}")
         case _:
             pass  # stored, shown and replayed; nothing else follows from it
 
