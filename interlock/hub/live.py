@@ -23,7 +23,11 @@ def session_began(machine: Machine, session: Session) -> None:
     """The machine is in use by `session`."""
     machine.live_session = session
     machine.live_busy = None
+    if machine.live_state == LiveState.ENDING:
+        machine.live_state = LiveState.IN_USE
     settle(machine, session.started_at)
+    if machine.live_state == LiveState.IN_USE:
+        machine.live_since_at = session.started_at
 
 
 def session_went_on(machine: Machine, session: Session, busy: bool | None) -> None:
@@ -66,16 +70,21 @@ def mode_reported(machine: Machine, mode: str, at: datetime) -> bool:
 
 
 def settle(machine: Machine, at: datetime) -> None:
-    """`live_state` follows from faults, lock-outs and session, the most serious first."""
+    """`live_state` follows from faults, session and lock-outs, the most serious first.
+
+    A lock-out bars the next session, not the one that runs: who reads "locked out" may reach into a
+    machine that works.
+    """
     if machine.live_faults:
         state = LiveState.FAULT
+    elif machine.live_session is not None:
+        ending = machine.live_state == LiveState.ENDING
+        state = LiveState.ENDING if ending else LiveState.IN_USE
     elif machine.live_lock_outs or machine.locked_out_at:
         state = LiveState.LOCKED_OUT
-    elif machine.live_session is not None:
-        state = LiveState.IN_USE
     else:
         state = LiveState.FREE
-    if state != machine.live_state or state == LiveState.IN_USE:
+    if state != machine.live_state:
         machine.live_since_at = at
     machine.live_state = state
 
