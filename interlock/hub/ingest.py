@@ -151,7 +151,7 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     book.save()
     node.machine.save(update_fields=live.LIVE_FIELDS)
     reprice(node.lab, book.days(), at)
-    _note_practice(node, book.ended, at)
+    _note_practice(node, book.practised(), at)
     if book.left_open:
         ask_to_check(node, book.left_open, "no record says how it ended", at)
     for kind, details in (
@@ -218,7 +218,8 @@ def _supersede(book: SessionBook, running: Session, at: datetime) -> None:
 
 
 def _note_practice(node: Node, ended: list[Session], at: datetime) -> None:
-    """Whoever used the machine practised its trainings that lapse, to the day."""
+    """Whoever used the machine practised its trainings that lapse, to the day. A guessed date would
+    keep a training alive that nobody practised."""
     latest: dict[int, datetime] = {}
     for session in ended:
         if session.member_id is not None and session.ended_at is not None and session.enabled_ms:

@@ -110,7 +110,6 @@ class SessionBook:
         timeline.load({session.start_boot_id for session in self._sessions.values()})
         self.created: list[Session] = []
         self.touched: dict[tuple[int, int], Session] = {}
-        self.ended: list[Session] = []
         self.unknown_members: list[str] = []
         self.left_open: list[Session] = []
         self._days: set[Day] = set()
@@ -163,7 +162,6 @@ class SessionBook:
         if not (estimated and session.estimated and not session.voided):
             session = self._open(record)
         self._measure(session, record)
-        self.ended.append(session)
         session.how, session.estimated = how.value, estimated
         if not estimated:
             session.end_boot_id = record.header.boot_id
@@ -233,6 +231,10 @@ class SessionBook:
         cut(session)
         self.left_open.append(session)
 
+    def practised(self) -> list[Session]:
+        """The sessions this batch changed that are over and dated by an anchor: proof of practice."""
+        return [one for one in self.touched.values() if one.how and not one.provisional]
+
     def _session(self, record: Record) -> Session:
         key = session_key(record)
         session = self._sessions.get(key)
@@ -258,7 +260,8 @@ class SessionBook:
         # Totals since the start: a report can only add.
         session.enabled_ms = max(session.enabled_ms, enabled_ms)
         session.busy_ms = max(session.busy_ms, busy_ms)
-        session.idle_ms = max(session.idle_ms, idle_ms)
+        # Reports that contradict each other leave at most the time there was: never more than enabled.
+        session.idle_ms = min(max(session.idle_ms, idle_ms), session.enabled_ms - session.busy_ms)
 
     def _date(self, session: Session, *, fallback: datetime | None) -> None:
         """Start and end from anchors where they are; a cut session ends at its last proof of life."""

@@ -17,7 +17,6 @@ from interlock.hub.ingest import Taken, head_of
 from interlock.hub.models import (
     Alarm,
     AlarmKind,
-    Authorisation,
     ChangeLog,
     Line,
     LiveState,
@@ -426,18 +425,15 @@ def test_a_start_during_an_open_session_is_alarmed_and_both_are_kept() -> None:
     assert kinds == {AlarmKind.SESSION_OVERLAP, AlarmKind.SESSION_TO_CHECK}
 
 
-def test_practice_is_noted_once_a_day_so_that_snapshots_rest() -> None:
+def test_reports_that_contradict_each_other_never_add_up_to_more_than_was_enabled() -> None:
     lab = small_lab()
-    lab.training.lapse_days = 90
-    lab.training.save()
     journal = Journal.of(lab.enrolled)
-    journal.session(lab, 60)
+    started = journal.start(lab)
+    journal.progress(started, 100, busy_s=80, idle_s=20)
+    journal.end(started, 100, busy_s=20, idle_s=80)
     take(lab, journal.wires())
-    first = Authorisation.objects.get().practised_at
-    assert first is not None
-    journal.session(lab, 60)
-    take(lab, journal.wires(2))
-    assert Authorisation.objects.get().practised_at == first
+    session = Session.objects.get()
+    assert (session.busy_ms, session.idle_ms, session.unknown_ms) == (80_000, 20_000, 0)
 
 
 def test_a_batch_of_a_hundred_takes_as_many_queries_as_one_of_four() -> None:
