@@ -220,6 +220,7 @@ def test_a_body_without_length_is_cut_at_the_limit(saw: NodeClient) -> None:
 
 def test_an_old_sd_card_is_told_so_and_alarmed(saw: NodeClient, folder: HubFolder) -> None:
     journal = folder.journal()
+    journal.anchor(SystemClock().wall_ms())
     session_of(folder, journal, 60)
     early = Head(1, 1, journal.records[0].hash)
     saw.records(journal.wires())
