@@ -177,6 +177,44 @@ def test_without_the_lock_the_same_processes_fail() -> None:
     assert any(write_in_processes(processes=3, writes=60, program=unlocked))
 
 
+FORKED = textwrap.dedent(
+    """
+    import os, sys
+    from django.db.utils import OperationalError
+    from interlock.hub.sqlite import writer
+    lock = writer.writer_lock(sys.argv[1])
+    writer.keep_open(sys.argv[1])
+    lock._wait_s_max = 0.05
+    with lock.held():
+        pass
+    begin, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(begin, 1)
+        try:
+            lock.acquire()
+        except OperationalError as error:
+            waited = "another process" in str(error)
+        else:
+            waited = False
+        os._exit(0 if waited and not writer._kept else 1)
+    with lock.held():
+        os.write(go, b"x")
+        status = os.waitpid(child, 0)[1]
+    with lock.held():
+        sys.exit(os.waitstatus_to_exitcode(status))
+    """
+)
+
+
+def test_a_forked_child_shares_neither_lock_nor_connection_with_its_parent(tmp_path: Path) -> None:
+    """Both would hold one file lock: it belongs to the open file, which fork() shares."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "x.db")], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_closing_a_connection_is_never_the_last_close() -> None:
     """A last close would checkpoint and remove the WAL; the kept connection prevents it."""
     Lab.objects.create(slug="lab", name="Lab")

@@ -56,6 +56,14 @@ class WriterLock:
         finally:
             self.release()
 
+    def forget_parent(self) -> None:
+        """In a child process: the lock is nobody's here, and the parent's is not ours to share."""
+        self._threads = threading.Lock()
+        if self._descriptor is not None:
+            # A file lock belongs to the open file, which parent and child would have in common.
+            os.close(self._descriptor)
+            self._descriptor = None
+
     def _lock_file(self) -> None:
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,6 +86,7 @@ class WriterLock:
 
 _locks: dict[str, WriterLock] = {}
 _kept: dict[str, sqlite3.Connection] = {}
+_inherited: list[sqlite3.Connection] = []
 _registry = threading.Lock()
 
 
@@ -110,6 +119,22 @@ def forget(database: str) -> None:
     if connection is not None:
         with writer_lock(database).held():
             connection.close()
+
+
+def _forget_parent() -> None:
+    """A child of fork() begins with no lock and no connection of its parent's.
+
+    The connections are kept, never closed: closing one here would end the parent's WAL under it.
+    """
+    global _registry
+    _registry = threading.Lock()
+    for lock in _locks.values():
+        lock.forget_parent()
+    _inherited.extend(_kept.values())
+    _kept.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parent)
 
 
 @atexit.register
