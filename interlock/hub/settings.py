@@ -42,7 +42,7 @@ HUB_CLOCK: Clock = SystemClock()
 
 DEBUG = False
 ALLOWED_HOSTS = [
-    *("localhost", "127.0.0.1", "[::1]", "testserver"),
+    *("localhost", "127.0.0.1", "[::1]"),
     *(socket.gethostname().lower(), f"{socket.gethostname().lower()}.local"),
     *_CONFIG.hosts,
 ]

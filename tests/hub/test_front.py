@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from interlock.hub import front
+from interlock.hub import front, settings
 from interlock.protocol import hubapi
 
 pytestmark = pytest.mark.fast
@@ -68,6 +68,12 @@ def test_a_body_may_be_as_long_as_its_limit_and_no_longer(path: str, limit: int)
 def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "BODY_S_MAX", 0.05)
     assert answer_to(hubapi.PATH_RECORDS, iter([part(1, more=True), None]))[0]["status"] == 408
+
+
+def test_the_hub_answers_to_no_name_that_only_tests_use() -> None:
+    """Django's test runner adds its own; whoever runs a hub would not know that it is there."""
+    assert "testserver" not in settings.ALLOWED_HOSTS
+    assert "localhost" in settings.ALLOWED_HOSTS
 
 
 def test_a_client_that_leaves_gets_no_answer() -> None:
