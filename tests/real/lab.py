@@ -112,6 +112,7 @@ class Lab:
         self.world_folder = self.root / "world"
         self.client = NodeClient(self.folder.control_socket, self.clock)
         self.hub_port = free_port()
+        self._ended = False
 
     def __enter__(self) -> Lab:
         shutil.rmtree(self.world_folder, ignore_errors=True)
@@ -125,6 +126,13 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Every process, port and thread is gone; harmless when called again."""
+        if self._ended:
+            return
+        self._ended = True
         self._tell()
         with contextlib.suppress(AttributeError):
             self.hands.close()

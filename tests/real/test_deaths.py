@@ -163,7 +163,7 @@ def test_in_a_slot_too_the_badge_that_stayed_restarts_nothing_after_any_death(
 
 
 SEED = 20_261_121
-MOMENTS = 6
+MOMENTS = 5
 
 
 def test_killed_at_any_moment_nothing_is_lost_doubled_overbilled_or_started_again(lab: Lab) -> None:

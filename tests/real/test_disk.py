@@ -120,7 +120,7 @@ def small_disk(template: Path) -> Iterator[Lab]:
             lab.start(hub=False, sync=False)
             lab.locked()
             yield lab
-            lab.manager.close()
+            lab.end()
         finally:
             subprocess.run(["umount", "-l", str(state)], check=True)
 
