@@ -28,7 +28,7 @@ ABOUT_A_SESSION = frozenset(
 )
 WRITTEN_BY_RECORDS = (
     *("started_at", "ended_at", "provisional", "end_boot_id", "end_boot_ms"),
-    *("enabled_ms", "busy_ms", "idle_ms", "how", "estimated", "voided", "voided_why"),
+    *("enabled_ms", "busy_ms", "idle_ms", "how", "estimated", "voided", "voided_why", "tariff"),
 )
 VOIDED_WHY_MAX = 200
 SESSION_MS_MAX = 366 * 86_400 * 1_000
@@ -113,6 +113,7 @@ class SessionBook:
         self.unknown_members: list[str] = []
         self.left_open: list[Session] = []
         self._days: set[Day] = set()
+        self._tariffs: list[tuple[datetime, int | None]] | None = None
 
     def start(self, record: Record) -> Session:
         """The session that `record` began. Raises ProtocolError."""
@@ -132,7 +133,7 @@ class SessionBook:
             badge=self._badges.get(fields.octets(body, "tag", TAG_BYTES)),
             payer_id=member.payer_id if member else None,
             group_id=member.group_id if member else None,
-            tariff_id=self._machine.tariff_id,
+            tariff_id=self._tariff_at(started_at, self._machine.tariff_id),
             started_at=started_at,
             provisional=provisional,
             start_boot_id=record.header.boot_id,
@@ -269,6 +270,7 @@ class SessionBook:
         started_at = self._timeline.known(session.start_boot_id, session.start_boot_ms)
         session.started_at = started_at or session.started_at
         session.provisional = started_at is None
+        session.tariff_id = self._tariff_at(session.started_at, session.tariff_id)
         if not session.how:
             return
         if session.end_boot_ms is None:
@@ -277,6 +279,13 @@ class SessionBook:
         ended_at = self._timeline.known(session.end_boot_id, session.end_boot_ms)
         session.provisional = session.provisional or ended_at is None
         session.ended_at = max(ended_at or fallback or session.started_at, session.started_at)
+
+    def _tariff_at(self, at: datetime, known: int | None) -> int | None:
+        """What the machine cost by at that moment; `known` when its tariff never changed."""
+        if self._tariffs is None:
+            history = self._machine.tariff_history.values_list("starts_at", "tariff_id")
+            self._tariffs = list(history)
+        return next((tariff for since, tariff in self._tariffs if since <= at), known)
 
     def _touch(self, session: Session) -> None:
         """Called before a session changes: the day it leaves has to be priced again too."""

@@ -138,6 +138,27 @@ def test_a_late_session_of_the_same_day_prices_that_day_again() -> None:
     assert cents() == [600, 900]
 
 
+@pytest.mark.parametrize("anchored", [True, False])
+def test_a_session_that_arrives_after_the_machine_got_another_tariff_costs_what_it_cost_then(
+    anchored: bool,
+) -> None:
+    """Also when the node learns only later that it was earlier than the new tariff."""
+    lab = small_lab()
+    journal = Journal.of(lab.enrolled)
+    if anchored:
+        journal.anchor(LAB_BEGAN_MS + 2 * HOUR_MS)
+    journal.session(lab, 3_600)
+    dear = create_tariff(at(1), lab.lab, "dear", "Dear", Prices(cents_per_hour=9_000, forgive_s=0))
+    set_tariff(at(10), lab.machine, dear)
+    report(lab, journal)
+    if not anchored:
+        assert cents() == [9_000]
+        known = len(journal.records)
+        journal.anchor(LAB_BEGAN_MS + 4 * HOUR_MS)
+        report(lab, journal, since=known)
+    assert cents() == [1_200]
+
+
 def test_a_day_is_the_labs_own() -> None:
     lab = small_lab()
     half_past_eleven_utc = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)

@@ -14,8 +14,9 @@ from interlock.hub import live
 from interlock.hub.changes import log_deed
 from interlock.hub.domain import limits
 from interlock.hub.domain.tariffs import check_basis
-from interlock.hub.models import Lab, Machine, Tariff, Topic, Training
+from interlock.hub.models import Lab, Machine, MachineTariff, Tariff, Topic, Training
 from interlock.hub.permissions import Actor, Permission, require
+from interlock.hub.timeline import moment
 from interlock.protocol.snapshots import RIGHTS_MAX
 
 
@@ -83,12 +84,15 @@ def set_demands(
 
 @transaction.atomic
 def set_tariff(actor: Actor, machine: Machine, tariff: Tariff | None) -> None:
-    """Sessions that arrive from now on cost by `tariff`. Raises ConfigError when it bills busy time
-    and the machine has no current sensor to tell it."""
+    """Sessions that begin from now on cost by `tariff`, whenever they arrive. Raises ConfigError when it
+    bills busy time and the machine has no current sensor to tell it."""
     require(actor, machine.lab, Permission.EDIT_TARIFFS)
     check_basis(tariff, has_current_sensor=machine.has_current_sensor)
     before, machine.tariff = machine.tariff, tariff
     machine.save(update_fields=["tariff"])
+    if not machine.tariff_history.exists():
+        MachineTariff.objects.create(machine=machine, tariff=before, starts_at=moment(0))
+    MachineTariff.objects.create(machine=machine, tariff=tariff, starts_at=actor.now())
     log_deed(
         actor,
         machine.lab,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
 from interlock.hub.models.machines import LiveState, Machine, Node, Snapshot
-from interlock.hub.models.money import Basis, Line, Rounding, Tariff, TariffVersion
+from interlock.hub.models.money import Basis, Line, MachineTariff, Rounding, Tariff, TariffVersion
 from interlock.hub.models.people import (
     Authorisation,
     Badge,
@@ -46,6 +46,7 @@ __all__ = [
     "Line",
     "LiveState",
     "Machine",
+    "MachineTariff",
     "Member",
     "Node",
     "NodeRecord",

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from interlock.hub.models.lab import Lab
+from interlock.hub.models.machines import Machine
 from interlock.hub.models.people import Group, Payer
 from interlock.hub.models.use import Session
 
@@ -39,6 +40,20 @@ class Tariff(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MachineTariff(models.Model):
+    """From `starts_at` on the machine costs by that tariff; none before the first change of it."""
+
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="tariff_history")
+    tariff = models.ForeignKey(Tariff, null=True, on_delete=models.PROTECT, related_name="+")
+    starts_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-starts_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.machine} {self.starts_at:%Y-%m-%d}"
 
 
 class TariffVersion(models.Model):

@@ -171,7 +171,7 @@ class Session(models.Model):
     group = models.ForeignKey(
         Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    # What the machine cost by when the session arrived: a new tariff never touches old sessions.
+    # What the machine cost by when the session began: a new tariff never touches old sessions.
     tariff = models.ForeignKey(
         "hub.Tariff", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
