@@ -134,7 +134,8 @@ def _training(held: Authorisation, viewer: Viewer, may_grant: Sequence[Training]
         granted=(gettext("%(day)s, by %(name)s") % {"day": day, "name": by} if by else day),
         until=formats.day(held.until_at, viewer.zone) if held.until_at else "",
         expired=held.until_at is not None and held.until_at <= viewer.now,
-        may_revoke=held.training in may_grant,
+        may_revoke=held.training in may_grant
+        and (held.level != Authorisation.Level.TRAINER or viewer.may(Permission.GRANT_ANY)),
     )
 
 
