@@ -253,14 +253,14 @@ def test_killed_again_and_again_while_it_takes_records_in_it_loses_and_doubles_n
     while not done:
         process = HubProcess(folder)
         client = NodeClient(process.url, *keys)
-        # Moments spread over the whole intake, whose batches take some 50 ms each.
-        fuse = threading.Timer(chance.uniform(0.02, 0.3), process.kill)
+        # Moments spread over the intake, whose batches take 10 to 50 ms each.
+        fuse = threading.Timer(chance.uniform(0.005, 0.15), process.kill)
         try:
+            head = head_from_wire(client.hello(journal.head)["head"])
+            cut_at.add(head.seq)
             if kills < 6:
                 fuse.start()
                 kills += 1
-            head = head_from_wire(client.hello(journal.head)["head"])
-            cut_at.add(head.seq)
             while head != journal.head:
                 head = client.records(wires[head.seq : head.seq + 50])
             done = True
