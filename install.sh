@@ -117,6 +117,7 @@ step() {
 have() {
     case $1 in
         python3-venv) [[ -x $PYTHON ]] && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ;;
+        libatomic1) /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -361,7 +362,8 @@ run_tests() {
             exit "$EXIT_USAGE"
         fi
     done
-    require_packages python3-venv chromium git shellcheck strace
+    # libatomic1: the driver that Playwright brings is linked with it, and Chromium does not ask for it.
+    require_packages python3-venv chromium libatomic1 git shellcheck strace
     require_python
     require_environment sync,hub,dev
     if [[ $PREPARE == yes ]]; then
