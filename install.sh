@@ -117,7 +117,7 @@ step() {
 have() {
     case $1 in
         python3-venv) [[ -x $PYTHON ]] && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ;;
-        libatomic1) /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' ;;
+        libatomic1) [[ $(/sbin/ldconfig -p) == *libatomic.so.1* ]] ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
