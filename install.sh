@@ -117,6 +117,7 @@ step() {
 have() {
     case $1 in
         python3-venv) [[ -x $PYTHON ]] && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ;;
+        fonts-liberation) compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null ;;
         libatomic1) [[ $(/sbin/ldconfig -p) == *libatomic.so.1* ]] ;;
         *) command -v "$1" >/dev/null ;;
     esac
@@ -362,8 +363,9 @@ run_tests() {
             exit "$EXIT_USAGE"
         fi
     done
-    # libatomic1: the driver that Playwright brings is linked with it, and Chromium does not ask for it.
-    require_packages python3-venv chromium libatomic1 git shellcheck strace
+    # Chromium asks for neither: without fonts its pages are measured in a makeshift one, and the
+    # driver that Playwright brings is linked with libatomic1.
+    require_packages python3-venv chromium fonts-liberation libatomic1 git shellcheck strace
     require_python
     require_environment sync,hub,dev
     if [[ $PREPARE == yes ]]; then
