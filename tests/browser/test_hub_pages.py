@@ -273,10 +273,7 @@ def test_the_hub_can_be_used_by_keyboard_alone(browser: Browser, hub: Hub) -> No
         page.keyboard.press("Enter")
         expect(page.locator("main")).to_be_focused()
         page.keyboard.press("Tab")
-        outline = page.evaluate(
-            "getComputedStyle(document.activeElement.closest('li')).outlineStyle"
-        )
-        assert outline == "solid"
+        expect(page.locator("li:focus-within").first).to_have_css("outline-style", "solid")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=2).first).to_be_visible()
         assert "/machines/" in page.url
