@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.core.model import Decision, Granted, Inputs, Now, Presented, Refusal, Rules
+from interlock.core.model import Granted, Inputs, Now, Presented, Refusal, Rules
 from interlock.core.states import MachineState
 
 
@@ -72,8 +72,3 @@ def rules_wire(rules: Rules) -> dict[str, Any]:
 def inputs_wire(inputs: Inputs) -> dict[str, bool | None]:
     """The sampled levels by name."""
     return {name: getattr(inputs, name) for name in inputs.__slots__}
-
-
-def verdict(decision: Decision) -> str:
-    """One word for a decision: `granted`, or the refusal's code."""
-    return decision.reason.value if isinstance(decision, Refusal) else "granted"

@@ -8,7 +8,8 @@ Every request carries `Authorization: Bearer CREDENTIAL`; the hub knows the node
     GET  changes    ?since=EPOCH.COUNTER[&wait=S]                       → {v, version}, as soon as it is newer, or 204
     GET  snapshot                                                       → the signed file (protocol/snapshots.py)
 
-401: no such credential, or revoked. 409: {v, error, message}: the node's chain is not the one the hub holds.
+401: no such credential, or revoked. 409: {v, error, message, time, version}: the node's chain is not the one
+the hub holds; signed time and snapshots are served all the same.
 """
 
 from __future__ import annotations
