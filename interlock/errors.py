@@ -34,6 +34,10 @@ class ReaderError(DeviceError):
     """The badge reader does not answer or answers nonsense: a reader fault, never "no card"."""
 
 
+class CardError(DeviceError):
+    """The card in the field left, fell silent or broke its protocol; the reader itself is well."""
+
+
 class PinError(DeviceError):
     """A GPIO line cannot be claimed, read or driven."""
 

@@ -17,7 +17,7 @@ from tests.test_cli import shell
 
 pytestmark = pytest.mark.real
 
-KEYS = NodeKeys("lab-1", "saw", 1, bytes(range(32)), bytes(32), bytes(32))
+KEYS = NodeKeys("lab-1", "saw", 1, bytes(range(32)), bytes(32), bytes(32), b"d" * 32)
 COUNT = 130
 """More than three pages of the model node."""
 
@@ -92,7 +92,7 @@ def test_a_record_that_was_bent_or_taken_out_is_found_and_named(folder: Path, ex
 
 
 def test_another_nodes_keys_prove_nothing(folder: Path, export: Path) -> None:
-    other = NodeKeys("lab-1", "saw", 1, bytes(32), bytes(32), bytes(32))
+    other = NodeKeys("lab-1", "saw", 1, bytes(32), bytes(32), bytes(32), b"d" * 32)
     (folder / "saw.node.json").unlink()
     write_node_keys(folder / "saw.node.json", other)
     assert verified(str(export), folder=folder)[0] == 1

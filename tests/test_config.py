@@ -270,4 +270,4 @@ def test_the_rules_are_those_of_the_file() -> None:
     rules = config.to_rules(config.parse_node(chosen))
     assert (rules.badge_use, rules.min_assurance) == (BadgeUse.HOLD, Assurance.UID)
     assert rules.idle_timeout_s is None
-    assert rules.trainings == ()
+    assert rules.demands.trainings == ()

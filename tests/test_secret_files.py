@@ -18,7 +18,7 @@ from interlock.protocol.credentials import HubAccess, NodeKeys
 
 pytestmark = pytest.mark.fast
 
-KEYS = NodeKeys("lab", "saw", 1, b"c" * 32, b"b" * 32, b"h" * 32)
+KEYS = NodeKeys("lab", "saw", 1, b"c" * 32, b"b" * 32, b"h" * 32, b"d" * 32)
 ACCESS = HubAccess("lab", "saw", "http://127.0.0.1:8000", "ab" * 16)
 
 

@@ -62,7 +62,7 @@ def closing_obstacle(state: MachineState) -> Reason | None:
     """Why the relay must not close whoever asks; None when nothing stands in the way."""
     if state.journal_trouble is not None:
         return Reason.CANNOT_RECORD
-    if state.rules.locked_out:
+    if state.rules.demands.locked_out:
         return Reason.MACHINE_LOCKED_OUT
     return input_obstacle(state.inputs)
 

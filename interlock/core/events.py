@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlock.core.model import Cache, Inputs, Needs, Presented
+from interlock.core.model import Cache, Demands, Inputs, Presented
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,10 @@ class JournalRecovered:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotActivated:
-    """The reader worker now looks badges up in `cache`; the machine's demands come with it, and a hub's lock-out."""
+    """The reader worker now looks badges up in `cache`; what the hub demands of people comes with it."""
 
     cache: Cache
-    trainings: tuple[str, ...]
-    needs: Needs
-    max_offline_s: int | None
-    locked_out: bool = False
+    demands: Demands
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,9 @@ def rules_wire(rules: Rules) -> dict[str, Any]:
     """The part of the rules that decides about people."""
     return {
         "badge_use": rules.badge_use.value,
-        "trainings": list(rules.trainings),
-        "needs": rules.needs.value,
-        "locked_out": rules.locked_out,
+        "trainings": list(rules.demands.trainings),
+        "needs": rules.demands.needs.value,
+        "locked_out": rules.demands.locked_out,
         "min_assurance": rules.min_assurance.name.lower(),
         "max_offline_s": rules.max_offline_s,
     }

@@ -6,7 +6,7 @@ Everything here is frozen. Times are integers: `*_ms` on the monotonic clock of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -91,6 +91,22 @@ class Fault(StrEnum):
 
     CONTACTOR_WELDED = "contactor_welded"
     CONTACTOR_FAILED = "contactor_failed"
+    UNEXPECTED_START = "unexpected_start"
+
+
+class Enforcement(StrEnum):
+    """ENFORCE refuses; WARN_ONLY records what would have been refused and lets people work (never hazardous)."""
+
+    ENFORCE = "enforce"
+    WARN_ONLY = "warn_only"
+
+
+class Credit(StrEnum):
+    """What the member's account allows: LOW warns at the machine, NONE refuses the next session."""
+
+    OK = "ok"
+    LOW = "low"
+    NONE = "none"
 
 
 class Ending(StrEnum):
@@ -103,6 +119,9 @@ class Ending(StrEnum):
     EMERGENCY_STOP = "emergency_stop"
     IDLE_TIMEOUT = "idle_timeout"
     CONTACT_LOST = "contact_lost"
+    INTERLOCK_OPENED = "interlock_opened"
+    HANDED_OVER = "handed_over"
+    SUPERVISION_OVER = "supervision_over"
     FAULT = "fault"
     BROKEN_PRESSED = "broken_pressed"
     HUB_REQUEST = "hub_request"
@@ -126,7 +145,8 @@ class Right:
 class Entry:
     """What a node may need to know of one badge: no name unless the lab asked for it.
 
-    `tag` is 16 bytes (`protocol.tags.badge_tag`), `member` the hub's opaque member id.
+    `tag` is 16 bytes (`protocol.tags.badge_tag`), `member` the hub's opaque member id. `hours` names the schedule
+    of this member's group (`Demands.schedules`), None: the machine's own.
     """
 
     tag: bytes
@@ -138,6 +158,8 @@ class Entry:
     member_until_at: int | None = None
     rights: tuple[Right, ...] = ()
     technician: bool = False
+    hours: str | None = None
+    credit: Credit = Credit.OK
 
     def to_wire(self) -> dict[str, Any]:
         """The entry as JSON values: in snapshots, and as evidence in the record of a decision."""
@@ -150,6 +172,8 @@ class Entry:
             "status": self.status.value,
             "member_until_at": self.member_until_at,
             "technician": self.technician,
+            "hours": self.hours,
+            "credit": self.credit.value,
             "rights": [
                 {
                     "training": right.training,
@@ -163,19 +187,82 @@ class Entry:
         }
 
 
+Window = tuple[int, int]
+"""(from, to) in minutes since Monday 00:00 of the lab's own clock, 0 <= from < to <= 10,080."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When people may start: weekly windows in the lab's local time; none means never."""
+
+    name: str
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """From `from_at` until `until_at` the machine is kept for `member` (None: for nobody who has a badge)."""
+
+    from_at: int
+    until_at: int
+    member: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the hub asks at one machine; it comes with the snapshot and can only tighten the TOML's rules.
+
+    Empty `trainings` with needs ALL means that every active member may use the machine. `offsets` are (UTC second,
+    seconds east of UTC from then on), rising, ten years of them: local time without a time zone database. `hours`
+    names the schedule of people whose entry names none; None: any hour. `daily_limit_s` is enabled time per member
+    and local day.
+    """
+
+    trainings: tuple[str, ...] = ()
+    needs: Needs = Needs.ALL
+    max_offline_s: int | None = None
+    locked_out: bool = False
+    second_person: bool = False
+    daily_limit_s: int | None = None
+    hours: str | None = None
+    schedules: tuple[Schedule, ...] = ()
+    offsets: tuple[tuple[int, int], ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Interlock:
+    """A declared interlock: a door, a lid, an air flow, a chiller; "open" is what stops the machine.
+
+    It counts as closed only after `permit_after_ms` without a break, as open after `trip_after_ms`.
+    `needs_extraction`: it can only close while the extraction runs, so it is asked for at the end of the pre-run.
+    `stops_extraction`: a fire input, which also ends pre-run and run-on. `remote`: another node tells of it, so it
+    blocks starts and never cuts.
+    """
+
+    name: str
+    permit_after_ms: int = 500
+    trip_after_ms: int = 0
+    needs_extraction: bool = False
+    stops_extraction: bool = False
+    remote: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What one machine asks of people and how it ends sessions; a session keeps those it started with.
 
-    Durations carry their unit; bounds stand in `config.py`, defaults in 2-machine.md. The TOML gives all but
-    `trainings`, `needs` and `locked_out` (by the hub), which come with the snapshot; the hub may only tighten.
+    Durations carry their unit; bounds stand in `config/`, defaults in 2-machine.md. The TOML gives all but
+    `demands`, which come with the snapshot; the hub may only tighten (`tightened`).
     """
 
     badge_use: BadgeUse = BadgeUse.TAP
-    trainings: tuple[str, ...] = ()
-    needs: Needs = Needs.ALL
+    demands: Demands = Demands()
+    enforcement: Enforcement = Enforcement.ENFORCE
     min_assurance: Assurance = Assurance.UID
-    locked_out: bool = False
+    second_person: bool = False
+    long_jobs: bool = False
+    interlocks: tuple[Interlock, ...] = ()
     max_offline_s: int = 7 * 86_400
     progress_s: int = 60
     grace_s: int = 10
@@ -185,8 +272,33 @@ class Rules:
     close_time_ms: int = 200
     open_time_ms: int = 500
     notice_s: int = 6
+    second_wait_s: int = 30
+    """How long a first badge waits for a trainer or a second person."""
+    supervise_s: int = 1_800
+    """How often a trainer confirms a supervised session."""
+    pre_run_s: int = 0
+    run_on_s: int = 0
+    """How long extraction or cooling runs before the relay closes and after it opened."""
+    coast_down_s: int = 0
+    """How long the tool still turns after the power is off: the screen says so."""
+    unexpected_start_ms: int | None = None
+    """A machine that draws its working current within this after closing started by itself; None: not watched."""
+    inrush_ms: int = 200
+    """Current right after closing that is charging, not work."""
     hang_ms: int | None = None
     """Not sampled for longer than this, a dynamic enable has dropped the contactor; None: there is none."""
+
+    def tightened(self, demands: Demands) -> Rules:
+        """These rules under the hub's `demands`, which only ever tighten."""
+        offered_s = demands.max_offline_s
+        return replace(
+            self,
+            demands=demands,
+            second_person=self.second_person or demands.second_person,
+            max_offline_s=self.max_offline_s
+            if offered_s is None
+            else min(self.max_offline_s, offered_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +317,9 @@ class Cache:
 class Presented:
     """A badge as the reader worker found it: looked up and, where the badge can, authenticated.
 
-    `seen_ms` is the monotonic time of its first sighting after the field was empty.
+    `seen_ms` is the monotonic time of its first sighting after the field was empty. `trouble` is what the badge
+    itself got wrong: BADGE_NOT_GENUINE (it does not know its key), PRESENT_AGAIN (it left before it was sure).
+    `code` is the short code of an unknown badge, by which the desk finds it.
     """
 
     tag: bytes
@@ -213,13 +327,16 @@ class Presented:
     assurance: Assurance
     entry: Entry | None
     cache: Cache
+    trouble: Reason | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The sampled level of every declared input; None means "not declared, unknown".
 
-    `*_closed` speak of contacts, `*_pressed` of buttons, `busy` of the current sensor.
+    `*_closed` speak of contacts, `*_pressed` of buttons, `busy` of the current sensor. `interlocks_closed` are
+    those of `Rules.interlocks`, in that order, remote ones excepted (None in their place).
     """
 
     stop_pressed: bool = False
@@ -228,6 +345,9 @@ class Inputs:
     mirror_closed: bool | None = None
     machine_switch_on: bool | None = None
     busy: bool | None = None
+    bypass_on: bool | None = None
+    long_job_pressed: bool = False
+    interlocks_closed: tuple[bool | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +374,15 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The badge may not; `reason` says why and `training` names what is missing, where one is."""
+    """The badge may not; `reason` says why and `training` names what is missing, where one is.
+
+    `detail` is what else the screen has to name: the open interlock, the code of an unknown badge.
+    """
 
     reason: Reason
     language: str | None = None
     training: str | None = None
+    detail: str | None = None
 
 
 Decision = Granted | Refusal

@@ -92,7 +92,7 @@ def _standing(state: MachineState, now_ms: int) -> Panel:
 def _locked(state: MachineState) -> Panel:
     if state.inputs.emergency_stop_closed is False:
         return Panel(Colour.RED, Pattern.STEADY, Pattern.OFF, Message.EMERGENCY_STOP)
-    if state.rules.locked_out:
+    if state.rules.demands.locked_out:
         return Panel(Colour.RED, Pattern.SLOW_BLINK, Pattern.OFF, Message.LOCKED_OUT)
     troubles = (
         (state.reader_trouble is not None, Message.NO_READER),

@@ -38,17 +38,17 @@ def decide(
     refusal = identify(entry, rules, now, cache, assurance)
     if refusal is not None or entry is None:
         return refusal or Refusal(Reason.UNKNOWN_BADGE)
-    if rules.locked_out:
+    if rules.demands.locked_out:
         return Refusal(Reason.MACHINE_LOCKED_OUT, entry.language)
     if _ended(entry.member_until_at, now):
         return Refusal(Reason.MEMBERSHIP_EXPIRED, entry.language)
     missing = [
         (training, reason)
-        for training in rules.trainings
+        for training in rules.demands.trainings
         if (reason := _missing(training, entry.rights, now)) is not None
     ]
-    if rules.needs is Needs.ANY:
-        enough = len(missing) < len(rules.trainings)
+    if rules.demands.needs is Needs.ANY:
+        enough = len(missing) < len(rules.demands.trainings)
     else:
         enough = not missing
     if not enough and not missing:

@@ -38,15 +38,7 @@ def note_journal_recovered(state: MachineState, event: Any, now: Now) -> Outcome
 
 def use_snapshot(state: MachineState, event: Any, now: Now) -> Outcome:
     """The next decisions use the new demands; the hub may only tighten `max_offline_s`."""
-    offered_s = event.max_offline_s
-    base_s = state.base_rules.max_offline_s
-    rules = replace(
-        state.base_rules,
-        trainings=event.trainings,
-        needs=event.needs,
-        locked_out=event.locked_out,
-        max_offline_s=base_s if offered_s is None else min(base_s, offered_s),
-    )
+    rules = state.base_rules.tightened(event.demands)
     return replace(state, cache=event.cache, rules=rules), ()
 
 

@@ -33,6 +33,7 @@ from interlock.hub.models import (
 )
 from interlock.hub.timeline import moment
 from interlock.protocol import canonical
+from interlock.protocol.demands import to_wire as demands_to_wire
 from interlock.protocol.snapshots import (
     ENTRIES_MAX,
     SnapshotHeader,
@@ -111,10 +112,14 @@ def rights_of(member: Member) -> tuple[core.Right, ...]:
     return tuple(right_of(authorisation) for authorisation in held)
 
 
-def demands_of(machine: Machine) -> tuple[tuple[str, ...], core.Needs]:
-    """The trainings `machine` asks for, and whether all or any of them."""
-    slugs = sorted(machine.trainings.values_list("slug", flat=True))
-    return tuple(slugs), core.Needs(machine.needs)
+def demands_of(machine: Machine) -> core.Demands:
+    """What `machine` asks of people."""
+    return core.Demands(
+        trainings=tuple(sorted(machine.trainings.values_list("slug", flat=True))),
+        needs=core.Needs(machine.needs),
+        max_offline_s=machine.max_offline_s,
+        locked_out=machine.locked_out_at is not None,
+    )
 
 
 def _say_who_was_left_out(node: Node, left_out: list[str], at: datetime) -> None:
@@ -135,10 +140,11 @@ class _Mill:
         """By node: the badges that its list does not name, and why."""
 
     def renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
-        trainings, needs = demands_of(node.machine)
-        lines, digest = self._entries(frozenset(trainings))
-        self.left_out[node.pk] = self._left_out[frozenset(trainings)]
-        content = self._content(node, trainings, needs, digest)
+        demands = demands_of(node.machine)
+        trainings = frozenset(demands.trainings)
+        lines, digest = self._entries(trainings)
+        self.left_out[node.pk] = self._left_out[trainings]
+        content = self._content(node, demands, digest)
         epoch = self._lab.hub_epoch
         if old is not None and old.epoch == epoch and bytes(old.content_hash) == content:
             if old.rights_seq != self._lab.rights_seq:
@@ -151,12 +157,9 @@ class _Mill:
             version=(epoch, counter),
             issued_at=self._issued_at,
             machine_name=node.machine.name,
-            trainings=trainings,
-            needs=needs,
+            demands=demands,
             entries=len(lines),
             digest=digest,
-            max_offline_s=node.machine.max_offline_s,
-            locked_out=node.machine.locked_out_at is not None,
         )
         Snapshot.objects.update_or_create(
             node=node,
@@ -178,16 +181,11 @@ class _Mill:
             self._lines[trainings] = (lines, digest_lines(lines))
         return self._lines[trainings]
 
-    def _content(
-        self, node: Node, trainings: tuple[str, ...], needs: core.Needs, digest: bytes
-    ) -> bytes:
+    def _content(self, node: Node, demands: core.Demands, digest: bytes) -> bytes:
         """Everything a node is told but when and under which number."""
         told = {
             "machine": node.machine.name,
-            "trainings": list(trainings),
-            "locked_out": node.machine.locked_out_at is not None,
-            "needs": needs.value,
-            "max_offline_s": node.machine.max_offline_s,
+            "demands": demands_to_wire(demands),
             "digest": digest.hex(),
         }
         return blake2b(canonical.dumps(told), digest_size=CONTENT_BYTES).digest()

@@ -233,9 +233,7 @@ class ReaderWork:
 
 
 def _activated(header: SnapshotHeader, cache: Cache) -> SnapshotActivated:
-    return SnapshotActivated(
-        cache, header.trainings, header.needs, header.max_offline_s, header.locked_out
-    )
+    return SnapshotActivated(cache, header.demands)
 
 
 @dataclass(frozen=True, slots=True)

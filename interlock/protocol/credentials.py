@@ -1,6 +1,6 @@
 """What the two secret files of a node hold: one for the node, one for its sync.
 
-NODE.node.json   what the node needs: chain key, lab badge key, the hub's public key
+NODE.node.json   what the node needs: chain key, lab badge key, decryption key, the hub's public key
 NODE.sync.json   what sync needs: the hub's address and the node's credential, nothing else
 
 `interlock hub add-node` makes both; `config.secret_files` reads and writes them (docs/security.md).
@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from interlock.protocol import fields, signing
+from interlock.protocol import card_keys, fields, signing
 from interlock.protocol.records import CHAIN_KEY_BYTES
 from interlock.protocol.tags import BADGE_KEY_BYTES
 
@@ -23,7 +23,8 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class NodeKeys:
-    """Secrets and identity of one node; `epoch` counts its enrolments, from 1."""
+    """Secrets and identity of one node; `epoch` counts its enrolments, from 1; `decryption_key` (X25519) opens
+    what the hub sealed for this node."""
 
     lab: str
     node: str
@@ -31,6 +32,7 @@ class NodeKeys:
     chain_key: bytes
     badge_key: bytes
     hub_public_key: bytes
+    decryption_key: bytes
 
     def hub_key(self) -> Ed25519PublicKey:
         """The pinned key every snapshot and time must be signed with."""
@@ -46,6 +48,7 @@ class NodeKeys:
             "chain_key": self.chain_key.hex(),
             "badge_key": self.badge_key.hex(),
             "hub_public_key": self.hub_public_key.hex(),
+            "decryption_key": self.decryption_key.hex(),
         }
 
 
@@ -79,6 +82,7 @@ def node_keys_from_wire(wire: Mapping[str, Any]) -> NodeKeys:
         chain_key=fields.octets(wire, "chain_key", CHAIN_KEY_BYTES),
         badge_key=fields.octets(wire, "badge_key", BADGE_KEY_BYTES),
         hub_public_key=fields.octets(wire, "hub_public_key", signing.KEY_BYTES),
+        decryption_key=fields.octets(wire, "decryption_key", card_keys.X25519_BYTES),
     )
 
 

@@ -16,9 +16,10 @@ from typing import Any, BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from interlock.core.model import BadgeState, Entry, Level, MemberStatus, Needs, Right
+from interlock.core.model import BadgeState, Credit, Demands, Entry, Level, MemberStatus, Right
 from interlock.errors import ProtocolError
-from interlock.protocol import canonical, fields, signing
+from interlock.protocol import canonical, demands, fields, signing
+from interlock.protocol.card_keys import WrappedKey, wrapped_key_from_wire
 from interlock.protocol.tags import TAG_BYTES
 
 KIND = "snapshot"
@@ -36,21 +37,18 @@ SnapshotVersion = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
-    """The signed head of a snapshot. `trainings`/`needs` are the machine's demand; empty `trainings`
-    with needs ALL means that every active member may use the machine. `max_offline_s` may only tighten;
-    `locked_out` refuses everybody until the hub takes it back."""
+    """The signed head of a snapshot; `wrapping_key` opens the entries' card keys and is sealed to the node
+    (`card_keys.seal`), None where no badge has one."""
 
     lab: str
     node: str
     version: SnapshotVersion
     issued_at: int
     machine_name: str
-    trainings: tuple[str, ...]
-    needs: Needs
+    demands: Demands
     entries: int
     digest: bytes
-    max_offline_s: int | None = None
-    locked_out: bool = False
+    wrapping_key: bytes | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """The header as one JSON object, ready to sign."""
@@ -62,12 +60,10 @@ class SnapshotHeader:
             "version": list(self.version),
             "issued_at": self.issued_at,
             "machine_name": self.machine_name,
-            "trainings": list(self.trainings),
-            "needs": self.needs.value,
+            "demands": demands.to_wire(self.demands),
             "entries": self.entries,
             "digest": self.digest.hex(),
-            "max_offline_s": self.max_offline_s,
-            "locked_out": self.locked_out,
+            "wrapping_key": None if self.wrapping_key is None else self.wrapping_key.hex(),
         }
 
 
@@ -82,6 +78,8 @@ def entry_from_wire(wire: Mapping[str, Any]) -> Entry:
         status=fields.choice(wire, "status", MemberStatus),
         member_until_at=fields.optional_integer(wire, "member_until_at"),
         technician=fields.flag(wire, "technician"),
+        hours=fields.optional_text(wire, "hours"),
+        credit=fields.choice(wire, "credit", Credit),
         rights=tuple(
             Right(
                 training=fields.text(right, "training", length_max=64),
@@ -95,6 +93,16 @@ def entry_from_wire(wire: Mapping[str, Any]) -> Entry:
     )
 
 
+def card_key_from_wire(wire: Mapping[str, Any]) -> WrappedKey | None:
+    """The wrapped key of the badge that an entry's JSON object describes, None without one. Raises ProtocolError."""
+    card = wire.get("card")
+    if card is None:
+        return None
+    if not isinstance(card, dict):
+        raise ProtocolError("card must be an object", where="snapshot entry")
+    return wrapped_key_from_wire(card)
+
+
 def digest_lines(lines: Iterable[bytes]) -> bytes:
     """The digest a header names: BLAKE2b-256 over the entry lines, each with its newline."""
     digest = blake2b(digest_size=DIGEST_BYTES)
@@ -103,12 +111,20 @@ def digest_lines(lines: Iterable[bytes]) -> bytes:
     return digest.digest()
 
 
-def entry_lines(entries: Iterable[Entry]) -> list[bytes]:
-    """The canonical lines of `entries`, sorted by tag as the format asks."""
+def entry_lines(
+    entries: Iterable[Entry], cards: Mapping[bytes, WrappedKey] | None = None
+) -> list[bytes]:
+    """The canonical lines of `entries`, sorted by tag as the format asks; `cards` are their keys, by tag."""
     return [
-        canonical.dumps(entry.to_wire()) + b"\n"
+        entry_line(entry, None if cards is None else cards.get(entry.tag))
         for entry in sorted(entries, key=lambda entry: entry.tag)
     ]
+
+
+def entry_line(entry: Entry, card: WrappedKey | None = None) -> bytes:
+    """The canonical line of one entry, newline included."""
+    wire = {**entry.to_wire(), "card": None if card is None else card.to_wire()}
+    return canonical.dumps(wire) + b"\n"
 
 
 def signed_snapshot(key: Ed25519PrivateKey, header: SnapshotHeader, lines: list[bytes]) -> bytes:
@@ -127,24 +143,21 @@ def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> S
     if not isinstance(version, list) or len(version) != 2:
         raise ProtocolError("version must be [hub epoch, counter]", where=where)
     pair = {"hub_epoch": version[0], "counter": version[1]}
-    trainings = statement.get("trainings")
-    if not isinstance(trainings, list) or len(trainings) > RIGHTS_MAX:
-        raise ProtocolError(f"trainings must be a list of at most {RIGHTS_MAX}", where=where)
+    asked = statement.get("demands")
+    if not isinstance(asked, dict):
+        raise ProtocolError("demands must be an object", where=where)
+    sealed = fields.optional_text(statement, "wrapping_key")
     header = SnapshotHeader(
         lab=fields.text(statement, "lab", length_max=64),
         node=fields.text(statement, "node", length_max=64),
         version=(fields.integer(pair, "hub_epoch", low=1), fields.integer(pair, "counter")),
         issued_at=fields.integer(statement, "issued_at"),
         machine_name=fields.text(statement, "machine_name"),
-        trainings=tuple(fields.text({"training": item}, "training") for item in trainings),
-        needs=fields.choice(statement, "needs", Needs),
+        demands=demands.from_wire(asked),
         entries=fields.integer(statement, "entries", high=ENTRIES_MAX),
         digest=fields.octets(statement, "digest", DIGEST_BYTES),
-        max_offline_s=fields.optional_integer(statement, "max_offline_s"),
-        locked_out=fields.flag(statement, "locked_out"),
+        wrapping_key=None if sealed is None else _octets(sealed),
     )
-    if header.needs is Needs.ANY and not header.trainings:
-        raise ProtocolError("it asks for any of no trainings, which nobody can hold", where=where)
     if (header.lab, header.node) != (lab, node):
         raise ProtocolError(
             f"it is for node {header.node} of lab {header.lab}, not for {node} of {lab}",
@@ -175,6 +188,13 @@ def _entries(source: BinaryIO, header: SnapshotHeader) -> Iterator[Entry]:
         yield entry
     if source.read(1) or digest.digest() != header.digest:
         raise ProtocolError("its entries are not those the hub signed", where="snapshot")
+
+
+def _octets(hexadecimal: str) -> bytes:
+    try:
+        return bytes.fromhex(hexadecimal)
+    except ValueError as error:
+        raise ProtocolError("wrapping_key is not hexadecimal", where="snapshot") from error
 
 
 def _line(source: BinaryIO) -> bytes:

@@ -20,7 +20,7 @@ from interlock.config import to_rules
 from interlock.core import machine
 from interlock.core.effects import WriteRecord
 from interlock.core.events import BadgeArrived, SnapshotActivated
-from interlock.core.model import Assurance, Cache, Entry, Level, Needs, Presented, Right
+from interlock.core.model import Assurance, Cache, Demands, Entry, Level, Presented, Right
 from interlock.core.states import Recovered, State
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal
@@ -43,7 +43,7 @@ SEED = 7
 
 CACHE = Cache(version=(1, 1), age_s=0)
 ADA = Entry(tag=b"\x01" * 16, member="m-ada", rights=(Right("saw", Level.ALONE),))
-KEYS = NodeKeys("lab", "saw", 1, b"c" * 32, b"b" * 32, bytes(32))
+KEYS = NodeKeys("lab", "saw", 1, b"c" * 32, b"b" * 32, bytes(32), b"d" * 32)
 
 
 def rows() -> Iterator[Row]:
@@ -144,7 +144,7 @@ class _Bench:
     def start(self) -> None:
         self._worker.start()
         self._thread.start()
-        self._inbox.put(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None))
+        self._inbox.put(SnapshotActivated(CACHE, Demands(("saw",))))
 
     def stop(self) -> None:
         self._journal.gate.set()

@@ -20,10 +20,10 @@ from interlock.core.model import (
     Assurance,
     BadgeUse,
     Cache,
+    Demands,
     Entry,
     Inputs,
     Level,
-    Needs,
     Now,
     Presented,
     Right,
@@ -77,7 +77,7 @@ class Rig:
         self.relay: list[tuple[int, bool]] = []
         self.state: MachineState = machine.initial(rules, recovered or Recovered(), self.now)
         self.records = 0
-        self.give(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None))
+        self.give(SnapshotActivated(CACHE, Demands(("saw",))))
         self.pass_ms(TICK_MS)
 
     @property

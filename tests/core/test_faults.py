@@ -8,7 +8,7 @@ import pytest
 
 from interlock.core.effects import Message
 from interlock.core.events import FaultCleared, SnapshotActivated
-from interlock.core.model import Assurance, Fault, Inputs, Needs
+from interlock.core.model import Assurance, Demands, Fault, Inputs
 from interlock.core.states import EndingFacts, FaultFacts, Recovered, State
 from tests.core.rig import ADA, CACHE, QUIET, TAP, TECHNICIAN, Rig, enabled
 
@@ -160,7 +160,7 @@ def test_without_a_mirror_contact_nothing_is_claimed_about_the_contactor() -> No
 def test_a_lock_out_set_at_the_hub_refuses_everybody_and_leaves_the_running_job() -> None:
     rig = enabled()
     rig.sample(busy=True)
-    rig.give(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None, locked_out=True))
+    rig.give(SnapshotActivated(CACHE, Demands(("saw",), locked_out=True)))
     rig.pass_ms(5_000)
     assert rig.is_on
     rig.sample(stop_pressed=True)
@@ -169,7 +169,7 @@ def test_a_lock_out_set_at_the_hub_refuses_everybody_and_leaves_the_running_job(
     assert rig.panel.message is Message.LOCKED_OUT
     rig.arrive(ADA)
     assert rig.refusals() == ["MACHINE_LOCKED_OUT"]
-    rig.give(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None))
+    rig.give(SnapshotActivated(CACHE, Demands(("saw",))))
     assert rig.relay[-1] != (rig.ms, True), "taking it back closes nothing"
     rig.pass_ms(100)
     rig.arrive(ADA)

@@ -12,6 +12,7 @@ from interlock.core.model import (
     Assurance,
     BadgeState,
     Cache,
+    Demands,
     Entry,
     Granted,
     Level,
@@ -28,7 +29,7 @@ from tests.core.rig import ADA, CACHE, WALL_AT
 
 pytestmark = pytest.mark.fast
 
-RULES = Rules(trainings=("saw",))
+RULES = Rules(demands=Demands(("saw",)))
 NOW = Now(1_000, WALL_AT, True)
 UNTRUSTED = Now(1_000, WALL_AT, False)
 DAY_S = 86_400
@@ -78,20 +79,20 @@ def test_each_refusal_has_its_own_reason(why: Reason | None, expected: Reason | 
 
 
 def test_a_machine_that_needs_any_training_takes_one_and_names_the_nearest_otherwise() -> None:
-    rules = Rules(trainings=("saw", "laser"), needs=Needs.ANY)
+    rules = Rules(demands=Demands(("saw", "laser"), Needs.ANY))
     assert reason(rules=rules) is None
-    assert reason(rules=replace(rules, needs=Needs.ALL)) is Reason.NOT_TRAINED
+    assert reason(rules=Rules(demands=Demands(("saw", "laser")))) is Reason.NOT_TRAINED
     lapsed = with_right(lapses_at=WALL_AT)
     decision = decide(lapsed, rules, NOW, CACHE, Assurance.UID)
     assert decision == Refusal(Reason.TRAINING_LAPSED, "fr", "saw")
 
 
 def test_a_machine_without_trainings_takes_every_active_member() -> None:
-    assert reason(replace(ADA, rights=()), replace(RULES, trainings=())) is None
+    assert reason(replace(ADA, rights=()), Rules()) is None
 
 
 def test_any_of_no_trainings_is_held_by_nobody() -> None:
-    rules = replace(RULES, trainings=(), needs=Needs.ANY)
+    rules = Rules(demands=Demands((), Needs.ANY))
     assert reason(ADA, rules) is Reason.NOT_TRAINED
 
 
@@ -134,7 +135,7 @@ def test_time_only_takes_rights_away(
 ) -> None:
     """A5: what is refused now is refused at every later instant."""
     entry = replace(ADA, rights=tuple(rights), member_until_at=member_until_at)
-    rules = Rules(trainings=("saw", "laser"), needs=needs)
+    rules = Rules(demands=Demands(("saw", "laser"), needs))
     now, later = Now(0, wall_at, True), Now(0, wall_at + later_s, True)
     if reason(entry, rules, now) is not None:
         assert reason(entry, rules, later) is not None
@@ -142,7 +143,7 @@ def test_time_only_takes_rights_away(
 
 @given(st.lists(st.sampled_from(["saw", "laser", "mill"]), max_size=3, unique=True))
 def test_more_rights_never_take_power_away(names: list[str]) -> None:
-    rules = Rules(trainings=("saw", "laser"))
+    rules = Rules(demands=Demands(("saw", "laser")))
     rights = tuple(Right(name, Level.ALONE) for name in names)
     decision = reason(replace(ADA, rights=rights), rules)
     assert (decision is None) == ({"saw", "laser"} <= set(names))

@@ -17,7 +17,7 @@ from interlock.core.events import (
     SnapshotActivated,
     TerminationRequested,
 )
-from interlock.core.model import BadgeState, Cache, Entry, Inputs, MemberStatus, Needs
+from interlock.core.model import BadgeState, Cache, Demands, Entry, Inputs, MemberStatus
 from interlock.core.states import State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, Rig, enabled
 
@@ -341,7 +341,7 @@ def test_progress_goes_on_while_an_end_is_asked() -> None:
 
 def test_a_session_keeps_the_rules_it_started_with() -> None:
     rig = enabled(HOLD)
-    rig.give(SnapshotActivated(Cache((1, 2)), ("laser",), Needs.ALL, 3_600))
+    rig.give(SnapshotActivated(Cache((1, 2)), Demands(("laser",), max_offline_s=3_600)))
     rig.pass_ms(5_000)
     assert rig.is_on, "a revocation does not cut the running job"
     rig.give(BadgeRemoved())
@@ -352,7 +352,7 @@ def test_a_session_keeps_the_rules_it_started_with() -> None:
 
 def test_the_hub_may_tighten_the_age_of_the_cache_and_never_loosen_it() -> None:
     rig = Rig(replace(TAP, max_offline_s=1_000))
-    rig.give(SnapshotActivated(CACHE, (), Needs.ALL, 5_000))
+    rig.give(SnapshotActivated(CACHE, Demands(max_offline_s=5_000)))
     assert rig.state.rules.max_offline_s == 1_000
-    rig.give(SnapshotActivated(CACHE, (), Needs.ALL, 500))
+    rig.give(SnapshotActivated(CACHE, Demands(max_offline_s=500)))
     assert rig.state.rules.max_offline_s == 500

@@ -14,7 +14,7 @@ from interlock.core.events import (
     ReaderRecovered,
     SnapshotActivated,
 )
-from interlock.core.model import Cache, Inputs, Needs, Rules
+from interlock.core.model import Cache, Demands, Inputs, Rules
 from interlock.core.states import State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, UNTRAINED, Rig
 
@@ -215,7 +215,7 @@ def test_an_arrival_of_a_reader_that_died_since_opens_nothing() -> None:
 def test_a_lock_out_from_the_hub_that_comes_while_starting_gives_no_power() -> None:
     rig = Rig(durable=False)
     (write,) = [e for e in rig.arrive(ADA) if isinstance(e, WriteRecord)]
-    rig.give(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None, locked_out=True))
+    rig.give(SnapshotActivated(CACHE, Demands(("saw",), locked_out=True)))
     rig.answer(write)
     assert rig.relay == []
 

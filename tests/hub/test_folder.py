@@ -111,13 +111,13 @@ from interlock.sim.lab import TRAY
 from interlock.protocol.tags import badge_tag
 from django.conf import settings
 machine = Machine.objects.get(slug="saw")
-trainings, needs = demands_of(machine)
-entries = {e.tag: e for e in entries_of(machine.lab, frozenset(trainings))[0]}
+demands = demands_of(machine)
+entries = {e.tag: e for e in entries_of(machine.lab, frozenset(demands.trainings))[0]}
 now = Now(1_000_000, SystemClock().wall_ms() // 1_000, True)
 verdicts = {}
 for badge in TRAY:
     tag = badge_tag(settings.HUB.badge_key(), badge.uid)
-    rules = Rules(trainings=trainings, needs=needs)
+    rules = Rules(demands=demands)
     verdict = policy.decide(entries.get(tag), rules, now, Cache((1, 1), 0), Assurance.UID)
     verdicts[badge.key] = getattr(verdict, "reason", "granted")
 print(json.dumps(verdicts))

@@ -82,7 +82,7 @@ def test_records_become_a_priced_session_once(saw: NodeClient, folder: HubFolder
 def test_the_snapshot_is_signed_and_holds_every_badge(saw: NodeClient) -> None:
     header, entries = saw.snapshot()
     assert header.version == (1, 1)
-    assert header.trainings == ("safety", "table-saw")
+    assert header.demands.trainings == ("safety", "table-saw")
     assert len(entries) == 10
     assert {entry.name for entry in entries} == {None}
     assert sum(entry.badge is BadgeState.BLOCKED for entry in entries) == 1
@@ -132,9 +132,9 @@ def test_a_lock_out_stands_in_the_signed_snapshot_until_it_is_taken_back(
     saw: NodeClient, folder: HubFolder
 ) -> None:
     folder.run("machines.lock_out(actor, Machine.objects.get(slug='saw'), 'blade')")
-    assert saw.snapshot()[0].locked_out
+    assert saw.snapshot()[0].demands.locked_out
     folder.run("machines.clear_lock_out(actor, Machine.objects.get(slug='saw'))")
-    assert not saw.snapshot()[0].locked_out
+    assert not saw.snapshot()[0].demands.locked_out
 
 
 def test_a_revoked_node_is_nobody_at_once_also_while_it_waits(

@@ -36,7 +36,11 @@ def told(lab: SmallLab) -> tuple[SnapshotHeader, list[Entry]]:
 def test_an_entry_says_what_the_lab_knows_and_names_nobody() -> None:
     lab = small_lab()
     header, entries = told(lab)
-    assert (header.version, header.trainings, header.needs) == ((1, 1), ("saw-basics",), Needs.ALL)
+    assert (header.version, header.demands.trainings, header.demands.needs) == (
+        (1, 1),
+        ("saw-basics",),
+        Needs.ALL,
+    )
     assert header.machine_name == "Table saw"
     assert entries == [
         Entry(

@@ -19,6 +19,7 @@ KEYS = NodeKeys(
     chain_key=b"c" * 32,
     badge_key=b"b" * 32,
     hub_public_key=bytes(32),
+    decryption_key=b"d" * 32,
 )
 NOW = Stamp(boot_ms=1_000, wall_ms=1_767_225_600_000, wall_trusted=True)
 

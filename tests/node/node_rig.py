@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from interlock.clock import SystemClock
 from interlock.config import NodeConfig, parse_node
-from interlock.core.model import Entry, Level, Needs, Right
+from interlock.core.model import Demands, Entry, Level, Right
 from interlock.errors import LinkError, ReaderError
 from interlock.node.loop import Loop
 from interlock.node.service import run_node
@@ -48,6 +48,7 @@ KEYS = NodeKeys(
     chain_key=b"c" * 32,
     badge_key=b"b" * 32,
     hub_public_key=HUB.public_key().public_bytes_raw(),
+    decryption_key=b"d" * 32,
 )
 ADA_UID, NEW_UID, STRANGER_UID = b"\x04" * 7, b"\x05" * 7, b"\x06" * 4
 ADA = Entry(
@@ -80,6 +81,9 @@ class HandReader:
     def poll(self) -> Sight | None:
         self._check()
         return self.sight
+
+    def wake(self, card: CardSeen) -> CardSeen | None:
+        return card if self.poll() == card else None
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -233,8 +237,7 @@ class NodeBench:
             version=version,
             issued_at=SystemClock().wall_ms() // 1_000,
             machine_name="Table saw",
-            trainings=("saw",),
-            needs=Needs.ALL,
+            demands=Demands(("saw",)),
             entries=len(lines),
             digest=digest_lines(lines),
         )

@@ -13,9 +13,9 @@ from interlock.core.events import BadgeArrived, RecordDurable, SnapshotActivated
 from interlock.core.model import (
     Assurance,
     Cache,
+    Demands,
     Entry,
     Level,
-    Needs,
     Presented,
     Right,
     Rules,
@@ -93,7 +93,7 @@ class LoopBench:
 
     def enable(self) -> None:
         """Ada's session is open and the contactor has closed."""
-        self.inbox.put(SnapshotActivated(CACHE, ("saw",), Needs.ALL, None))
+        self.inbox.put(SnapshotActivated(CACHE, Demands(("saw",))))
         self.tick()
         self.inbox.put(self.arrival())
         self.tick()

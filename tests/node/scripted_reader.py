@@ -39,6 +39,9 @@ class ScriptedReader:
             raise ReaderError("no chip answers", where="reader")
         return self.field
 
+    def wake(self, card: CardSeen) -> CardSeen | None:
+        return card if self.poll() == card else None
+
     def close(self) -> None:
         self.is_open = False
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from interlock.core.model import Entry, Level, Needs, Right
+from interlock.core.model import Demands, Entry, Level, Right
 from interlock.node.snapshot_builder import Order, build
 from interlock.protocol import snapshots
 from interlock.protocol.credentials import NodeKeys
@@ -26,6 +26,7 @@ SIGNED_KEYS = NodeKeys(
     chain_key=KEYS.chain_key,
     badge_key=KEYS.badge_key,
     hub_public_key=HUB.public_key().public_bytes_raw(),
+    decryption_key=b"d" * 32,
 )
 ISSUED_AT = 1_767_225_600
 
@@ -48,11 +49,9 @@ def header(
         version=version,
         issued_at=ISSUED_AT,
         machine_name="Table saw",
-        trainings=("saw",),
-        needs=Needs.ALL,
+        demands=Demands(("saw",), max_offline_s=86_400),
         entries=len(lines),
         digest=snapshots.digest_lines(lines),
-        max_offline_s=86_400,
     )
     return replace(plain, **changes)
 

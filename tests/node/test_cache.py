@@ -31,7 +31,7 @@ def test_every_badge_of_the_snapshot_is_found_and_no_other(path: Path) -> None:
     cache = opened(path)
     assert [cache.lookup(tag(n)) for n in range(BADGES)] == [entry(n) for n in range(BADGES)]
     assert cache.lookup(tag(BADGES)) is None
-    assert (cache.version, cache.header.trainings, cache.header.max_offline_s) == (
+    assert (cache.version, cache.header.demands.trainings, cache.header.demands.max_offline_s) == (
         (3, 14),
         ("saw",),
         86_400,

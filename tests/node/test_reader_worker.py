@@ -21,7 +21,7 @@ from interlock.core.events import (
     SeveralBadgesSeen,
     SnapshotActivated,
 )
-from interlock.core.model import Assurance, Cache, Needs, Presented
+from interlock.core.model import Assurance, Cache, Demands, Presented
 from interlock.errors import StoreError
 from interlock.node.reader_worker import (
     FAILING_MS_MAX,
@@ -90,7 +90,7 @@ def test_an_arrival_carries_everything_the_decision_needs(tmp_path: Path) -> Non
     seen_ms = 11 * POLL_MS
     presented = Presented(TAG, seen_ms, Assurance.UID, MEMBER, Cache((1, 7), 7))
     assert bench.told == [
-        (0, SnapshotActivated(Cache((1, 7), 7), ("saw",), Needs.ALL, 86_400)),
+        (0, SnapshotActivated(Cache((1, 7), 7), Demands(("saw",), max_offline_s=86_400))),
         (seen_ms, BadgeArrived(presented)),
     ]
     bench.work.close()
@@ -251,7 +251,7 @@ def test_a_damaged_cache_is_no_cache_from_that_moment_on(tmp_path: Path) -> None
         None,
     )
     # The machine must not say that it is ready, and keeps what the hub demands of people.
-    assert dropped == SnapshotActivated(Cache(None, 999), ("saw",), Needs.ALL, 86_400)
+    assert dropped == SnapshotActivated(Cache(None, 999), Demands(("saw",), max_offline_s=86_400))
     told = len(bench.events())
     bench.polls(5)
     assert len(bench.events()) == told, "it is told once"
@@ -266,7 +266,9 @@ def test_a_cache_with_a_forged_entry_is_found_out_without_any_badge(tmp_path: Pa
     assert bench.work.version == (1, 1)
     bench.polls(10)
     assert bench.work.version is None
-    assert bench.events()[-1] == SnapshotActivated(Cache(None, 999), ("saw",), Needs.ALL, 86_400)
+    assert bench.events()[-1] == SnapshotActivated(
+        Cache(None, 999), Demands(("saw",), max_offline_s=86_400)
+    )
 
 
 def test_a_switch_to_a_file_that_is_no_snapshot_keeps_the_old_cache(tmp_path: Path) -> None:

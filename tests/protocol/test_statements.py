@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.core.model import BadgeState, Entry, Level, MemberStatus, Needs, Right
+from interlock.core.model import BadgeState, Demands, Entry, Level, MemberStatus, Right
 from interlock.errors import ProtocolError
 from interlock.protocol import canonical, control, hubtime, signing, snapshots
 from interlock.protocol.control import Op
@@ -49,7 +49,7 @@ ENTRIES = st.builds(
 
 def header_of(lines: list[bytes], **changes: Any) -> SnapshotHeader:
     plain = SnapshotHeader(
-        "lab", "saw", (1, 7), 5, "Saw", ("a",), Needs.ALL, len(lines), snapshots.digest_lines(lines)
+        "lab", "saw", (1, 7), 5, "Saw", Demands(("a",)), len(lines), snapshots.digest_lines(lines)
     )
     return replace(plain, **changes)
 

@@ -17,6 +17,7 @@ from interlock.hub.changes import log_deed
 from interlock.hub.cut import cut_open_sessions
 from interlock.hub.models import Alarm, Machine, Node, Topic
 from interlock.hub.permissions import Actor, Permission, require
+from interlock.protocol import card_keys
 from interlock.protocol.credentials import HubAccess, NodeKeys
 from interlock.protocol.records import CHAIN_KEY_BYTES
 
@@ -76,6 +77,7 @@ def enrol_node(actor: Actor, machine: Machine, hub_url: str) -> Enrolled:
         hub_public_key=settings.HUB.signing_key()
         .public_key()
         .public_bytes(Encoding.Raw, PublicFormat.Raw),
+        decryption_key=card_keys.new_private_key(),
     )
     return Enrolled(node, keys, HubAccess(machine.lab.slug, node.slug, hub_url, credential))
 

@@ -16,6 +16,7 @@ from interlock.core.model import (
     Assurance,
     BadgeUse,
     Cache,
+    Demands,
     Entry,
     Granted,
     Level,
@@ -94,7 +95,7 @@ def _missing(entry: Entry, rules: Rules, now: Now, names: Mapping[str, str]) -> 
     """Every training that is missing, each judged by the same function as if it were the only one."""
     alone = [
         decide(entry, _only(rules, training), now, KNOWN_NOW, Assurance.UID)
-        for training in rules.trainings
+        for training in rules.demands.trainings
     ] or [decide(entry, rules, now, KNOWN_NOW, Assurance.UID)]
     said = [
         words.refusal(one, names.get(one.training or ""))
@@ -106,7 +107,8 @@ def _missing(entry: Entry, rules: Rules, now: Now, names: Mapping[str, str]) -> 
 
 
 def _only(rules: Rules, training: str) -> Rules:
-    return dataclasses.replace(rules, trainings=(training,), needs=Needs.ALL)
+    demands = dataclasses.replace(rules.demands, trainings=(training,), needs=Needs.ALL)
+    return dataclasses.replace(rules, demands=demands)
 
 
 def _hindrance(entry: Entry, badges: Sequence[Badge], now: Now) -> str:
@@ -135,6 +137,5 @@ def snapshot_entry(member: Member, held: Sequence[Authorisation]) -> Entry:
 
 def _rules(machine: Machine) -> Rules:
     trainings = tuple(training.slug for training in machine.trainings.all())
-    return Rules(
-        badge_use=BadgeUse(machine.badge_use), trainings=trainings, needs=Needs(machine.needs)
-    )
+    demands = Demands(trainings, Needs(machine.needs))
+    return Rules(badge_use=BadgeUse(machine.badge_use), demands=demands)
