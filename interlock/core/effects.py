@@ -18,6 +18,13 @@ class SetRelay:
 
 
 @dataclass(frozen=True, slots=True)
+class SetExtraction:
+    """Extraction or cooling on or off. Emitted only when the commanded level changes."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShowPanel:
     """Lamp, buzzer and screen as they are from now on. Emitted only when something changes."""
 
@@ -48,7 +55,7 @@ class Exit:
     """Everything is off and said; the process may end."""
 
 
-Effect = SetRelay | ShowPanel | WriteRecord | ReportRefusal | Exit
+Effect = SetRelay | SetExtraction | ShowPanel | WriteRecord | ReportRefusal | Exit
 
 
 class Colour(StrEnum):
@@ -92,14 +99,30 @@ class Message(StrEnum):
     NO_RIGHTS = "no_rights"
     REFUSED = "refused"
     SESSION_ENDED = "session_ended"
+    WAITING_FOR_TRAINER = "waiting_for_trainer"
+    WAITING_FOR_SECOND = "waiting_for_second"
+    PRE_RUN = "pre_run"
+    RUN_ON = "run_on"
+    COASTING = "coasting"
+    SUPERVISED = "supervised"
+    CONFIRM_SUPERVISION = "confirm_supervision"
+    TRAINING_GRANTED = "training_granted"
+    LONG_JOB = "long_job"
+    LOW_CREDIT = "low_credit"
+    WOULD_BE_REFUSED = "would_be_refused"
+    INTERLOCK_OPEN = "interlock_open"
+    INTERLOCK_TRIPPED = "interlock_tripped"
+    INTERLOCK_UNKNOWN = "interlock_unknown"
+    UNMETERED = "unmetered"
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A function of the state: colour and pattern and text, so that everybody can read it.
 
-    `seconds` counts down (ENDING, BADGE_MISSING, IDLE_SOON_OFF) or tells the session's length (IN_USE,
-    SESSION_ENDED). `since_ms` is when colour, patterns and message began: beeps are functions of the time since.
+    `seconds` counts down (ENDING, BADGE_MISSING, IDLE_SOON_OFF, waits and runs) or tells the session's length
+    (IN_USE, SESSION_ENDED). `detail` is what else is named: an open interlock, an unknown badge's code. `since_ms`
+    is when colour, patterns and message began: beeps are functions of the time since.
     """
 
     colour: Colour
@@ -112,4 +135,5 @@ class Panel:
     fault: Fault | None = None
     training: str | None = None
     name: str | None = None
+    detail: str | None = None
     seconds: int | None = None

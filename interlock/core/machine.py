@@ -35,7 +35,13 @@ def initial(rules: Rules, recovered: Recovered, now: Now) -> MachineState:
         facts = LockedOutFacts()
     watch = Watch(inputs=Inputs(), coil_on=False, commanded_ms=now.boot_ms)
     return MachineState(
-        facts=facts, base_rules=rules, rules=rules, watch=watch, gate_ms=now.boot_ms
+        facts=facts,
+        base_rules=rules,
+        rules=rules,
+        watch=watch,
+        gate_ms=now.boot_ms,
+        grants=recovered.grants,
+        day_use=recovered.day_use,
     )
 
 

@@ -105,5 +105,6 @@ def refused_notice(state: MachineState, refusal: Refusal, now: Now) -> MachineSt
         language=refusal.language,
         reason=refusal.reason,
         training=refusal.training,
+        detail=refusal.detail,
     )
     return replace(state, notice=notice)

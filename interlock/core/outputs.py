@@ -46,6 +46,7 @@ def panel(state: MachineState, now_ms: int) -> Panel:
         reason=notice.reason,
         training=notice.training,
         name=notice.name,
+        detail=notice.detail,
         seconds=notice.seconds,
     )
 

@@ -43,10 +43,19 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Company:
+    """Who else answers for a session: a supervising trainer, or the second person a machine asks for."""
+
+    supervisor: str | None = None
+    second: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """An open session: whose, under which rules, and what it has used so far.
 
-    `record` is the id of its start record; `idle_since_ms` is None while busy or unknown.
+    `record` is the id of its start record; `idle_since_ms` is None while busy or unknown; `confirm_by_ms` is when
+    a supervisor has to confirm again; `long_job`: declared unattended, the badge may leave.
     """
 
     record: str
@@ -57,6 +66,9 @@ class Session:
     next_progress_ms: int
     idle_since_ms: int | None = None
     missing: Missing | None = None
+    company: Company = Company()
+    confirm_by_ms: int | None = None
+    long_job: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,10 @@ class StartingFacts:
     granted: Granted
     rules: Rules
     since_ms: int
+    company: Company = Company()
+    record: str | None = None
+    pre_run_until_ms: int | None = None
+    """Set with `record` once the start is durable: the extraction runs until then, the relay is still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,23 @@ STATE_OF: dict[type, State] = {
 
 
 @dataclass(frozen=True, slots=True)
+class LocalGrant:
+    """A training granted at this machine: it counts here until `until_at`, whatever the snapshot says meanwhile."""
+
+    member: str
+    training: str
+    until_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayUse:
+    """What this machine gave to whom on one local day (`day` counts from 1970): (member, enabled ms), sorted."""
+
+    day: int = 0
+    used: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """What the screen tells the person in front of it for a few seconds."""
 
@@ -128,6 +161,7 @@ class Notice:
     reason: Reason | None = None
     training: str | None = None
     name: str | None = None
+    detail: str | None = None
     seconds: int | None = None
 
 
@@ -153,6 +187,8 @@ class MachineState:
     next_ticket: int = 1
     abandoned: frozenset[int] = field(default_factory=frozenset)
     shown: Panel | None = None
+    grants: tuple[LocalGrant, ...] = ()
+    day_use: DayUse = DayUse()
 
     @property
     def state(self) -> State:
@@ -174,10 +210,12 @@ class MachineState:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the journal remembers from before this process: latched faults and a local lock-out."""
+    """What the journal remembers from before this process."""
 
     faults: frozenset[Fault] = frozenset()
     locked_out: bool = False
+    grants: tuple[LocalGrant, ...] = ()
+    day_use: DayUse = DayUse()
 
 
 def deadline_ms(state: MachineState) -> int | None:

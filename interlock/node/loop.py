@@ -21,6 +21,7 @@ from interlock.core.effects import (
     Effect,
     Exit,
     ReportRefusal,
+    SetExtraction,
     SetRelay,
     ShowPanel,
     WriteRecord,
@@ -59,6 +60,9 @@ class Pins(Protocol):
 
     def relay(self, on: bool) -> None:
         """The coil is energised, or not."""
+
+    def extraction(self, on: bool) -> None:
+        """Extraction or cooling runs, or not."""
 
     def toggle_enable(self) -> None:
         """The dynamic enable shows the other level."""
@@ -266,6 +270,8 @@ class Loop:
                 self.closings += on
                 self.coil_on = on
                 self._enabled_ms = now.boot_ms
+            case SetExtraction(on=on):
+                self._pins.extraction(on)
             case ShowPanel(panel=panel):
                 self.shown = panel
             case WriteRecord() | ReportRefusal():
@@ -291,6 +297,8 @@ def _words(effects: Sequence[Effect]) -> str:
                 words.append(f"record {kind} #{ticket}")
             case ReportRefusal(body=body):
                 words.append(f"refused {body.get('reason')}")
+            case SetExtraction(on=on):
+                words.append("extraction on" if on else "extraction off")
             case ShowPanel(panel=panel):
                 words.append(f"show {panel.message.value}")
             case Exit():

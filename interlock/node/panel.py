@@ -89,6 +89,7 @@ def screen(panel: Panel, language: str) -> tuple[str, str]:
     spoken = panel.language if panel.language in LANGUAGES else language
     values = {
         "name": " ".join((panel.name or "").split()),
+        "detail": " ".join((panel.detail or "").split()),
         "seconds": panel.seconds or 0,
         "time": clock_face(panel.seconds or 0),
     }
@@ -138,6 +139,21 @@ MESSAGES = {
     Message.NO_RIGHTS: N_("Not set up yet\nWaiting for hub"),
     Message.REFUSED: N_("Refused\nAsk the desk"),
     Message.SESSION_ENDED: N_("Session ended\n%(time)s"),
+    Message.WAITING_FOR_TRAINER: N_("Trainer badge?\nWaiting %(seconds)d s"),
+    Message.WAITING_FOR_SECOND: N_("Second badge?\nWaiting %(seconds)d s"),
+    Message.PRE_RUN: N_("Extraction runs\nOn in %(seconds)d s"),
+    Message.RUN_ON: N_("Extraction runs\nOff in %(seconds)d s"),
+    Message.COASTING: N_("Still turning!\nWait %(seconds)d s"),
+    Message.SUPERVISED: N_("Supervised\n%(time)s"),
+    Message.CONFIRM_SUPERVISION: N_("Trainer: badge!\nOff in %(seconds)d s"),
+    Message.TRAINING_GRANTED: N_("Training granted\nWell done!"),
+    Message.LONG_JOB: N_("Long job runs\n%(time)s"),
+    Message.LOW_CREDIT: N_("Credit is low\nTop it up soon"),
+    Message.WOULD_BE_REFUSED: N_("Trial: allowed,\nwould be refused"),
+    Message.INTERLOCK_OPEN: N_("Close first:\n%(detail)s"),
+    Message.INTERLOCK_TRIPPED: N_("Stopped by\n%(detail)s"),
+    Message.INTERLOCK_UNKNOWN: N_("Not seen:\n%(detail)s"),
+    Message.UNMETERED: N_("Bypass key on\nNot metered"),
 }
 
 IN_USE_BY_NAME = N_("%(name)s\n%(time)s")
@@ -145,6 +161,7 @@ IN_USE_BY_NAME = N_("%(name)s\n%(time)s")
 FAULTS = {
     Fault.CONTACTOR_WELDED: N_("Relay stuck on\nCut mains supply"),
     Fault.CONTACTOR_FAILED: N_("Relay stuck off\nCall the staff"),
+    Fault.UNEXPECTED_START: N_("Started by itself\nCall the staff"),
 }
 
 REASONS = {

@@ -71,6 +71,10 @@ class MachinePins:
         if not on:
             self._write("dynamic enable", False)
 
+    def extraction(self, on: bool) -> None:
+        """Extraction or cooling runs, or not. Raises PinError."""
+        self._write("extraction", on)
+
     def toggle_enable(self) -> None:
         """The dynamic enable shows the other level: the loop lives. Raises PinError."""
         self._write("dynamic enable", not self._levels.get("dynamic enable", False))
