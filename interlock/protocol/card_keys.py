@@ -10,7 +10,6 @@ ephemeral X25519, HKDF-SHA256 and AES-256-GCM; whoever has not the node's privat
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,7 +115,7 @@ def public_half(private_key: bytes) -> bytes:
 
 def new_wrapping_key() -> bytes:
     """A fresh wrapping key."""
-    return os.urandom(WRAPPING_KEY_BYTES)
+    return AESSIV.generate_key(8 * WRAPPING_KEY_BYTES)
 
 
 def wrap(

@@ -1,0 +1,99 @@
+"""systemd/: every unit says only what systemd understands, is hardened as promised, and keeps its rules."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.fast,
+    pytest.mark.skipif(
+        shutil.which("systemd-analyze") is None, reason="this computer has no systemd-analyze"
+    ),
+]
+
+UNITS = Path(__file__).parent.parent / "systemd"
+NODE = "interlock-node.service"
+EXPOSURE_MAX = {NODE: 20}
+"""Tenths of the exposure level of systemd-analyze; what can close a relay has less than the others."""
+EXPOSURE_MAX_OTHERS = 25
+PROGRAM = "/opt/interlock/current/venv/bin/interlock"
+
+
+def services() -> list[str]:
+    return sorted(path.name for path in UNITS.glob("*.service"))
+
+
+def verify(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What systemd says of the units in `folder`, with a program in place that exists here."""
+    for unit in folder.iterdir():
+        unit.write_text(unit.read_text().replace(PROGRAM, sys.executable))
+    return subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=yes", *map(str, folder.iterdir())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def keys(unit: str) -> dict[str, str]:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # systemd's keys have capitals
+    parser.read_string((UNITS / unit).read_text())
+    return dict(parser["Service"])
+
+
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    shutil.copytree(UNITS, folder)
+    verdict = verify(folder)
+    assert (verdict.returncode, verdict.stderr) == (0, "")
+
+
+def test_an_unknown_key_would_be_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "units"
+    shutil.copytree(UNITS, folder)
+    unit = folder / NODE
+    unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nWatchdogSecs=2\n"))
+    assert verify(folder).returncode != 0
+
+
+@pytest.mark.parametrize("unit", services())
+def test_a_unit_is_as_closed_as_promised(unit: str) -> None:
+    limit = EXPOSURE_MAX.get(unit, EXPOSURE_MAX_OTHERS)
+    verdict = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", f"--threshold={limit}", UNITS / unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verdict.returncode == 0, verdict.stdout[-200:]
+
+
+def test_the_node_has_no_network_and_a_watchdog_and_a_safe_end() -> None:
+    node = keys(NODE)
+    assert node["RestrictAddressFamilies"] == "AF_UNIX"
+    assert node["PrivateNetwork"] == "yes"
+    assert node["IPAddressDeny"] == "any"
+    assert (node["Type"], node["WatchdogSec"], node["TimeoutAbortSec"]) == ("notify", "2", "1")
+    assert node["ExecStopPost"].startswith(f"{PROGRAM} node safe-state")
+    assert node["LimitMEMLOCK"] == "infinity"
+    assert node["DevicePolicy"] == "closed"
+
+
+def test_sync_touches_no_device_and_cannot_read_the_node_s_files() -> None:
+    sync = keys("interlock-sync.service")
+    assert sync["PrivateDevices"] == "yes"
+    assert "SupplementaryGroups" not in sync
+    assert keys(NODE)["UMask"] == "0077"
+
+
+@pytest.mark.parametrize("unit", services())
+def test_a_unit_is_started_again_for_ever(unit: str) -> None:
+    assert keys(unit)["Restart"] == "always"
+    assert "StartLimitIntervalSec=0" in (UNITS / unit).read_text()
