@@ -2,8 +2,11 @@
 
 What is modelled, from the Pi's pin outwards:
 
-    relay pin AND monostable ── emergency stop ── contactor coil ── contacts ── start/stop ── motor
-    (dynamic enable)            hard-wired        fed by mains      close late  the machine's own
+    relay pin AND monostable ─┬─ emergency stop ── contactor coil ── contacts ── start/stop ── motor
+    (dynamic enable)          │  hard-wired        fed by mains      close late  the machine's own
+    bypass key ───────────────┘
+
+    extraction pin ── fan ── airflow switch (late both ways)      lids and doors: by people
 
 The emergency stop stands in the coil's own circuit, so no line of software can overrule it. A
 contactor answers late and its auxiliary contact bounces; the mirror contact follows the main
@@ -57,6 +60,12 @@ class Plant:
     inrush_us: int = 180_000
     busy_ma: int = 1_000
     """The current sensor's dry contact closes from here on."""
+    coast_us: int = 8_000_000
+    """How long the tool still turns without power: 10 s is the limit of EN 1870-1 for a saw."""
+    airflow_us: int = 1_500_000
+    """How long a fan needs until its airflow switch closes; it opens as late after the fan stops."""
+    airflow_interlocks: frozenset[str] = frozenset()
+    """Names of the interlocks that are airflow switches; every other one is opened by people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,13 @@ class Given:
     """Contacts that are closed, or close once more, do not open again."""
     stuck_open: bool = False
     """Contacts that are open, or open once more, do not close again."""
+    bypass_on: bool = False
+    """The bypass key is turned: it closes the coil's circuit beside our relay, behind the stop chain."""
+    extraction_pin: bool = False
+    extraction_broken: bool = False
+    """The fan does not move air: a clogged filter, a torn belt, a door of the duct."""
+    opened: frozenset[str] = frozenset()
+    """Interlocks that somebody holds open, or whose wire is cut, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,9 @@ class PlantState:
     mirror_edges_us: tuple[int, ...] = ()
     started: bool = False
     inrush_until_us: int = 0
+    turning_until_us: int = 0
+    airflow: bool = False
+    airflow_due_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,12 @@ class Facts:
     busy: bool
     switch_on: bool
     supply: bool
+    turning: bool
+    """The tool moves: driven, or coasting after it was."""
+    extraction: bool
+    airflow: bool
+    bypass: bool
+    open_interlocks: frozenset[str]
 
 
 def initial(plant: Plant, now_us: int = 0, given: Given | None = None) -> PlantState:
@@ -144,6 +169,10 @@ def next_change_us(plant: Plant, state: PlantState) -> int | None:
         due.append(state.enable_until_us)
     if state.inrush_until_us > state.now_us:
         due.append(state.inrush_until_us)
+    if state.turning_until_us > state.now_us and not _motor(state):
+        due.append(state.turning_until_us)
+    if state.airflow_due_us is not None:
+        due.append(state.airflow_due_us)
     return min(due, default=None)
 
 
@@ -161,6 +190,11 @@ def facts(plant: Plant, state: PlantState) -> Facts:
         busy=current_ma >= plant.busy_ma,
         switch_on=state.started or state.given.start_pressed,
         supply=_supply(state),
+        turning=_motor(state) or state.turning_until_us > state.now_us,
+        extraction=_extraction(state),
+        airflow=state.airflow,
+        bypass=state.given.bypass_on,
+        open_interlocks=_open_interlocks(plant, state),
     )
 
 
@@ -176,7 +210,8 @@ def _relay(plant: Plant, state: PlantState) -> bool:
 def _coil(plant: Plant, state: PlantState) -> bool:
     """The contactor's coil has current: mains, stop chain closed, our relay, and its own start."""
     given = state.given
-    fed = given.mains and not given.emergency_stop and _relay(plant, state)
+    closed = _relay(plant, state) or given.bypass_on
+    fed = given.mains and not given.emergency_stop and closed
     if plant.start_control is StartControl.SELF_HOLDING:
         asked = (given.start_pressed or state.contacts) and not given.stop_pressed
         return fed and asked
@@ -189,6 +224,15 @@ def _supply(state: PlantState) -> bool:
 
 def _motor(state: PlantState) -> bool:
     return state.started and _supply(state)
+
+
+def _extraction(state: PlantState) -> bool:
+    return state.given.extraction_pin and state.given.mains
+
+
+def _open_interlocks(plant: Plant, state: PlantState) -> frozenset[str]:
+    still_air: frozenset[str] = frozenset() if state.airflow else plant.airflow_interlocks
+    return state.given.opened | still_air
 
 
 def _current_ma(plant: Plant, state: PlantState) -> int:
@@ -205,6 +249,8 @@ def _ripened(state: PlantState, plant: Plant) -> PlantState:
     """What falls due at `state.now_us` has happened."""
     if state.contacts_due_us == state.now_us:
         state = _moved(plant, state)
+    if state.airflow_due_us == state.now_us:
+        state = replace(state, airflow=not state.airflow, airflow_due_us=None)
     if state.mirror_edges_us[:1] == (state.now_us,):
         state = replace(state, mirror=not state.mirror, mirror_edges_us=state.mirror_edges_us[1:])
     return state
@@ -227,6 +273,7 @@ def _moved(plant: Plant, state: PlantState) -> PlantState:
 def _settled(plant: Plant, state: PlantState) -> PlantState:
     """Everything that follows at once from the present levels."""
     state = _motor_settled(plant, state)
+    state = _airflow_settled(plant, state)
     return _contacts_settled(plant, state)
 
 
@@ -235,9 +282,19 @@ def _motor_settled(plant: Plant, state: PlantState) -> PlantState:
     state = replace(state, started=_started(plant, state))
     if _motor(state) and not ran:
         return replace(state, inrush_until_us=state.now_us + plant.inrush_us)
-    if not _motor(state):
-        return replace(state, inrush_until_us=0)
+    if ran and not _motor(state):
+        return replace(state, inrush_until_us=0, turning_until_us=state.now_us + plant.coast_us)
     return state
+
+
+def _airflow_settled(plant: Plant, state: PlantState) -> PlantState:
+    """The air begins to move, and comes to rest, some time after the fan."""
+    blows = _extraction(state) and not state.given.extraction_broken
+    if blows == state.airflow:
+        return replace(state, airflow_due_us=None)
+    if state.airflow_due_us is not None:
+        return state
+    return replace(state, airflow_due_us=state.now_us + plant.airflow_us)
 
 
 def _started(plant: Plant, state: PlantState) -> bool:

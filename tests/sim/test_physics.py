@@ -35,11 +35,11 @@ class Bench:
         self.plant = plant
         self.watched = watched
         self.state = initial(plant)
-        self.log: list[tuple[float | bool | int, ...]] = []
+        self.log: list[tuple[object, ...]] = []
         self._note([self.state])
 
-    def at(self, at_us: int, **outside: bool) -> Bench:
-        given = replace(self.state.given, **outside)
+    def at(self, at_us: int, **outside: bool | frozenset[str]) -> Bench:
+        given = replace(self.state.given, **outside)  # type: ignore[arg-type] # by name
         self._note(change(self.plant, self.state, at_us, given))
         return self
 
@@ -178,13 +178,61 @@ def test_contacts_stuck_open_never_close() -> None:
     assert bench.log == [(0, False, False, True), (100, True, False, True)]
 
 
+def test_a_tool_turns_on_for_a_while_after_its_power_is_gone() -> None:
+    bench = Bench(PLAIN, "motor", "turning").at(0, relay_pin=True)
+    bench.at(100_000, start_pressed=True).at(900_000, relay_pin=False).until(60_000_000)
+    assert bench.log == [
+        (0, False, False),
+        (100, True, True),
+        (909, False, True),
+        (8_909, False, False),
+    ]
+
+
+def test_the_air_follows_the_fan_late_and_not_at_all_through_a_clogged_filter() -> None:
+    plant = replace(PLAIN, airflow_interlocks=frozenset({"air"}))
+    bench = Bench(plant, "extraction", "open_interlocks").at(0, extraction_pin=True)
+    bench.at(5_000_000, extraction_broken=True).at(9_000_000, extraction_pin=False)
+    still, moving = frozenset({"air"}), frozenset[str]()
+    assert bench.until(20_000_000).log == [
+        (0, False, still),
+        (0, True, still),
+        (1_500, True, moving),
+        (6_500, True, still),
+        (9_000, False, still),
+    ]
+
+
+def test_a_door_is_open_as_long_as_somebody_holds_it_open() -> None:
+    bench = Bench(PLAIN, "open_interlocks").at(1_000, opened=frozenset({"lid"}))
+    assert bench.at(2_000, opened=frozenset()).log == [
+        (0, frozenset()),
+        (1, frozenset({"lid"})),
+        (2, frozenset()),
+    ]
+
+
+def test_the_bypass_key_powers_beside_our_relay_and_behind_the_stop_chain() -> None:
+    bench = Bench(GUARDED, "relay", "coil").at(0, bypass_on=True)
+    bench.at(100_000, emergency_stop=True).at(200_000, emergency_stop=False)
+    assert bench.at(300_000, bypass_on=False).log == [
+        (0, False, False),
+        (0, False, True),
+        (100, False, False),
+        (200, False, True),
+        (300, False, False),
+    ]
+
+
 ACTS = st.lists(
     st.tuples(
         st.integers(min_value=0, max_value=400_000),
         st.one_of(
             st.just("toggle"),
             st.dictionaries(
-                st.sampled_from(sorted(Given.__dataclass_fields__)), st.booleans(), max_size=3
+                st.sampled_from(sorted(set(Given.__dataclass_fields__) - {"opened"})),
+                st.booleans(),
+                max_size=3,
             ),
         ),
     ),
@@ -195,6 +243,9 @@ PLANTS = st.builds(
     start_control=st.sampled_from(StartControl),
     bounces=st.integers(min_value=0, max_value=3),
     monostable_us=st.sampled_from([None, 50_000]),
+    coast_us=st.sampled_from([0, 200_000]),
+    airflow_us=st.just(100_000),
+    airflow_interlocks=st.just(frozenset({"air"})),
 )
 
 
@@ -220,9 +271,9 @@ def test_a_coil_has_current_only_with_mains_a_closed_stop_chain_and_the_pin(
         given = state.given
         if shown.coil:
             assert given.mains
-            assert given.relay_pin
             assert not given.emergency_stop
-            assert plant.monostable_us is None or state.enable_until_us > state.now_us
+            alive = plant.monostable_us is None or state.enable_until_us > state.now_us
+            assert given.bypass_on or (given.relay_pin and alive)
 
 
 @drawn(PLANTS, ACTS)
@@ -246,6 +297,9 @@ def test_time_is_never_lost_and_every_machine_comes_to_rest(
     last = states[-1]
     assert next_change_us(plant, last) is None
     assert last.mirror == (not last.contacts)
+    assert last.airflow == (
+        last.given.extraction_pin and last.given.mains and not last.given.extraction_broken
+    )
 
 
 @drawn(PLANTS, ACTS, st.lists(st.integers(min_value=0, max_value=400_000), max_size=30))
@@ -272,7 +326,10 @@ def _changes(plant: Plant, states: list[PlantState]) -> list[tuple[object, ...]]
     rows: list[tuple[object, ...]] = []
     for state in states:
         shown = facts(plant, state)
-        row = (shown.coil, shown.contacts, shown.mirror, shown.motor, shown.current_ma)
+        row = (
+            *(shown.coil, shown.contacts, shown.mirror, shown.motor, shown.current_ma),
+            *(shown.turning, shown.airflow, shown.open_interlocks),
+        )
         if not rows or rows[-1][1:] != row:
             rows.append((shown.at_us, *row))
     return rows
