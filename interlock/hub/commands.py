@@ -41,11 +41,23 @@ def init(directory: Path, config: HubConfig | None = None) -> None:
 
 
 def migrate(directory: Path) -> None:
-    """The database has this version's tables. Raises ConfigError when no hub lives there."""
+    """The database has this version's tables. Raises ConfigError when no hub lives there, or when the
+    keys of its badges can no longer be opened."""
     open_hub(directory)
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0, interactive=False)
+    from interlock.hub.models import CardKey
+
+    hub = HubDirectory(directory)
+    if not CardKey.objects.exists():
+        hub.add_card_key()
+    elif not hub.has_card_key:
+        raise ConfigError(
+            "it is gone, and the keys of the lab's badges open with nothing else",
+            where=str(hub.keys / "card.key"),
+            remedy="Restore it from a back-up of the keys",
+        )
 
 
 def run(

@@ -2,7 +2,7 @@
 
 hub.toml   name, time zone and language of the lab, and the names the hub answers to
 keys/      signing.key (Ed25519, signs snapshots and time), badge.key (makes badge tags),
-           secret.key (signs people's sessions)
+           secret.key (signs people's sessions), card.key (seals the keys of genuine badges)
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ KEY_MODE = 0o600
 FOLDER_MODE = 0o700
 SIGNING_KEY_BYTES = 32
 """An Ed25519 private key in raw form, RFC 8032."""
+CARD_KEY_BYTES = 32
+"""HKDF-SHA256 makes the working keys of it (hub.card_keys)."""
 SECRET_KEY_BYTES = 50
 """What `django-admin startproject` makes; it keys the signatures of people's sessions."""
 
@@ -96,6 +98,20 @@ class HubDirectory:
         """Django's SECRET_KEY. Raises ConfigError."""
         return self._secret("secret.key", SECRET_KEY_BYTES).hex()
 
+    def card_key(self) -> bytes:
+        """The master of the keys that seal and wrap card keys. Raises ConfigError."""
+        return self._secret(CARD_KEY_NAME, CARD_KEY_BYTES)
+
+    @property
+    def has_card_key(self) -> bool:
+        """Whether there is a card.key."""
+        return (self.keys / CARD_KEY_NAME).exists()
+
+    def add_card_key(self) -> None:
+        """A hub that is older than genuine badges has its card.key; one that is there stays."""
+        if not self.has_card_key:
+            _write_new(self.keys / CARD_KEY_NAME, _fresh(CARD_KEY_BYTES))
+
     def create(self, config: HubConfig) -> None:
         """The folder holds hub.toml and fresh keys. Raises ConfigError when a hub lives there."""
         check_config(config, where="hub.toml")
@@ -106,7 +122,7 @@ class HubDirectory:
         except OSError as error:
             raise ConfigError(f"cannot be made: {error.strerror}", where=str(self.path)) from error
         for name, length in _KEY_BYTES.items():
-            _write_new(self.keys / name, secrets.token_bytes(length).hex().encode() + b"\n")
+            _write_new(self.keys / name, _fresh(length))
         _write_new(self.config_file, config.to_toml().encode())
 
     def _secret(self, name: str, length: int) -> bytes:
@@ -138,7 +154,9 @@ class HubDirectory:
         return value
 
 
+CARD_KEY_NAME = "card.key"
 _KEY_BYTES = {
+    CARD_KEY_NAME: CARD_KEY_BYTES,
     "signing.key": SIGNING_KEY_BYTES,
     "badge.key": BADGE_KEY_BYTES,
     "secret.key": SECRET_KEY_BYTES,
@@ -214,6 +232,10 @@ def _quoted(text: str) -> str:
     """A TOML basic string (TOML 1.0, "String")."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+
+
+def _fresh(length: int) -> bytes:
+    return secrets.token_bytes(length).hex().encode() + b"\n"
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -17,13 +17,16 @@ from django.db import transaction
 
 from interlock.core import model as core
 from interlock.errors import ProtocolError
+from interlock.hub import card_keys
 from interlock.hub.alarms import raise_alarm
+from interlock.hub.card_keys import KeyedLines, Vault
 from interlock.hub.changes import log_change
 from interlock.hub.entries import entry_of, right_of
 from interlock.hub.models import (
     AlarmKind,
     Authorisation,
     Badge,
+    BadgeCondition,
     Lab,
     Machine,
     Member,
@@ -70,7 +73,8 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
         found = Node.objects.filter(lab=fresh, revoked_at=None).select_related("machine")
         if nodes is not None:
             found = found.filter(pk__in=nodes)
-        mill = _Mill(fresh, settings.HUB.signing_key(), at_ms // 1_000)
+        vault = Vault(settings.HUB.card_key())
+        mill = _Mill(fresh, settings.HUB.signing_key(), vault, at_ms // 1_000)
         old = {s.node_id: s for s in Snapshot.objects.filter(node__in=found).defer("body")}
         renewed = {node.pk: mill.renew(node, old.get(node.pk)) for node in found}
         for node in found:
@@ -94,7 +98,9 @@ def entries_of(lab: Lab, trainings: frozenset[str]) -> tuple[list[core.Entry], l
         held[authorisation.member_id].append(right_of(authorisation))
     entries: list[core.Entry] = []
     left_out: list[str] = []
-    for badge in Badge.objects.filter(lab=lab).select_related("member"):
+    # What stands for an old id is nobody's card: no node can meet it.
+    cards = Badge.objects.filter(lab=lab).exclude(condition=BadgeCondition.ENROL_AGAIN)
+    for badge in cards.select_related("member"):
         try:
             if len(entries) == ENTRIES_MAX:
                 raise ProtocolError("the list is full")
@@ -132,9 +138,10 @@ def _say_who_was_left_out(node: Node, left_out: list[str], at: datetime) -> None
 class _Mill:
     """Snapshots of one lab at one moment; machines that ask for the same share their entries."""
 
-    def __init__(self, lab: Lab, key: Ed25519PrivateKey, issued_at: int) -> None:
-        self._lab, self._key, self._issued_at = lab, key, issued_at
-        self._lines: dict[frozenset[str], tuple[list[bytes], bytes]] = {}
+    def __init__(self, lab: Lab, key: Ed25519PrivateKey, vault: Vault, issued_at: int) -> None:
+        self._lab, self._key, self._vault, self._issued_at = lab, key, vault, issued_at
+        self._cards = card_keys.rows_of(lab)
+        self._lines: dict[frozenset[str], tuple[KeyedLines, bytes]] = {}
         self._left_out: dict[frozenset[str], list[str]] = {}
         self.left_out: dict[int, list[str]] = {}
         """By node: the badges that its list does not name, and why."""
@@ -142,15 +149,21 @@ class _Mill:
     def renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
         demands = demands_of(node.machine)
         trainings = frozenset(demands.trainings)
-        lines, digest = self._entries(trainings)
+        shared, digest = self._entries(trainings)
         self.left_out[node.pk] = self._left_out[trainings]
-        content = self._content(node, demands, digest)
+        content = self._content(node, demands, digest, shared.fingerprint)
         epoch = self._lab.hub_epoch
         if old is not None and old.epoch == epoch and bytes(old.content_hash) == content:
             if old.rights_seq != self._lab.rights_seq:
                 Snapshot.objects.filter(pk=old.pk).update(rights_seq=self._lab.rights_seq)
             return (epoch, old.counter)
         counter = 1 if old is None else old.counter + 1
+        lines = shared.lines
+        wrapping_key = shared.sealed_wrapping_key(self._vault, self._lab.slug, node)
+        if wrapping_key is not None:
+            lines, closed = shared.for_node(self._vault, self._lab.slug, node)
+            self.left_out[node.pk] = [*self.left_out[node.pk], *closed]
+            digest = digest_lines(lines)
         header = SnapshotHeader(
             lab=self._lab.slug,
             node=node.slug,
@@ -160,6 +173,7 @@ class _Mill:
             demands=demands,
             entries=len(lines),
             digest=digest,
+            wrapping_key=wrapping_key,
         )
         Snapshot.objects.update_or_create(
             node=node,
@@ -174,16 +188,20 @@ class _Mill:
         )
         return (epoch, counter)
 
-    def _entries(self, trainings: frozenset[str]) -> tuple[list[bytes], bytes]:
+    def _entries(self, trainings: frozenset[str]) -> tuple[KeyedLines, bytes]:
+        """The lines without keys, which all nodes share that ask for the same; and their digest."""
         if trainings not in self._lines:
             entries, self._left_out[trainings] = entries_of(self._lab, trainings)
             lines = entry_lines(entries)
-            self._lines[trainings] = (lines, digest_lines(lines))
+            tags = sorted(entry.tag for entry in entries)
+            self._lines[trainings] = (KeyedLines(tags, lines, self._cards), digest_lines(lines))
         return self._lines[trainings]
 
-    def _content(self, node: Node, demands: core.Demands, digest: bytes) -> bytes:
-        """Everything a node is told but when and under which number."""
+    def _content(self, node: Node, demands: core.Demands, digest: bytes, cards: str) -> bytes:
+        """Everything a node is told but when and under which number: the shared lines stand for its
+        own, since what is wrapped for it follows from the sealed keys and from its enrolment."""
         told = {
+            "cards": cards,
             "machine": node.machine.name,
             "demands": demands_to_wire(demands),
             "digest": digest.hex(),

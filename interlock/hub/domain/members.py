@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError, ProtocolError
 from interlock.hub.changes import log_deed
-from interlock.hub.domain import limits
+from interlock.hub.domain import badges, limits, unknown
 from interlock.hub.models import (
     Badge,
     BadgeCondition,
@@ -112,6 +112,7 @@ def assign_badge(actor: Actor, member: Member, uid: bytes, label: str = "") -> B
         raise ConfigError(
             _("a badge's UID has %(lengths)s bytes") % {"lengths": lengths}, where="uid"
         ) from error
+    badges.check_uid(uid)
     return assign_tag(actor, member, tag, label)
 
 
@@ -121,6 +122,8 @@ def assign_tag(actor: Actor, member: Member, tag: bytes, label: str = "") -> Bad
     require(actor, member.lab, Permission.EDIT_BADGES)
     if label.strip():
         limits.check_name(label, "label", limits.LABEL_LENGTH_MAX)
+    if tag == badges.random_tag():
+        badges.check_uid(badges.RANDOM_UID)
     known = Badge.objects.filter(lab=member.lab, tag=tag).select_related("member").first()
     if known is not None:
         raise ConfigError(
@@ -139,20 +142,29 @@ def assign_tag(actor: Actor, member: Member, tag: bytes, label: str = "") -> Bad
         _name(badge),
         after={"member": member.public_id, "label": badge.label},
     )
+    badges.retire_oldest_enrol_again(actor, member)
+    unknown.forget(member.lab, tag)
     return badge
 
 
 @transaction.atomic
 def block_badge(actor: Actor, badge: Badge, condition: BadgeCondition, why: str = "") -> None:
     """The badge is lost, stolen or retired: it opens nothing any more."""
-    if condition == BadgeCondition.ACTIVE:
+    if condition in (BadgeCondition.ACTIVE, BadgeCondition.ENROL_AGAIN):
         raise ConfigError(_("say whether it is lost, stolen or retired"), where=_name(badge))
     _set_condition(actor, badge, condition, "badge_blocked", why)
 
 
 @transaction.atomic
 def unblock_badge(actor: Actor, badge: Badge, why: str = "") -> None:
-    """The badge was found again and opens what its member may use."""
+    """The badge was found again and opens what its member may use. Raises ConfigError for what only
+    stands for an old id."""
+    if badge.condition == BadgeCondition.ENROL_AGAIN:
+        raise ConfigError(
+            _("this old id says nothing of the card"),
+            where=_name(badge),
+            remedy=_("Hold the card to a reader and give it to the member anew"),
+        )
     _set_condition(actor, badge, BadgeCondition.ACTIVE, "badge_unblocked", why)
 
 

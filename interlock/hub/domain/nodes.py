@@ -29,7 +29,8 @@ FIRST_EPOCH = 1
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """A new node and the two secrets that its Pi needs; the hub keeps only the credential's hash."""
+    """A new node and the two secrets that its Pi needs; the hub keeps only the credential's hash and
+    the public half of the decryption key: what it seals for a node it cannot open again."""
 
     node: Node
     keys: NodeKeys
@@ -49,12 +50,14 @@ def enrol_node(actor: Actor, machine: Machine, hub_url: str) -> Enrolled:
         )
     credential = secrets.token_hex(CREDENTIAL_BYTES)
     chain_key = secrets.token_bytes(CHAIN_KEY_BYTES)
+    decryption_key = card_keys.new_private_key()
     node = Node.objects.create(
         lab=machine.lab,
         slug=_free_slug(machine),
         machine=machine,
         credential_hash=sha256(credential.encode()).digest(),
         chain_key=chain_key,
+        decryption_public_key=card_keys.public_half(decryption_key),
         epoch=FIRST_EPOCH,
         head_epoch=FIRST_EPOCH,
         journal_epoch=FIRST_EPOCH,
@@ -77,7 +80,7 @@ def enrol_node(actor: Actor, machine: Machine, hub_url: str) -> Enrolled:
         hub_public_key=settings.HUB.signing_key()
         .public_key()
         .public_bytes(Encoding.Raw, PublicFormat.Raw),
-        decryption_key=card_keys.new_private_key(),
+        decryption_key=decryption_key,
     )
     return Enrolled(node, keys, HubAccess(machine.lab.slug, node.slug, hub_url, credential))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interlock.hub.models.badges import CardKey, UnknownBadge
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
 from interlock.hub.models.machines import LiveState, Machine, Node, Snapshot
 from interlock.hub.models.money import Basis, Line, MachineTariff, Rounding, Tariff, TariffVersion
@@ -19,6 +20,7 @@ from interlock.hub.models.people import (
     Training,
     User,
 )
+from interlock.hub.models.tokens import ApiAnswer, ApiToken
 from interlock.hub.models.use import (
     Alarm,
     AlarmKind,
@@ -33,12 +35,15 @@ from interlock.hub.models.use import (
 __all__ = [
     "Alarm",
     "AlarmKind",
+    "ApiAnswer",
+    "ApiToken",
     "AuditRow",
     "Authorisation",
     "Badge",
     "BadgeCondition",
     "Basis",
     "Boot",
+    "CardKey",
     "ChangeLog",
     "ClockAnchor",
     "Group",
@@ -64,5 +69,6 @@ __all__ = [
     "TariffVersion",
     "Topic",
     "Training",
+    "UnknownBadge",
     "User",
 ]

@@ -78,6 +78,8 @@ class Node(models.Model):
     machine = models.ForeignKey(Machine, on_delete=models.PROTECT, related_name="nodes")
     credential_hash = models.BinaryField(unique=True)
     chain_key = models.BinaryField()
+    # X25519; its private half is on the node alone. None: enrolled before card keys existed.
+    decryption_public_key = models.BinaryField(null=True)
     epoch = models.PositiveBigIntegerField(default=1)
     enrolled_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

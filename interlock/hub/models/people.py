@@ -131,19 +131,21 @@ class Badge(models.Model):
     """A card of a member. Its UID is not stored, only the lab's tag for it (protocol.tags)."""
 
     class Condition(models.TextChoices):
-        """ACTIVE opens machines, every other never does."""
+        """ACTIVE opens machines, every other never does. ENROL_AGAIN: an imported old id that tells
+        no card apart; its tag is made so that no card has it (domain.badges)."""
 
         ACTIVE = "active", _("active")
         LOST = "lost", _("lost")
         STOLEN = "stolen", _("stolen")
         RETIRED = "retired", _("retired")
+        ENROL_AGAIN = "enrol_again", _("enrol again")
 
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="badges")
     member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="badges")
     tag = models.BinaryField(max_length=16)
     label = models.CharField(_("label"), max_length=64, blank=True)
     condition = models.CharField(
-        _("state"), max_length=8, choices=Condition.choices, default=Condition.ACTIVE
+        _("state"), max_length=16, choices=Condition.choices, default=Condition.ACTIVE
     )
     given_at = models.DateTimeField(_("given on"))
 

@@ -81,14 +81,19 @@ class AlarmKind(models.TextChoices):
     RECORD_UNKNOWN = "record_unknown", _("a record of a kind that only a newer hub understands")
     BADGE_LEFT_OUT = "badge_left_out", _("a badge that no list of rights can hold is refused")
     HUB_BEHIND = "hub_behind", _("the node knew newer rights than the hub: an old back-up?")
+    POSSIBLE_CLONE = "possible_clone", _("a badge did not prove that it is genuine: a copy?")
 
 
 class Alarm(models.Model):
-    """Something a node did that a person has to look at; one open alarm per node and kind."""
+    """Something a node did that a person has to look at; one open alarm per node and kind, and per
+    badge where it is about one. `detail` names nobody: who may know is told by `badge`."""
 
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="alarms")
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="alarms")
     kind = models.CharField(max_length=24, choices=AlarmKind.choices)
+    badge = models.ForeignKey(
+        Badge, null=True, blank=True, on_delete=models.CASCADE, related_name="alarms"
+    )
     detail = models.TextField(blank=True)
     raised_at = models.DateTimeField()
     last_at = models.DateTimeField()
@@ -99,9 +104,14 @@ class Alarm(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["node", "kind"],
-                condition=models.Q(closed_at=None),
+                condition=models.Q(closed_at=None, badge=None),
                 name="alarm_open_once",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["node", "kind", "badge"],
+                condition=models.Q(closed_at=None, badge__isnull=False),
+                name="alarm_open_once_a_badge",
+            ),
         ]
         verbose_name = _("alarm")
 

@@ -1,0 +1,158 @@
+"""Keys of genuine badges, between the database that holds them sealed and the one node each is wrapped for.
+
+    keys/card.key            outside the database, mode 0600
+      ├─ HKDF "at rest"      seals every CardKey (AES-SIV), bound to lab, tag, slot and version: a stolen
+      │                      database clones no badge, and a row moved to another badge opens nothing
+      └─ HKDF "wrapping"     one key for each node, of its name, epoch and public key: stable while the
+                             node is enrolled, another when it is enrolled anew; stored nowhere
+
+A list of rights is made of lines that machines share; only the lines of genuine badges differ by node. What
+is wrapped is a function of what is stored, so that the list's fingerprint says without opening a single key
+whether a node has to be told anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from interlock.errors import StoreError
+from interlock.hub.models import BadgeCondition, CardKey, Lab, Node
+from interlock.protocol import canonical, card_keys
+from interlock.protocol.card_keys import CardSlot, Scheme
+
+AT_REST = b"interlock card keys at rest v1"
+WRAPPING = b"interlock wrapping key of a node v1"
+FINGERPRINTS = b"interlock requests of the API v1"
+WORKING_KEY_BYTES = 32
+"""AES-SIV with two AES-128 keys, as card_keys.WRAPPING_KEY_BYTES."""
+FINGERPRINT_BYTES = 32
+NO_CARD = b'"card":null'
+"""How an entry's line says it, once: no quotation mark stands unescaped inside a JSON text."""
+
+
+class Vault:
+    """Seals and opens with keys made of card.key; holds no card key itself."""
+
+    def __init__(self, master: bytes) -> None:
+        self._master = master
+        self._at_rest = AESSIV(self._derived(AT_REST))
+
+    def seal(self, lab: str, tag: bytes, slot: CardSlot, key_version: int, key: bytes) -> bytes:
+        """`key` as the database may hold it."""
+        return self._at_rest.encrypt(key, _bound(lab, tag, slot, key_version))
+
+    def open(self, lab: str, tag: bytes, row: CardKey) -> bytes:
+        """The badge's key: keep it no longer than one wrapping. Raises StoreError."""
+        bound = _bound(lab, tag, slot_of(row), row.key_version)
+        try:
+            return self._at_rest.decrypt(bytes(row.sealed), bound)
+        except (InvalidTag, ValueError) as error:
+            raise StoreError(
+                "its card key cannot be opened",
+                where="card key",
+                remedy="Was card.key replaced, or the database altered? Make the badge once more",
+            ) from error
+
+    def wrapping_key(self, lab: str, node: Node) -> bytes:
+        """The key under which `node` gets its card keys."""
+        public = bytes(node.decryption_public_key or b"")
+        named = canonical.dumps({"lab": lab, "node": node.slug, "epoch": node.epoch})
+        return self._derived(WRAPPING + named + public)
+
+    def fingerprint(self, content: bytes) -> bytes:
+        """What tells two requests apart and nothing about them: a UID could be guessed from a plain hash."""
+        key = self._derived(FINGERPRINTS)
+        return blake2b(content, key=key, digest_size=FINGERPRINT_BYTES).digest()
+
+    def _derived(self, purpose: bytes) -> bytes:
+        return HKDF(SHA256(), WORKING_KEY_BYTES, salt=None, info=purpose).derive(self._master)
+
+
+def slot_of(row: CardKey) -> CardSlot:
+    """Where the badge keeps that key."""
+    return CardSlot(Scheme(row.scheme), bytes(row.aid), row.key_number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """A line of a genuine badge, cut open where its wrapped key goes."""
+
+    index: int
+    tag: bytes
+    row: CardKey
+    before: bytes
+    after: bytes
+
+
+class KeyedLines:
+    """The lines of one list of rights, as every node gets them but for its own wrapped keys."""
+
+    def __init__(
+        self, tags: Sequence[bytes], lines: list[bytes], rows: dict[bytes, CardKey]
+    ) -> None:
+        self.lines = lines
+        self._keyed = [
+            _Keyed(index, tag, rows[tag], *_cut(lines[index]))
+            for index, tag in enumerate(tags)
+            if tag in rows
+        ]
+        self.fingerprint = self._fingerprint()
+
+    def for_node(self, vault: Vault, lab: str, node: Node) -> tuple[list[bytes], list[str]]:
+        """The lines `node` is sent; and the badges left out because their keys cannot be opened: without
+        its key a copy of the badge would count as the badge."""
+        lines: list[bytes] = list(self.lines)
+        closed: list[str] = []
+        lost: list[int] = []
+        key = vault.wrapping_key(lab, node)
+        for one in self._keyed:
+            try:
+                opened = vault.open(lab, one.tag, one.row)
+            except StoreError as error:
+                closed.append(f"{one.tag[:4].hex()}: {error.what}")
+                lost.append(one.index)
+                continue
+            slot = slot_of(one.row)
+            wrapped = card_keys.wrap(key, opened, node=node.slug, tag=one.tag, slot=slot)
+            said = b'"card":' + canonical.dumps(wrapped.to_wire())
+            lines[one.index] = one.before + said + one.after
+        for index in reversed(lost):
+            del lines[index]
+        return lines, closed
+
+    def sealed_wrapping_key(self, vault: Vault, lab: str, node: Node) -> bytes | None:
+        """The wrapping key for the header, None where no badge has a key."""
+        if not self._keyed or node.decryption_public_key is None:
+            return None
+        return card_keys.seal(bytes(node.decryption_public_key), vault.wrapping_key(lab, node))
+
+    def _fingerprint(self) -> str:
+        """Moves with every key, slot and version, whoever the list is for; empty without any."""
+        if not self._keyed:
+            return ""
+        digest = blake2b(digest_size=FINGERPRINT_BYTES)
+        for one in self._keyed:
+            digest.update(one.tag + bytes(one.row.sealed))
+        return digest.hexdigest()
+
+
+def rows_of(lab: Lab) -> dict[bytes, CardKey]:
+    """The sealed keys of the lab's badges that open machines, by tag."""
+    found = CardKey.objects.filter(badge__lab=lab, badge__condition=BadgeCondition.ACTIVE)
+    return {bytes(row.badge.tag): row for row in found.select_related("badge")}
+
+
+def _cut(line: bytes) -> tuple[bytes, bytes]:
+    before, _, after = line.partition(NO_CARD)
+    return before, after
+
+
+def _bound(lab: str, tag: bytes, slot: CardSlot, key_version: int) -> list[bytes]:
+    return [lab.encode(), tag, slot.to_bytes(), bytes((key_version,))]
