@@ -1,20 +1,23 @@
-"""Something a person has to look at, to one open alarm per node and kind."""
+"""Something a person has to look at, to one open alarm per node and kind, or per badge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from interlock.hub.models import Alarm, AlarmKind, Node
+from interlock.hub.models import Alarm, AlarmKind, Badge, Node
 
 DETAIL_LENGTH_MAX = 500
 
 
-def raise_alarm(node: Node, kind: AlarmKind, detail: str, at: datetime) -> bool:
-    """The open alarm of that kind names this latest case; True when it is a new one."""
+def raise_alarm(
+    node: Node, kind: AlarmKind, detail: str, at: datetime, *, badge: Badge | None = None
+) -> bool:
+    """The open alarm of that kind (about that badge) names this latest case; True when it is a new one."""
     alarm, new = Alarm.objects.get_or_create(
         node=node,
         kind=kind,
+        badge=badge,
         closed_at=None,
         defaults={
             "lab_id": node.lab_id,

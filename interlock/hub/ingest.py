@@ -32,6 +32,7 @@ from interlock.hub.models import (
     Topic,
 )
 from interlock.hub.problems import alarm_of
+from interlock.hub.refusals import Refusals
 from interlock.hub.sessions import SessionBook, Timeline
 from interlock.hub.timeline import moment
 from interlock.hub.unknown_types import UnknownType, read_record
@@ -146,6 +147,10 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     complaints = _each(anchors, timeline.add)
     noticed: Noticed = defaultdict(list)
     complaints += _each(whole, lambda record: _apply_one(node, book, timeline, record, noticed))
+    refusals = Refusals(node)
+    refused = [record for record in whole if record.header.type is RecordType.REFUSED]
+    complaints += _each(refused, lambda record: refusals.add(record, timeline.of(record)[0]))
+    refusals.save(at)
     book.date_again()
     timeline.save()
     book.save()

@@ -57,7 +57,7 @@ def grow(lab: PageLab, number: int, first: int = 0) -> None:
     actor, small = console(), lab.small
     for index in range(first, first + number):
         member = members.create_member(actor, small.lab, f"Member {index:03d}")
-        members.assign_badge(actor, member, bytes([8, *index.to_bytes(3, "big")]), f"B{index}")
+        members.assign_badge(actor, member, bytes([5, *index.to_bytes(3, "big")]), f"B{index}")
         machine = machines.create_machine(
             actor, small.lab, f"machine-{index}", f"Machine {index}", trainings=[small.training]
         )

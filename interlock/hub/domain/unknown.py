@@ -34,15 +34,14 @@ def note(node: Node, taps: Iterable[Tap], now: datetime) -> None:
 
     Inside the transaction of their records.
     """
-    fresh = [tap for tap in taps if tap.at > now - KEPT]
     purge(node.lab, now)
+    fresh = _merged(tap for tap in taps if tap.at > now - KEPT)
     if not fresh:
         return
-    known = Badge.objects.filter(lab=node.lab, tag__in={tap.tag for tap in fresh})
-    owned = {bytes(tag) for tag in known.values_list("tag", flat=True)}
-    for tap in fresh:
-        if tap.tag not in owned:
-            _add(node.lab, node, "", tap)
+    known = Badge.objects.filter(lab=node.lab, tag__in=list(fresh))
+    for tag in known.values_list("tag", flat=True):
+        del fresh[bytes(tag)]
+    _add(node.lab, node, "", fresh)
 
 
 @transaction.atomic
@@ -52,7 +51,7 @@ def note_at_desk(actor: Actor, lab: Lab, desk: str, tag: bytes) -> Badge | None:
     purge(lab, actor.now())
     known = Badge.objects.filter(lab=lab, tag=tag).select_related("member", "card_key").first()
     if known is None:
-        _add(lab, None, desk, Tap(tag, actor.now(), 1))
+        _add(lab, None, desk, {tag: Tap(tag, actor.now(), 1)})
         log_change(lab, Topic.USE, "unknown_badge", desk, actor.now())
     return known
 
@@ -80,13 +79,24 @@ def purge(lab: Lab, now: datetime) -> None:
         old.delete()
 
 
-def _add(lab: Lab, node: Node | None, desk: str, tap: Tap) -> None:
+def _merged(taps: Iterable[Tap]) -> dict[bytes, Tap]:
+    """One tap for each card: the latest, with all their counts."""
+    merged: dict[bytes, Tap] = {}
+    for tap in taps:
+        earlier = merged.get(tap.tag, Tap(tap.tag, tap.at, 0))
+        merged[tap.tag] = Tap(tap.tag, max(earlier.at, tap.at), earlier.count + tap.count)
+    return merged
+
+
+def _add(lab: Lab, node: Node | None, desk: str, taps: dict[bytes, Tap]) -> None:
     here = UnknownBadge.objects.filter(lab=lab, node=node, desk=desk)
-    row = here.filter(tag=tap.tag).first()
-    if row is not None:
-        row.seen_at, row.count = max(row.seen_at, tap.at), row.count + tap.count
-        row.save(update_fields=["seen_at", "count"])
-    elif here.count() < PER_PLACE_MAX:
-        UnknownBadge.objects.create(
-            lab=lab, node=node, desk=desk, tag=tap.tag, seen_at=tap.at, count=tap.count
-        )
+    rows = {bytes(row.tag): row for row in here.filter(tag__in=list(taps))}
+    for tag, row in rows.items():
+        row.seen_at, row.count = max(row.seen_at, taps[tag].at), row.count + taps[tag].count
+    UnknownBadge.objects.bulk_update(rows.values(), ["seen_at", "count"])
+    room = max(0, PER_PLACE_MAX - here.count())
+    new = [tap for tag, tap in taps.items() if tag not in rows][:room]
+    UnknownBadge.objects.bulk_create(
+        UnknownBadge(lab=lab, node=node, desk=desk, tag=tap.tag, seen_at=tap.at, count=tap.count)
+        for tap in new
+    )
