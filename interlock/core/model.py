@@ -302,6 +302,36 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalGrant:
+    """A training granted at this machine by a trainer present: it counts here as ALONE until `until_at`.
+
+    `record` is the id of its record. `clonable`: the trainer's badge was, so the hub's snapshots say nothing of
+    it until the trainer confirms there, and it ends at midnight. Any other ends with the first snapshot after
+    the hub has the record (`delivered`): from then on the snapshot itself says it.
+    """
+
+    member: str
+    training: str
+    since_at: int
+    until_at: int
+    record: str = ""
+    clonable: bool = True
+    delivered: bool = False
+
+    def as_right(self) -> Right:
+        """The right this grant stands for."""
+        return Right(self.training, Level.ALONE, self.since_at, self.until_at)
+
+
+@dataclass(frozen=True, slots=True)
+class DayUse:
+    """What this machine gave to whom on one local day (`day` counts from 1970): (member, enabled ms), sorted."""
+
+    day: int = 0
+    used: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cache:
     """The local copy of the rights a badge was looked up in: its version and how old it is.
 
@@ -365,11 +395,19 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The badge may start a session; `member` is who pays attention and who is billed."""
+    """The badge may start a session; `member` is who pays attention and who is billed.
 
-    member: str
-    language: str
+    `tag` tells the badge of somebody nobody knows (`member` None, only where `would_refuse` says why it is let in
+    all the same: WARN_ONLY). `trains` are the machine's trainings that this member teaches.
+    """
+
+    member: str | None
+    language: str | None
     name: str | None = None
+    tag: bytes = b""
+    would_refuse: Reason | None = None
+    low_credit: bool = False
+    trains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
