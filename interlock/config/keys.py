@@ -7,10 +7,12 @@ refused, each with its path, the reason and the nearest thing that would have be
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from interlock.errors import ConfigError
@@ -21,7 +23,7 @@ REQUIRED: Final = "required"
 OFF: Final = "off"
 """What a number that may be switched off is set to."""
 
-UNITS: Final = ("s", "ms", "hz")
+UNITS: Final = ("s", "ms", "hz", "ma", "mv")
 
 T = TypeVar("T")
 
@@ -74,9 +76,9 @@ def flag(path: str, default: bool, reason: str) -> Key:
     return Key(path, bool, default, reason)
 
 
-def text(path: str, default: Any, reason: str) -> Key:
-    """A text of 1 to 200 characters: names and paths."""
-    return Key(path, str, default, reason, low=1, high=200)
+def text(path: str, default: Any, reason: str, chars_max: int = 200) -> Key:
+    """A text of 1 to `chars_max` characters: names and paths."""
+    return Key(path, str, default, reason, low=1, high=chars_max)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -90,71 +92,108 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 class Values:
-    """What one document says, by path: known keys and allowed values only."""
+    """What one document says, by path: known keys and allowed values only.
 
-    def __init__(self, document: Mapping[str, Any], table: Iterable[Key]) -> None:
+    The tables named in `lists` may be repeated; the keys of their second one stand at `name[2].key`.
+    """
+
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        table: Iterable[Key],
+        lists: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Raises ConfigError for whatever `document` says that `table` does not allow."""
         self._keys = {key.path: key for key in table}
+        self._lists = lists
+        self._counts = dict.fromkeys(lists, 0)
         self._tables = {
             path.rsplit(".", depth)[0]
             for path in self._keys
             for depth in range(1, path.count(".") + 1)
         }
         self._given = {
-            path: _checked(self._keys[path], value) for path, value in self._leaves(document, "")
+            path: _checked(self._key(path), path, value)
+            for path, value in self._leaves(document, "")
         }
 
     def value(self, path: str, default: object = None) -> Any:
         """What was said, else the table's default, else `default`. Raises ConfigError: missing."""
-        key = self._keys[path]
+        key = self._key(path)
         if path not in self._given:
             if key.default == REQUIRED:
                 raise ConfigError(f"is missing: {key.reason}", where=path, remedy=key.expected)
-            return default if key.default is None else key.default
+            return default if key.default in (None, OFF) else key.default
         return self._given[path]
+
+    def says(self, path: str) -> bool:
+        """Whether the document has `path` itself."""
+        return path in self._given
 
     def says_anything_in(self, table: str) -> bool:
         """Whether the document has `table` with a key in it."""
         return any(path.startswith(f"{table}.") for path in self._given)
 
+    def each(self, name: str) -> list[str]:
+        """The paths of a repeated table: `name[1]`, `name[2]` …"""
+        return [f"{name}[{number}]" for number in range(1, self._counts[name] + 1)]
+
+    def _key(self, path: str) -> Key:
+        return self._keys[_NUMBER.sub("", path)]
+
     def _leaves(self, table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         for name, value in table.items():
             path = f"{prefix}{name}"
-            if isinstance(value, dict):
-                if path not in self._tables:
+            known = _NUMBER.sub("", path)
+            if path in self._lists:
+                yield from self._repeated(path, value)
+            elif isinstance(value, dict):
+                if known not in self._tables:
                     raise self._unknown(path)
                 yield from self._leaves(value, f"{path}.")
-            elif path in self._tables:
+            elif known in self._tables:
                 raise ConfigError("must be a table", where=path, remedy=f"Write [{path}]")
-            elif path not in self._keys:
+            elif known not in self._keys:
                 raise self._unknown(path)
             else:
                 yield path, value
 
+    def _repeated(self, path: str, tables: Any) -> Iterator[tuple[str, Any]]:
+        remedy = f"Write [[{path}]] above each, at most {self._lists[path]} times"
+        if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+            raise ConfigError("must be a list of tables", where=path, remedy=remedy)
+        if len(tables) > self._lists[path]:
+            raise ConfigError(f"{len(tables)} are too many", where=path, remedy=remedy)
+        self._counts[path] = len(tables)
+        for number, one in enumerate(tables, 1):
+            yield from self._leaves(one, f"{path}[{number}].")
+
     def _unknown(self, path: str) -> ConfigError:
+        asked = _NUMBER.sub("", path)
         for unit in UNITS:
-            if f"{path}_{unit}" in self._keys:
+            if f"{asked}_{unit}" in self._keys:
                 return ConfigError("the unit is missing", where=path, remedy=f"Write {path}_{unit}")
         known = [*self._keys, *self._tables]
-        nearest = difflib.get_close_matches(path, known, n=1, cutoff=0.0)[0]
+        nearest = difflib.get_close_matches(asked, known, n=1, cutoff=0.0)[0]
         return ConfigError("unknown key", where=path, remedy=f"The nearest known key is {nearest}")
 
 
-def _checked(key: Key, value: Any) -> object:
+_NUMBER: Final = re.compile(r"\[\d+\]")
+
+
+def _checked(key: Key, path: str, value: Any) -> object:
     if key.may_be_off and value == OFF:
         return None
     # `type` and not `isinstance`: true is no number.
     if type(value) is not key.kind:
-        raise ConfigError(
-            f"{value!r:.60} is of the wrong type", where=key.path, remedy=key.expected
-        )
+        raise ConfigError(f"{value!r:.60} is of the wrong type", where=path, remedy=key.expected)
     if isinstance(value, int) and key.kind is int and not key.low <= value <= key.high:
         raise ConfigError(
-            f"{value} is out of range ({key.reason})", where=key.path, remedy=key.expected
+            f"{value} is out of range ({key.reason})", where=path, remedy=key.expected
         )
     if key.choices and value not in key.choices:
-        raise ConfigError(f"{value!r:.60} is not known", where=key.path, remedy=key.expected)
+        raise ConfigError(f"{value!r:.60} is not known", where=path, remedy=key.expected)
     free = isinstance(value, str) and not key.choices
     if free and not key.low <= len(value) <= key.high:
-        raise ConfigError("is empty or too long", where=key.path, remedy=key.expected)
+        raise ConfigError("is empty or too long", where=path, remedy=key.expected)
     return value

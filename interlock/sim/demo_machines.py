@@ -79,6 +79,7 @@ SAW = DemoMachine(
 [machine]
 name = "Table saw"
 hazardous = true
+min_assurance = "uid"
 badge_use = "tap"
 restart_protection = "mirror_contact"
 
@@ -114,6 +115,7 @@ LASER = DemoMachine(
 [machine]
 name = "Découpeuse laser"
 hazardous = true
+min_assurance = "uid"
 badge_use = "hold"
 restart_protection = "stop_status"
 
