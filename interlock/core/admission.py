@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from interlock.core import interlocks
 from interlock.core.model import (
     Assurance,
     Cache,
@@ -26,8 +29,8 @@ def admit(state: MachineState, badge: Presented, now: Now) -> Decision:
     decision = decide(badge.entry, state.rules, now, badge.cache, badge.assurance)
     if isinstance(decision, Refusal):
         return decision
-    reason = closing_obstacle(state)
-    return decision if reason is None else Refusal(reason, decision.language)
+    obstacle = closing_obstacle(state, now)
+    return decision if obstacle is None else replace(obstacle, language=decision.language)
 
 
 def counts_as_arrival(state: MachineState, badge: Presented, now: Now) -> bool:
@@ -58,19 +61,37 @@ def continuing_obstacle(
     return refusal
 
 
-def closing_obstacle(state: MachineState) -> Reason | None:
-    """Why the relay must not close whoever asks; None when nothing stands in the way."""
+def closing_obstacle(
+    state: MachineState, now: Now, *, extraction_ran: bool = False
+) -> Refusal | None:
+    """Why the relay must not close whoever asks, in nobody's language; None when nothing stands in the way.
+
+    `extraction_ran`: the pre-run is over, so interlocks that need the extraction are asked for, too.
+    """
     if state.journal_trouble is not None:
-        return Reason.CANNOT_RECORD
+        return Refusal(Reason.CANNOT_RECORD)
     if state.rules.demands.locked_out:
-        return Reason.MACHINE_LOCKED_OUT
-    return input_obstacle(state.inputs)
+        return Refusal(Reason.MACHINE_LOCKED_OUT)
+    reason = input_obstacle(state.inputs)
+    if reason is not None:
+        return Refusal(reason)
+    open_name = interlocks.missing(
+        state.rules.interlocks,
+        state.watch.contacts,
+        state.remote,
+        now.boot_ms,
+        extraction_ran=extraction_ran,
+    )
+    return None if open_name is None else Refusal(Reason.INTERLOCK_OPEN, detail=open_name)
 
 
 def input_obstacle(inputs: Inputs) -> Reason | None:
     """What the sampled levels hold against closing the relay; None when nothing."""
     if inputs.emergency_stop_closed is False:
         return Reason.EMERGENCY_STOP
+    if inputs.bypass_on is True:
+        # Powered by the key already: whoever turned it is using the machine.
+        return Reason.MACHINE_IN_USE
     if inputs.machine_switch_on is True:
         return Reason.MACHINE_SWITCH_ON
     if inputs.mirror_closed is False:

@@ -10,6 +10,7 @@ from interlock.core.effects import Effect
 from interlock.core.model import Assurance, BadgeUse, Ending, Now, Presented, Reason, Refusal
 from interlock.core.outcomes import (
     Outcome,
+    at_rest,
     enabled,
     gated,
     member_of,
@@ -23,9 +24,7 @@ from interlock.core.sessions import miss, request_end
 from interlock.core.states import (
     EnabledFacts,
     EndingFacts,
-    Facts,
     FaultFacts,
-    LockedFacts,
     LockedOutFacts,
     MachineState,
     StartingFacts,
@@ -42,6 +41,11 @@ def start_or_refuse(state: MachineState, event: Any, now: Now) -> Outcome:
     facts = StartingFacts(state.next_ticket, decision, state.rules, now.boot_ms)
     state, effects = record(state, "session_started", body)
     return replace(state, facts=facts, notice=None), effects
+
+
+def refuse_powered_by_key(state: MachineState, event: Any, now: Now) -> Outcome:
+    """An arrival while the bypass key powers the machine: whoever turned it is using it."""
+    return refuse(state, event.badge, refusal_of(event.badge, Reason.MACHINE_IN_USE), now)
 
 
 def refuse_in_use(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -88,7 +92,7 @@ def clear_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
     seen = evidence.evidence(state, event.badge, now)
     body = {"source": "machine", "by": verdict.member, "evidence": seen}
     state, effects = record(state, "lock_out_cleared", body)
-    return gated(replace(state, facts=LockedFacts(), notice=None), now), effects
+    return gated(replace(at_rest(state), notice=None), now), effects
 
 
 def clear_faults_by_badge(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -125,10 +129,11 @@ def several_while_powered(state: MachineState, event: Any, now: Now) -> Outcome:
 
 def _clear_faults(state: MachineState, why: dict[str, Any], now: Now) -> Outcome:
     assert isinstance(state.facts, FaultFacts)
-    after: Facts = LockedOutFacts() if state.facts.locked_out else LockedFacts()
+    locked_out = state.facts.locked_out
     effects: tuple[Effect, ...] = ()
     for fault in sorted(state.facts.faults):
         state, more = record(state, "fault_cleared", {"fault": fault.value, **why})
         effects += more
     watch = state.watch.retest(now.boot_ms)
-    return gated(replace(state, facts=after, watch=watch, notice=None), now), effects
+    state = replace(state, facts=LockedOutFacts()) if locked_out else at_rest(state)
+    return gated(replace(state, watch=watch, notice=None), now), effects

@@ -104,6 +104,14 @@ class TerminationRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteInterlockReported:
+    """Another node said whether an interlock there is closed; None: that node itself does not know."""
+
+    name: str
+    closed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class InputsSampled:
     """One tick: the level of every declared input, now. Deadlines are looked at here too."""
 
@@ -118,6 +126,35 @@ class StopPressed:
 @dataclass(frozen=True, slots=True)
 class BrokenPressed:
     """The "broken" button went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongJobPressed:
+    """The long-job ("yes") button went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterlockOpened:
+    """These interlocks of this machine count as open from now on."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteInterlockLost:
+    """These interlocks of other nodes are not known to be closed any more."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BypassTurnedOn:
+    """The bypass key powers the machine past our contact."""
+
+
+@dataclass(frozen=True, slots=True)
+class BypassTurnedOff:
+    """The bypass key is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +180,16 @@ class ContactorStuckClosed:
 @dataclass(frozen=True, slots=True)
 class ContactorStuckOpen:
     """The mirror contact says open for longer than allowed although the coil is on: failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStartedByItself:
+    """It drew its working current so soon after closing that nobody can have started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOnOver:
+    """Extraction or cooling has run on for long enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +223,22 @@ Event = (
     | CutRequested
     | FaultCleared
     | TerminationRequested
+    | RemoteInterlockReported
     | InputsSampled
     | StopPressed
     | BrokenPressed
+    | LongJobPressed
+    | InterlockOpened
+    | RemoteInterlockLost
+    | BypassTurnedOn
+    | BypassTurnedOff
     | EmergencyStopOpened
     | EmergencyStopClosed
     | ContactLost
     | ContactorStuckClosed
     | ContactorStuckOpen
+    | MachineStartedByItself
+    | RunOnOver
     | DeadlinePassed
     | MachineBecameIdle
     | MachineBecameBusy

@@ -18,7 +18,9 @@ def lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
 
 def abandon_and_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
     """The "broken" button was pressed while starting."""
-    return lock_out(abandon(state), event, now)
+    state, effects = abandon(state)
+    state, more = lock_out(state, event, now)
+    return state, effects + more
 
 
 def note_lock_out_behind_fault(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -37,7 +39,9 @@ def latch_welded(state: MachineState, event: Any, now: Now) -> Outcome:
 
 def abandon_and_latch_welded(state: MachineState, event: Any, now: Now) -> Outcome:
     """Found welded while starting: nothing is powered by us."""
-    return latch(abandon(state), Fault.CONTACTOR_WELDED, now)
+    state, effects = abandon(state)
+    state, more = latch(state, Fault.CONTACTOR_WELDED, now)
+    return state, effects + more
 
 
 def latch(state: MachineState, fault: Fault, now: Now) -> Outcome:

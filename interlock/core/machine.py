@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from interlock.core import outputs
-from interlock.core.effects import Effect, SetRelay, ShowPanel
-from interlock.core.events import DeadlinePassed, Event, InputsSampled
+from interlock.core import interlocks, outputs
+from interlock.core.effects import Effect, SetExtraction, SetRelay, ShowPanel
+from interlock.core.events import (
+    DeadlinePassed,
+    Event,
+    InputsSampled,
+    RemoteInterlockLost,
+    RunOnOver,
+)
 from interlock.core.model import Inputs, Now, Rules
 from interlock.core.outcomes import Outcome, with_session
 from interlock.core.sensing import Watch, hung, sense
@@ -57,10 +63,10 @@ def step(state: MachineState, event: Event, now: Now) -> Outcome:
 
 
 def _sampled(state: MachineState, event: InputsSampled, now: Now) -> Outcome:
-    if outputs.notice_over(state.notice, now.boot_ms):
-        state = replace(state, notice=None)
+    state = _without_what_is_over(state, now)
     watch, signals = sense(state.watch, event.inputs, state.base_rules, now.boot_ms)
     state = replace(state, watch=watch)
+    state, signals = _heard(state, signals, now)
     effects: tuple[Effect, ...] = ()
     for signal in signals:
         state, more = _follow(state, signal, now)
@@ -70,6 +76,27 @@ def _sampled(state: MachineState, event: InputsSampled, now: Now) -> Outcome:
         state, more = _follow(state, DeadlinePassed(), now)
         effects += more
     return state, effects
+
+
+def _without_what_is_over(state: MachineState, now: Now) -> MachineState:
+    if outputs.notice_over(state.notice, now.boot_ms):
+        state = replace(state, notice=None)
+    if state.coasting_until_ms is not None and now.boot_ms >= state.coasting_until_ms:
+        state = replace(state, coasting_until_ms=None)
+    return state
+
+
+def _heard(
+    state: MachineState, signals: tuple[Event, ...], now: Now
+) -> tuple[MachineState, tuple[Event, ...]]:
+    """What time did to the reports of other nodes and to the run-on, behind what the inputs signal."""
+    lost = interlocks.lost(state.rules.interlocks, state.remote, now.boot_ms)
+    news = tuple(name for name in lost if name not in state.remote_lost)
+    if news:
+        signals += (RemoteInterlockLost(news),)
+    if state.run_on_until_ms is not None and now.boot_ms >= state.run_on_until_ms:
+        signals += (RunOnOver(),)
+    return replace(state, remote_lost=lost), signals
 
 
 def _follow(state: MachineState, event: Event, now: Now) -> Outcome:
@@ -104,6 +131,10 @@ def _settled(
     switched = coil_on != outputs.coil_on(before)
     first: tuple[Effect, ...] = (SetRelay(False),) if switched and not coil_on else ()
     last: tuple[Effect, ...] = (SetRelay(True),) if switched and coil_on else ()
+    extracting = outputs.extraction_on(after)
+    if extracting != outputs.extraction_on(before):
+        # Off right behind the relay (fire), on ahead of it: air before the machine.
+        first += (SetExtraction(extracting),)
     panel = outputs.panel(after, now.boot_ms)
     if panel != after.shown:
         after = replace(after, shown=panel)

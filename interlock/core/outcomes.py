@@ -19,8 +19,10 @@ from interlock.core.states import (
     LockedFacts,
     MachineState,
     Notice,
+    RunOnFacts,
     Session,
     StartingFacts,
+    UnmeteredFacts,
 )
 
 Outcome = tuple[MachineState, tuple[Effect, ...]]
@@ -79,11 +81,29 @@ def still_here(session: Session, state: MachineState, now: Now) -> Session:
     return replace(session, idle_since_ms=now.boot_ms if rests else None)
 
 
-def abandon(state: MachineState) -> MachineState:
-    """The start is given up; its record, should it still arrive, will be declared void."""
-    assert isinstance(state.facts, StartingFacts)
-    abandoned = state.abandoned | {state.facts.ticket}
-    return replace(state, facts=LockedFacts(), abandoned=abandoned)
+def at_rest(state: MachineState) -> MachineState:
+    """No session, nothing latched: powered past us by the key, running on, or simply locked."""
+    if state.unmetered_since_ms is not None:
+        return replace(state, facts=UnmeteredFacts())
+    if state.run_on_until_ms is not None:
+        return replace(state, facts=RunOnFacts())
+    return replace(state, facts=LockedFacts())
+
+
+def abandon(state: MachineState, why: str = "abandoned", detail: str | None = None) -> Outcome:
+    """The start is given up: its record is declared void, at once or as soon as it turns out to be durable."""
+    facts = state.facts
+    assert isinstance(facts, StartingFacts)
+    state = at_rest(state)
+    if facts.record is None:
+        return replace(state, abandoned=state.abandoned | {facts.ticket}), ()
+    return void(state, facts.record, why, detail)
+
+
+def void(state: MachineState, session: str, why: str, detail: str | None = None) -> Outcome:
+    """A durable start that powered nothing is taken back; `detail` names the interlock, where one is why."""
+    body = {"session": session, "why": why}
+    return record(state, "session_voided", body if detail is None else {**body, "detail": detail})
 
 
 def member_of(badge: Presented) -> str | None:

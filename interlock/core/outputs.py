@@ -1,9 +1,14 @@
-"""State in, coil and panel out: relay, lamp, buzzer and text are functions of the state, set nowhere else."""
+"""State in, coil, extraction and panel out: relay, lamp, buzzer and text are functions of the state, set nowhere else.
+
+Colour, pattern and text each say it alone. White and blue: off and fine. Green: powered. Yellow: somebody has to
+do something. Red: call somebody.
+"""
 
 from __future__ import annotations
 
+from interlock.core import interlocks
 from interlock.core.effects import Colour, Message, Panel, Pattern
-from interlock.core.model import Ending, Fault
+from interlock.core.model import Ending, Fault, Interlock
 from interlock.core.states import (
     EnabledFacts,
     EndingFacts,
@@ -12,9 +17,11 @@ from interlock.core.states import (
     LockedOutFacts,
     MachineState,
     Notice,
+    RunOnFacts,
     Session,
     StartingFacts,
     State,
+    UnmeteredFacts,
     grace_ends_ms,
 )
 
@@ -27,19 +34,27 @@ def coil_on(state: MachineState) -> bool:
     return state.state in ENERGISED
 
 
+def extraction_on(state: MachineState) -> bool:
+    """Whether extraction or cooling is commanded on: pre-run, powered, run-on."""
+    facts = state.facts
+    pre_run = isinstance(facts, StartingFacts) and facts.record is not None
+    return pre_run or coil_on(state) or state.run_on_until_ms is not None
+
+
 def panel(state: MachineState, now_ms: int) -> Panel:
     """Lamp, buzzer and screen. A notice speaks to the person in front for a few seconds; the lamp of a
     powered machine never hides that it is powered.
     """
     shown = _standing(state, now_ms)
     notice = state.notice
-    if notice is None:
+    if notice is None or now_ms < notice.since_ms:
         return shown
-    powered = coil_on(state)
+    powered = shown.colour is Colour.GREEN or coil_on(state)
+    colour, lamp, buzzer = _NOTICES.get(notice.message, _PLAIN_NOTICE)
     return Panel(
-        colour=shown.colour if powered else _NOTICE_COLOURS.get(notice.message, shown.colour),
-        lamp=shown.lamp if powered else Pattern.DOUBLE_BLINK,
-        buzzer=Pattern.TWO_BEEPS if notice.message is Message.REFUSED else shown.buzzer,
+        colour=shown.colour if powered else colour,
+        lamp=shown.lamp if powered else lamp,
+        buzzer=buzzer or shown.buzzer,
         message=notice.message,
         since_ms=notice.since_ms,
         language=notice.language,
@@ -51,46 +66,48 @@ def panel(state: MachineState, now_ms: int) -> Panel:
     )
 
 
-_NOTICE_COLOURS = {Message.REFUSED: Colour.YELLOW, Message.SESSION_ENDED: Colour.WHITE}
+_PLAIN_NOTICE = (Colour.WHITE, Pattern.DOUBLE_BLINK, None)
+_NOTICES: dict[Message, tuple[Colour, Pattern, Pattern | None]] = {
+    Message.REFUSED: (Colour.YELLOW, Pattern.DOUBLE_BLINK, Pattern.TWO_BEEPS),
+    Message.INTERLOCK_TRIPPED: (Colour.YELLOW, Pattern.STEADY, Pattern.TWO_BEEPS),
+    Message.TRAINING_GRANTED: (Colour.WHITE, Pattern.DOUBLE_BLINK, Pattern.ONE_BEEP),
+    Message.WOULD_BE_REFUSED: (Colour.YELLOW, Pattern.DOUBLE_BLINK, Pattern.TWO_BEEPS),
+}
+"""How a notice looks and sounds at a machine that is off; None: the buzzer goes on as it was."""
 
 
 def _standing(state: MachineState, now_ms: int) -> Panel:
     facts = state.facts
     match facts:
-        case LockedFacts():
-            return _locked(state)
+        case LockedFacts() | RunOnFacts():
+            return _resting(state, now_ms)
         case StartingFacts():
-            return Panel(
-                Colour.BLUE,
-                Pattern.FAST_BLINK,
-                Pattern.OFF,
-                Message.STARTING,
-                facts.since_ms,
-                facts.granted.language,
-                name=facts.granted.name,
-            )
+            return _starting(state, facts, now_ms)
         case EnabledFacts():
-            return _enabled(facts.session, now_ms)
+            return _enabled(state, facts.session, now_ms)
         case EndingFacts():
-            idle = facts.cause is Ending.IDLE_TIMEOUT
+            return _ending(facts, now_ms)
+        case UnmeteredFacts():
             return Panel(
-                Colour.YELLOW,
-                Pattern.FAST_BLINK,
-                Pattern.WARNING_BEEPS,
-                Message.IDLE_SOON_OFF if idle else Message.ENDING,
-                facts.since_ms,
-                facts.session.granted.language,
-                name=facts.session.granted.name,
-                seconds=_seconds_left(facts.until_ms, now_ms),
+                Colour.GREEN,
+                Pattern.DOUBLE_BLINK,
+                Pattern.OFF,
+                Message.UNMETERED,
+                state.unmetered_since_ms or 0,
             )
         case LockedOutFacts():
-            return Panel(Colour.RED, Pattern.SLOW_BLINK, Pattern.OFF, Message.LOCKED_OUT)
+            return _coasting(state, now_ms) or Panel(
+                Colour.RED, Pattern.SLOW_BLINK, Pattern.OFF, Message.LOCKED_OUT
+            )
         case FaultFacts():
             fault = min(facts.faults, key=list(Fault).index)
             return Panel(Colour.RED, Pattern.FAST_BLINK, Pattern.OFF, Message.FAULT, fault=fault)
 
 
-def _locked(state: MachineState) -> Panel:
+def _resting(state: MachineState, now_ms: int) -> Panel:
+    coasting = _coasting(state, now_ms)
+    if coasting is not None:
+        return coasting
     if state.inputs.emergency_stop_closed is False:
         return Panel(Colour.RED, Pattern.STEADY, Pattern.OFF, Message.EMERGENCY_STOP)
     if state.rules.demands.locked_out:
@@ -103,10 +120,52 @@ def _locked(state: MachineState) -> Panel:
     for present, message in troubles:
         if present:
             return Panel(Colour.RED, Pattern.DOUBLE_BLINK, Pattern.OFF, message)
+    name = interlocks.missing(
+        state.rules.interlocks, state.watch.contacts, state.remote, now_ms, extraction_ran=False
+    )
+    if name is not None:
+        message = _words_for_open(state, name)
+        return Panel(Colour.YELLOW, Pattern.STEADY, Pattern.OFF, message, detail=name)
+    if state.run_on_until_ms is not None:
+        left_s = _seconds_left(state.run_on_until_ms, now_ms)
+        return Panel(Colour.WHITE, Pattern.SLOW_BLINK, Pattern.OFF, Message.RUN_ON, seconds=left_s)
     return Panel(Colour.WHITE, Pattern.STEADY, Pattern.OFF, Message.READY)
 
 
-def _enabled(session: Session, now_ms: int) -> Panel:
+def _coasting(state: MachineState, now_ms: int) -> Panel | None:
+    """The tool still turns without power: said before anything else that is merely off."""
+    if state.coasting_until_ms is None or now_ms >= state.coasting_until_ms:
+        return None
+    left_s = _seconds_left(state.coasting_until_ms, now_ms)
+    return Panel(Colour.YELLOW, Pattern.SLOW_BLINK, Pattern.OFF, Message.COASTING, seconds=left_s)
+
+
+def _starting(state: MachineState, facts: StartingFacts, now_ms: int) -> Panel:
+    granted = facts.granted
+    if facts.pre_run_until_ms is None:
+        return Panel(
+            Colour.BLUE,
+            Pattern.FAST_BLINK,
+            Pattern.OFF,
+            Message.STARTING,
+            facts.since_ms,
+            granted.language,
+            name=granted.name,
+        )
+    turns = _coasting(state, now_ms) if facts.not_before_ms is not None else None
+    return turns or Panel(
+        Colour.BLUE,
+        Pattern.DOUBLE_BLINK,
+        Pattern.OFF,
+        Message.PRE_RUN,
+        facts.since_ms,
+        granted.language,
+        name=granted.name,
+        seconds=_seconds_left(facts.pre_run_until_ms, now_ms),
+    )
+
+
+def _enabled(state: MachineState, session: Session, now_ms: int) -> Panel:
     granted = session.granted
     grace_ms = grace_ends_ms(session)
     if session.missing is not None and grace_ms is not None:
@@ -120,15 +179,60 @@ def _enabled(session: Session, now_ms: int) -> Panel:
             name=granted.name,
             seconds=_seconds_left(grace_ms, now_ms),
         )
+    if state.remote_lost:
+        name = state.remote_lost[0]
+        return Panel(
+            Colour.GREEN,
+            Pattern.SLOW_BLINK,
+            Pattern.TWO_BEEPS,
+            _words_for_open(state, name),
+            session.enabled_ms,
+            granted.language,
+            detail=name,
+        )
+    lamp, message = Pattern.STEADY, Message.IN_USE
+    if session.long_job:
+        lamp, message = Pattern.SLOW_BLINK, Message.LONG_JOB
+    elif session.company.supervisor is not None:
+        message = Message.SUPERVISED
     return Panel(
         Colour.GREEN,
-        Pattern.STEADY,
+        lamp,
         Pattern.ONE_BEEP,
-        Message.IN_USE,
+        message,
         session.enabled_ms,
         granted.language,
         name=granted.name,
         seconds=max(0, now_ms - session.enabled_ms) // 1_000,
+    )
+
+
+def _ending(facts: EndingFacts, now_ms: int) -> Panel:
+    return Panel(
+        Colour.YELLOW,
+        Pattern.FAST_BLINK,
+        Pattern.WARNING_BEEPS,
+        _ENDING_WORDS.get(facts.cause, Message.ENDING),
+        facts.since_ms,
+        facts.session.granted.language,
+        name=facts.session.granted.name,
+        seconds=_seconds_left(facts.until_ms, now_ms),
+    )
+
+
+_ENDING_WORDS = {
+    Ending.IDLE_TIMEOUT: Message.IDLE_SOON_OFF,
+    Ending.SUPERVISION_OVER: Message.CONFIRM_SUPERVISION,
+}
+"""Planned ends that a person can still take back, and therefore is asked to."""
+
+
+def _words_for_open(state: MachineState, name: str) -> Message:
+    """An interlock of another node that nobody speaks of is not the same as an open one."""
+    declared: Interlock = next(one for one in state.rules.interlocks if one.name == name)
+    told_open = any(one.name == name and one.closed is False for one in state.remote)
+    return (
+        Message.INTERLOCK_UNKNOWN if declared.remote and not told_open else Message.INTERLOCK_OPEN
     )
 
 

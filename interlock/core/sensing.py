@@ -9,22 +9,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from interlock.core import interlocks
 from interlock.core.events import (
     BrokenPressed,
+    BypassTurnedOff,
+    BypassTurnedOn,
     ContactLost,
     ContactorStuckClosed,
     ContactorStuckOpen,
     EmergencyStopClosed,
     EmergencyStopOpened,
     Event,
+    InterlockOpened,
+    LongJobPressed,
     MachineBecameBusy,
     MachineBecameIdle,
+    MachineStartedByItself,
     StopPressed,
 )
+from interlock.core.interlocks import Contact
 from interlock.core.model import Inputs, Rules
 
 BOUNCE_MS = 20
 """Auxiliary contacts chatter for about 3 ms after they moved: one tick, so that no sample inside counts as lost."""
+
+KEY_BOUNCE_MS = 100
+"""A key switch turned by hand chatters for tens of milliseconds, and every turn is a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,8 @@ class Watch:
     """The last sample, and how the contactor answered the last coil command.
 
     `followed` is True once the mirror contact agreed with the coil after `commanded_ms`, first at `followed_ms`;
-    `reported` once a disagreement was reported, so that it is said one time.
+    `reported` once a disagreement was reported, so that it is said one time. `contacts` are those of
+    `Rules.interlocks`. `key_on` is the bypass key without its chatter, its level unlike that since `key_turned_ms`.
     """
 
     inputs: Inputs
@@ -42,6 +53,9 @@ class Watch:
     followed_ms: int = 0
     reported: bool = False
     sampled_ms: int | None = None
+    contacts: tuple[Contact, ...] = ()
+    key_on: bool = False
+    key_turned_ms: int | None = None
 
     def command(self, coil_on: bool, now_ms: int) -> Watch:
         """The watch after the coil's commanded level became `coil_on`."""
@@ -65,17 +79,51 @@ def sense(
     watch: Watch, inputs: Inputs, rules: Rules, now_ms: int
 ) -> tuple[Watch, tuple[Event, ...]]:
     """The watch after this sample and what it signals, opening signals first."""
+    before, was_hung = watch, hung(watch, rules, now_ms)
+    contacts = interlocks.sampled(
+        watch.contacts, rules.interlocks, inputs.interlocks_closed, now_ms
+    )
+    watch = replace(watch, inputs=inputs, sampled_ms=now_ms, contacts=contacts)
+    watch, key = _key_signals(watch, now_ms)
     signals = [
-        *_stop_signals(watch.inputs, inputs),
-        *_busy_signals(watch.inputs, inputs),
+        *_interlock_signals(before, watch, rules),
+        *_stop_signals(before.inputs, inputs),
+        *key,
+        *_busy_signals(before.inputs, inputs),
     ]
-    was_hung = hung(watch, rules, now_ms)
-    watch = replace(watch, inputs=inputs, sampled_ms=now_ms)
     if was_hung:
         # What the mirror contact says now is the monostable's doing, not the contactor's fault.
         return watch, (ContactLost(), *signals)
     watch, contact = _contact_signals(watch, rules, now_ms)
+    if _started_by_itself(watch, rules, now_ms):
+        contact.append(MachineStartedByItself())
     return watch, (*contact, *signals)
+
+
+def _interlock_signals(before: Watch, after: Watch, rules: Rules) -> list[Event]:
+    names = interlocks.opened(before.contacts, after.contacts, rules.interlocks)
+    return [InterlockOpened(names)] if names else []
+
+
+def _key_signals(watch: Watch, now_ms: int) -> tuple[Watch, list[Event]]:
+    if (watch.inputs.bypass_on is True) is watch.key_on:
+        return replace(watch, key_turned_ms=None), []
+    since_ms = now_ms if watch.key_turned_ms is None else watch.key_turned_ms
+    if now_ms - since_ms < KEY_BOUNCE_MS:
+        return replace(watch, key_turned_ms=since_ms), []
+    turned = replace(watch, key_on=not watch.key_on, key_turned_ms=None)
+    return turned, [BypassTurnedOn() if turned.key_on else BypassTurnedOff()]
+
+
+def _started_by_itself(watch: Watch, rules: Rules, now_ms: int) -> bool:
+    """Whether work is drawn in the forbidden time after the contacts closed, the inrush left aside."""
+    if rules.unexpected_start_ms is None or not watch.coil_on or watch.inputs.busy is not True:
+        return False
+    sensed = watch.inputs.mirror_closed is not None
+    if sensed and not watch.followed:
+        return False
+    passed_ms = now_ms - (watch.followed_ms if sensed else watch.commanded_ms)
+    return rules.inrush_ms < passed_ms <= rules.unexpected_start_ms
 
 
 def _stop_signals(before: Inputs, after: Inputs) -> list[Event]:
@@ -86,6 +134,8 @@ def _stop_signals(before: Inputs, after: Inputs) -> list[Event]:
         signals.append(StopPressed())
     if after.broken_pressed and not before.broken_pressed:
         signals.append(BrokenPressed())
+    if after.long_job_pressed and not before.long_job_pressed:
+        signals.append(LongJobPressed())
     if after.emergency_stop_closed is True and before.emergency_stop_closed is False:
         signals.append(EmergencyStopClosed())
     return signals
@@ -100,6 +150,9 @@ def _busy_signals(before: Inputs, after: Inputs) -> list[Event]:
 def _contact_signals(watch: Watch, rules: Rules, now_ms: int) -> tuple[Watch, list[Event]]:
     if watch.inputs.mirror_closed is None:
         return watch, []
+    if watch.inputs.bypass_on is True and not watch.coil_on:
+        # The key closes the contactor without our coil; once it is back, the opening time runs.
+        return replace(watch, commanded_ms=now_ms, followed=False), []
     agrees = watch.inputs.mirror_closed is not watch.coil_on
     if agrees:
         # A weld that lets go is still a weld: `reported` stays until a new command or a retest.

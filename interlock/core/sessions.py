@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from interlock.core import interlocks
 from interlock.core.effects import Exit, Message
 from interlock.core.faults import latch, lock_out
 from interlock.core.model import BadgeUse, Ending, Fault, Now
-from interlock.core.outcomes import Outcome, enabled, gated, open_session, record, with_session
+from interlock.core.outcomes import (
+    Outcome,
+    at_rest,
+    enabled,
+    gated,
+    open_session,
+    record,
+    with_session,
+)
 from interlock.core.states import (
     EndingFacts,
-    LockedFacts,
     MachineState,
     Missing,
     Notice,
@@ -19,6 +27,9 @@ from interlock.core.states import (
     grace_ends_ms,
     idle_ends_ms,
 )
+
+STOPS = frozenset({Ending.STOP_BUTTON, Ending.EMERGENCY_STOP})
+"""Whoever stops the machine wants everything still, the extraction too (2-machine.md S10)."""
 
 
 def miss_badge(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -33,9 +44,17 @@ def miss_reader(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def note_idle(state: MachineState, event: Any, now: Now) -> Outcome:
-    """The idle time runs from here."""
+    """The idle time runs from here; where another node's interlock was lost, the job it may not outlive is over."""
     session = open_session(state)
-    return with_session(state, replace(session, idle_since_ms=now.boot_ms)), ()
+    state = with_session(state, replace(session, idle_since_ms=now.boot_ms))
+    return end_with_job(state, event, now)
+
+
+def end_with_job(state: MachineState, event: Any, now: Now) -> Outcome:
+    """Another node's interlock is not known to be closed: no next job begins, a running one is never cut."""
+    if not state.remote_lost or state.inputs.busy is not False:
+        return state, ()
+    return end(state, Ending.INTERLOCK_OPENED, now, names=state.remote_lost)
 
 
 def note_busy(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -142,6 +161,20 @@ def end_by_contact_lost(state: MachineState, event: Any, now: Now) -> Outcome:
     return end(state, Ending.CONTACT_LOST, now)
 
 
+def end_by_interlock(state: MachineState, event: Any, now: Now) -> Outcome:
+    """An interlock of this machine opened: off now; record and screen name it."""
+    language = open_session(state).granted.language
+    state, effects = end(state, Ending.INTERLOCK_OPENED, now, names=event.names)
+    notice = Notice(
+        message=Message.INTERLOCK_TRIPPED,
+        since_ms=now.boot_ms,
+        until_ms=now.boot_ms + state.rules.notice_s * 1_000,
+        language=language,
+        detail=event.names[0],
+    )
+    return replace(state, notice=notice), effects
+
+
 def end_and_exit(state: MachineState, event: Any, now: Now) -> Outcome:
     """The process stops: off, said, over."""
     state, effects = end(state, Ending.TERMINATED, now)
@@ -150,17 +183,35 @@ def end_and_exit(state: MachineState, event: Any, now: Now) -> Outcome:
 
 def end_and_latch_failed(state: MachineState, event: Any, now: Now) -> Outcome:
     """The contactor does not follow the coil: session over, latched."""
-    state, effects = end(state, Ending.FAULT, now)
-    state, more = latch(state, Fault.CONTACTOR_FAILED, now)
-    return state, effects + more
+    return _end_and_latch(state, Fault.CONTACTOR_FAILED, now)
 
 
-def end(state: MachineState, how: Ending, now: Now) -> Outcome:
-    """The session is over: coil off by the state alone, then its record. A lock-out that was asked follows."""
+def end_and_latch_unexpected(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The machine started by itself: off now, latched."""
+    return _end_and_latch(state, Fault.UNEXPECTED_START, now)
+
+
+def end(state: MachineState, how: Ending, now: Now, *, names: tuple[str, ...] = ()) -> Outcome:
+    """The session is over: coil off by the state alone, then its record. A lock-out that was asked follows.
+
+    `names` are the interlocks that ended it. Extraction runs on, unless a stop or a fire input ended it; a tool
+    with a coast-down time still turns.
+    """
     facts = state.facts
     session = open_session(state)
-    state = replace(state, facts=LockedFacts(), notice=_ended_notice(session, now))
-    body = {"session": session.record, "how": how.value, **session.meter.totals()}
+    rules = session.rules
+    stopped = how in STOPS or interlocks.stops_extraction(rules.interlocks, names)
+    run_on_ms = 0 if stopped else rules.run_on_s * 1_000
+    state = replace(
+        state,
+        run_on_until_ms=now.boot_ms + run_on_ms if run_on_ms else None,
+        coasting_until_ms=now.boot_ms + rules.coast_down_s * 1_000 if rules.coast_down_s else None,
+    )
+    state = replace(at_rest(state), notice=_ended_notice(session, state.coasting_until_ms, now))
+    body: dict[str, Any] = {"session": session.record, "how": how.value}
+    body |= session.meter.totals()
+    if names:
+        body["interlocks"] = list(names)
     state, effects = record(gated(state, now), "session_ended", {**body, "estimated": False})
     if isinstance(facts, EndingFacts) and facts.then_lock_out:
         state, more = lock_out(state, None, now)
@@ -192,11 +243,19 @@ def _harden(state: MachineState, cause: Ending, then_lock_out: bool, now: Now) -
     return end(state, cause, now) if state.inputs.busy is False else (state, ())
 
 
-def _ended_notice(session: Session, now: Now) -> Notice:
+def _end_and_latch(state: MachineState, fault: Fault, now: Now) -> Outcome:
+    state, effects = end(state, Ending.FAULT, now)
+    state, more = latch(state, fault, now)
+    return state, effects + more
+
+
+def _ended_notice(session: Session, resting_ms: int | None, now: Now) -> Notice:
+    """What the session came to; said once the tool rests (`resting_ms`), for until then it turns."""
+    since_ms = now.boot_ms if resting_ms is None else resting_ms
     return Notice(
         message=Message.SESSION_ENDED,
-        since_ms=now.boot_ms,
-        until_ms=now.boot_ms + session.rules.notice_s * 1_000,
+        since_ms=since_ms,
+        until_ms=since_ms + session.rules.notice_s * 1_000,
         language=session.granted.language,
         name=session.granted.name,
         seconds=session.meter.enabled_ms // 1_000,

@@ -1,7 +1,8 @@
 """What a machine can be: one State, the few facts that state carries, and what surrounds every state.
 
 `State` is never a bundle of booleans: each state has its own frozen facts, and `MachineState.state` is read
-off their type. WAITING_FOR_SECOND, RUN_ON and UNMETERED of 2-machine.md join here with their own facts.
+off their type. What outlives a state (extraction running on, a tool still turning, the bypass key) stands in
+`MachineState` itself.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from interlock.core.effects import Message, Panel
+from interlock.core.interlocks import RemoteReport
 from interlock.core.model import (
     Cache,
+    DayUse,
     Ending,
     Fault,
     Granted,
     Inputs,
+    LocalGrant,
     Reason,
     Rules,
 )
@@ -30,6 +34,8 @@ class State(Enum):
     STARTING = "starting"
     ENABLED = "enabled"
     ENDING = "ending"
+    RUN_ON = "run_on"
+    UNMETERED = "unmetered"
     LOCKED_OUT = "locked_out"
     FAULT = "fault"
 
@@ -88,6 +94,8 @@ class StartingFacts:
     record: str | None = None
     pre_run_until_ms: int | None = None
     """Set with `record` once the start is durable: the extraction runs until then, the relay is still open."""
+    not_before_ms: int | None = None
+    """A handover waits until the tool rests: its power changes hands behind the new member's back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,16 @@ class EndingFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOnFacts:
+    """Idle, off, waiting for a badge; extraction or cooling runs on (`MachineState.run_on_until_ms`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnmeteredFacts:
+    """The bypass key powers the machine past us (`MachineState.unmetered_since_ms`); our coil is off."""
+
+
+@dataclass(frozen=True, slots=True)
 class LockedOutFacts:
     """Set by a person, cleared by a technician."""
 
@@ -121,33 +139,27 @@ class FaultFacts:
     locked_out: bool = False
 
 
-Facts = LockedFacts | StartingFacts | EnabledFacts | EndingFacts | LockedOutFacts | FaultFacts
+Facts = (
+    LockedFacts
+    | StartingFacts
+    | EnabledFacts
+    | EndingFacts
+    | RunOnFacts
+    | UnmeteredFacts
+    | LockedOutFacts
+    | FaultFacts
+)
 
 STATE_OF: dict[type, State] = {
     LockedFacts: State.LOCKED,
     StartingFacts: State.STARTING,
     EnabledFacts: State.ENABLED,
     EndingFacts: State.ENDING,
+    RunOnFacts: State.RUN_ON,
+    UnmeteredFacts: State.UNMETERED,
     LockedOutFacts: State.LOCKED_OUT,
     FaultFacts: State.FAULT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LocalGrant:
-    """A training granted at this machine: it counts here until `until_at`, whatever the snapshot says meanwhile."""
-
-    member: str
-    training: str
-    until_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class DayUse:
-    """What this machine gave to whom on one local day (`day` counts from 1970): (member, enabled ms), sorted."""
-
-    day: int = 0
-    used: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,10 @@ class MachineState:
     recovery). `reader_trouble` and `journal_trouble` are None when healthy, else say what is wrong.
     `abandoned` are tickets of starts that were given up before their record was durable, `shown` is the
     panel as it was last told to the loop.
+
+    `run_on_until_ms`: extraction runs on until then. `coasting_until_ms`: the tool still turns until then.
+    `unmetered_since_ms`: since when the bypass key is on. `remote`: what other nodes say of their interlocks,
+    `remote_lost` those not known to be closed at the last sample.
     """
 
     facts: Facts
@@ -188,7 +204,12 @@ class MachineState:
     abandoned: frozenset[int] = field(default_factory=frozenset)
     shown: Panel | None = None
     grants: tuple[LocalGrant, ...] = ()
-    day_use: DayUse = DayUse()
+    day_use: DayUse = field(default_factory=DayUse)
+    run_on_until_ms: int | None = None
+    coasting_until_ms: int | None = None
+    unmetered_since_ms: int | None = None
+    remote: tuple[RemoteReport, ...] = ()
+    remote_lost: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -215,14 +236,15 @@ class Recovered:
     faults: frozenset[Fault] = frozenset()
     locked_out: bool = False
     grants: tuple[LocalGrant, ...] = ()
-    day_use: DayUse = DayUse()
+    day_use: DayUse = field(default_factory=DayUse)
 
 
 def deadline_ms(state: MachineState) -> int | None:
     """The monotonic millisecond at which the state wants DeadlinePassed; None when it only waits."""
     facts = state.facts
     if isinstance(facts, StartingFacts):
-        return facts.since_ms + facts.rules.start_deadline_ms
+        recorded_ms = facts.since_ms + facts.rules.start_deadline_ms
+        return recorded_ms if facts.record is None else facts.pre_run_until_ms
     if isinstance(facts, EndingFacts):
         return min(facts.until_ms, facts.session.next_progress_ms)
     if isinstance(facts, EnabledFacts):

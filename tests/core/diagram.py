@@ -14,8 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "machine-states.md"
 HEAD = """# The machine's states
 
 Generated from `interlock/core/table.py` by `python -m tests.core.diagram`; a test fails when it is out of date.
-The relay is closed in ENABLED and ENDING and nowhere else. WAITING_FOR_SECOND, RUN_ON and UNMETERED of the design
-are not built yet.
+The relay is closed in ENABLED and ENDING and nowhere else. In UNMETERED the bypass key powers the machine past us.
 
 """
 

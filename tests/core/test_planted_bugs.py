@@ -170,7 +170,7 @@ def test_closing_without_a_last_look_at_the_inputs_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The stop is pressed while the start is being recorded, and nobody looks again."""
-    monkeypatch.setattr(admission, "closing_obstacle", lambda state: None)
+    monkeypatch.setattr(admission, "closing_obstacle", lambda *_, **__: None)
     assert seeds_needed(Life) is not None
 
 

@@ -292,7 +292,7 @@ def test_termination_opens_records_and_leaves_in_this_order() -> None:
     rig = enabled()
     effects = rig.give(TerminationRequested())
     kinds = [type(e).__name__ for e in effects if not type(e).__name__.startswith("Show")]
-    assert kinds == ["SetRelay", "WriteRecord", "Exit"]
+    assert kinds == ["SetRelay", "SetExtraction", "WriteRecord", "Exit"]
     assert Rig().give(TerminationRequested())[-1] == Exit()
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from interlock.core import machine, outputs, table
-from interlock.core.events import StopPressed
+from interlock.core.events import DeadlinePassed, StopPressed
 from interlock.core.outcomes import Outcome, ignore
 from interlock.core.states import LockedOutFacts, MachineState, State
-from tests.core.rig import Rig, enabled
+from tests.core.rig import ADA, TAP, Rig, enabled
 
 pytestmark = pytest.mark.fast
 
@@ -45,7 +45,15 @@ def test_the_coil_can_only_come_on_when_a_start_record_is_durable() -> None:
         for (at, event), rule in table.TABLE.items()
         if at not in powered and rule.to & powered
     }
-    assert ways_in == {(State.STARTING, "RecordDurable")}
+    assert ways_in == {(State.STARTING, "RecordDurable"), (State.STARTING, "DeadlinePassed")}
+
+
+def test_a_deadline_while_starting_closes_nothing_before_the_record_is_durable() -> None:
+    """S11: the second way in is the end of the pre-run, which only a durable record begins."""
+    rig = Rig(replace(TAP, pre_run_s=1), durable=False)
+    rig.arrive(ADA)
+    state, _ = machine.step(rig.state, DeadlinePassed(), rig.now)
+    assert state.state is State.LOCKED
 
 
 def test_a_transition_the_table_does_not_allow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
