@@ -189,6 +189,20 @@ class World:
         """The contactor's armature jams when (or as soon as) it is open; or somebody mends it."""
         self._impose(stuck_open=stuck)
 
+    def turn_bypass(self, on: bool) -> None:
+        """The bypass key is turned, or back."""
+        self._impose(bypass_on=on)
+
+    def open_interlock(self, name: str, opened: bool) -> None:
+        """Somebody holds the interlock `name` open (a lid, a door, a cut wire), or closes it again."""
+        with self._lock:
+            now = self._state.given.opened
+            self._impose(opened=now | {name} if opened else now - {name})
+
+    def break_extraction(self, broken: bool) -> None:
+        """The extraction moves no air although it runs, or does again."""
+        self._impose(extraction_broken=broken)
+
     def supply_mains(self, on: bool) -> None:
         """The machine's supply is there or cut; the Pi has its own."""
         self._impose(mains=on)
@@ -298,22 +312,24 @@ class World:
                 stop_pressed=Button.MACHINE_STOP in pressed,
             )
 
-    def _impose(self, **outside: bool) -> None:
+    def _impose(self, **outside: bool | frozenset[str]) -> None:
         with self._lock:
             self.catch_up()
-            given = replace(self._state.given, **outside)
+            given = replace(self._state.given, **outside)  # type: ignore[arg-type] # by name
             self._passed(change(self.plant, self._state, self._moment_us(), given))
 
     def _pins_changed(self) -> None:
         """What the lines do now has reached the machine and whoever watches them."""
         level = self.pins.level
-        relay = self.pins.powered and self.wiring.relay_driven(level(self.wiring.relay))
+        wiring, powered = self.wiring, self.pins.powered
+        relay = powered and wiring.relay_driven(level(wiring.relay))
+        fan = powered and wiring.extraction is not None and level(wiring.extraction)
         now_us = self._state.now_us
-        if self.wiring.enable is not None and level(self.wiring.enable) != self._enable_level:
+        if wiring.enable is not None and level(wiring.enable) != self._enable_level:
             self._enable_level = not self._enable_level
             self._passed(retrigger(self.plant, self._state, now_us))
-        if relay != self._state.given.relay_pin:
-            given = replace(self._state.given, relay_pin=relay)
+        given = replace(self._state.given, relay_pin=relay, extraction_pin=fan)
+        if given != self._state.given:
             self._passed(change(self.plant, self._state, now_us, given))
         self._tell()
 
@@ -339,7 +355,8 @@ class World:
     def _wire_inputs(self, shown: Facts) -> None:
         signals = signal_levels(shown, self._pressed, self._state.given)
         for contact in self.wiring.contacts:
-            closed = self._forced.get(contact.pin, contact.is_closed(signals[contact.signal]))
+            signal = signals.get(contact.signal, contact.signal in shown.open_interlocks)
+            closed = self._forced.get(contact.pin, contact.is_closed(signal))
             self.pins.wire(contact.pin, contact.level_closed if closed else None)
 
     def _tell(self) -> None:

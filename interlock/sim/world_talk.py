@@ -5,7 +5,8 @@
 
     put, take, tap        a badge lies on the reader, is taken off (no uid: all), or is held to it
     press, let_go, push   a button of world_wiring.Button; tap and push let go after `ms`
-    emergency_stop, weld, stick_open, mains, pi, reader      `on` or off
+    emergency_stop, weld, stick_open, mains, pi, reader, bypass, extraction_broken      `on` or off
+    interlock             the interlock `name` is held open (`on`), or let go
     contact               the contact at line `pin` is bridged or cut (`closed`), or mended (null)
     levels                the level of every line, by number
     state, subscribe      what anybody standing there can see, as `state_of` has it
@@ -63,6 +64,13 @@ def state_of(world: World) -> dict[str, Any]:
         "current_ma": shown.current_ma,
         "busy": shown.busy,
         "switch_on": shown.switch_on,
+        "turning": shown.turning,
+        "extraction": shown.extraction,
+        "airflow": shown.airflow,
+        "extraction_broken": given.extraction_broken,
+        "bypass": shown.bypass,
+        "open_interlocks": sorted(shown.open_interlocks),
+        "held_open": sorted(given.opened),
         "mains": given.mains,
         "pi": world.pins.powered,
         "emergency_stop": given.emergency_stop,
@@ -149,6 +157,14 @@ def _switch(turn: Callable[[World, bool], None]) -> Callable[[World, Request], d
     return act
 
 
+def _interlock(world: World, request: Request) -> dict[str, Any]:
+    name = fields.text(request, "name", length_max=LABEL_LENGTH_MAX)
+    if name not in (contact.signal for contact in world.wiring.contacts):
+        raise ProtocolError(f"there is no interlock {name!r}", where="world.sock")
+    world.open_interlock(name, fields.flag(request, "on"))
+    return {}
+
+
 def _contact(world: World, request: Request) -> dict[str, Any]:
     pin = fields.integer(request, "pin", low=0, high=LINES - 1)
     closed = None if request.get("closed") is None else fields.flag(request, "closed")
@@ -181,6 +197,9 @@ ACTS: dict[str, Callable[[World, Request], dict[str, Any]]] = {
     "mains": _switch(World.supply_mains),
     "pi": _switch(World.supply_pi),
     "reader": _switch(World.plug_reader),
+    "bypass": _switch(World.turn_bypass),
+    "extraction_broken": _switch(World.break_extraction),
+    "interlock": _interlock,
     "contact": _contact,
     "levels": _levels,
     "state": _state,

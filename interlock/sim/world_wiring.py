@@ -16,10 +16,11 @@ from interlock.sim.physics import Facts, Given, Plant, StartControl
 
 
 class Button(StrEnum):
-    """What a hand can press at a machine: two on our enclosure, two on the machine itself."""
+    """What a hand can press at a machine: three on our enclosure, two on the machine itself."""
 
     STOP = "stop"
     BROKEN = "broken"
+    LONG_JOB = "long_job"
     MACHINE_START = "machine_start"
     MACHINE_STOP = "machine_stop"
 
@@ -35,14 +36,19 @@ class Signal(Enum):
     MIRROR_CLOSED = "mirror_closed"
     BUSY = "busy"
     SWITCH_ON = "switch_on"
+    LONG_JOB_PRESSED = "long_job_pressed"
+    BYPASS_ON = "bypass_on"
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A contact at line `pin`: closed when `signal` is `closed_when`, driving `level_closed`."""
+    """A contact at line `pin`: closed when `signal` is `closed_when`, driving `level_closed`.
+
+    A signal that is text names an interlock, and is true while that interlock is open.
+    """
 
     pin: int
-    signal: Signal
+    signal: Signal | str
     closed_when: bool = True
     level_closed: bool = False
 
@@ -60,6 +66,7 @@ class Wiring:
     relay_external_pull: bool = True
     """A resistor outside holds the relay's line at "off" while nobody drives it (2-machine.md)."""
     enable: int | None = None
+    extraction: int | None = None
     lamp: tuple[int | None, int | None, int | None] = (None, None, None)
     """Red, green, blue; high lights."""
     buzzer: int | None = None
@@ -77,6 +84,7 @@ def wiring_of(config: NodeConfig) -> Wiring:
         relay=config.relay.pin,
         relay_active_high=config.relay.active_high,
         enable=config.relay.dynamic_enable_pin,
+        extraction=config.relay.extraction_pin,
         lamp=(panel.lamp_red_pin, panel.lamp_green_pin, panel.lamp_blue_pin),
         buzzer=panel.buzzer_pin,
         contacts=tuple(_contacts(config)),
@@ -95,13 +103,16 @@ def plant_of(config: NodeConfig) -> Plant:
         start_control = StartControl.SELF_HOLDING
     elif config.inputs.machine_switch and protection != "no_volt_release":
         start_control = StartControl.MAINTAINED
-    plant = Plant(start_control=start_control)
+    plant = Plant(
+        start_control=start_control,
+        airflow_interlocks=frozenset(one.name for one in config.interlocks if one.needs_extraction),
+    )
     if config.relay.dynamic_enable_pin is None:
         return replace(plant, monostable_us=None)
     return plant
 
 
-def signal_levels(facts: Facts, pressed: frozenset[Button], given: Given) -> dict[Signal, bool]:
+def signal_levels(facts: Facts, pressed: frozenset[Button], given: Given) -> dict[Signal | str, bool]:
     """Every signal of a machine that shows `facts`, given its buttons and what is imposed on it."""
     return {
         Signal.STOP_PRESSED: Button.STOP in pressed,
@@ -111,6 +122,8 @@ def signal_levels(facts: Facts, pressed: frozenset[Button], given: Given) -> dic
         Signal.MIRROR_CLOSED: facts.mirror,
         Signal.BUSY: facts.busy,
         Signal.SWITCH_ON: facts.switch_on,
+        Signal.LONG_JOB_PRESSED: Button.LONG_JOB in pressed,
+        Signal.BYPASS_ON: given.bypass_on,
     }
 
 
@@ -124,10 +137,17 @@ def _contacts(config: NodeConfig) -> Iterator[Contact]:
         (stop, chain),
         (inputs.machine_switch, Signal.SWITCH_ON),
         (inputs.current_sensor, Signal.BUSY),
+        (inputs.long_job_button, Signal.LONG_JOB_PRESSED),
+        (inputs.bypass_key, Signal.BYPASS_ON),
     )
     for one, signal in declared:
         if one is not None:
             yield Contact(one.pin, signal, one.normally == "open", one.pull == "down")
+    for interlock in config.interlocks:
+        wire = interlock.contact
+        if wire is not None:
+            # It rests while all is well, and leaves its rest when it opens.
+            yield Contact(wire.pin, interlock.name, wire.normally == "open", wire.pull == "down")
     if inputs.mirror_contact is not None:
         # Its rest position belongs to the contactor; the signal already tells open from closed.
         mirror = inputs.mirror_contact
