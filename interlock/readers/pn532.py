@@ -7,6 +7,8 @@ lists what is in the field and exchanges whole commands. What had to be settled 
   field goes off for a moment before each poll that follows a sight; an empty field needs none.
 - A phone draws a new UID whenever the field comes back. While one lies there the chip is asked
   whether that very card still answers (`Diagnose`, card presence), and the field stays on.
+- A frame is protected by sums of eight bits, which two errors can leave right. So a card that was
+  not there a moment ago is read twice, and shown when both readings agree.
 - Two targets are asked for, so two cards are several cards and none of them is chosen.
 - Every command is acknowledged within `ACK_MS` and answered within a bound, or it is a ReaderError;
   the command after a failure begins with an abort and a wake-up, and an answer that comes late is
@@ -292,8 +294,11 @@ class Pn532Reader:
         self._looks += 1
         if not self._is_fresh:
             self._restart_field(FIELD_OFF_S)
-        self._sight = self._list()
-        return self._sight
+        sight = self._list()
+        if isinstance(sight, CardSeen) and sight != before and not is_random_uid(sight.uid):
+            sight = self._confirmed(sight)
+        self._sight = sight
+        return sight
 
     def wake(self, card: CardSeen) -> CardSeen | None:
         """`card` once more, after 10 ms without field; None when just this card does not answer alone."""
@@ -365,6 +370,13 @@ class Pn532Reader:
         """Whether the selected ISO 14443-4 card answers; False for any other card too."""
         status = self._command(DIAGNOSE, bytes((CARD_PRESENCE,)), answer_ms=LIST_MS)
         return status == b"\x00"
+
+    def _confirmed(self, first: CardSeen) -> CardSeen | None:
+        """The card as it was read a second time; None when the two readings differ."""
+        self._looks += 1
+        self._restart_field(FIELD_OFF_S)
+        second = self._list()
+        return second if isinstance(second, CardSeen) and second == first else None
 
     def _restart_field(self, off_s: float) -> None:
         """Every card forgot that it was selected, and listens."""

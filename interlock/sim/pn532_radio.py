@@ -43,6 +43,8 @@ BLOCK_RETRIES = 2
 FRAME_WAIT_UNIT_US = 302
 """256 × 16 / 13.56 MHz: the frame waiting time is this times two to the FWI."""
 FWI_DEFAULT = 4
+LONGER_THAN_ANY_HOST_US = 10_000_000
+"""The chip would go on for ever; its host has ended the command long before."""
 
 
 class CardTimeout(Exception):
@@ -185,7 +187,8 @@ class Radio:
         """The card's next block, which has the right number; waiting time is granted without end."""
         sent = bytes((kind | target.block_number,)) + content
         wait_us, tries = target.frame_wait_us, 0
-        while True:
+        end_us = self.now_us + LONGER_THAN_ANY_HOST_US
+        while self.now_us < end_us:
             try:
                 heard = self.thru(sent, wait_us)
             except (CardTimeout, CardBroken):
@@ -203,6 +206,7 @@ class Radio:
                 raise CardBroken
             target.block_number ^= 1
             return heard
+        raise CardTimeout
 
     # -------------------------------------------------------------------------------- the air
 
