@@ -1,15 +1,14 @@
 """The RC522 on SPI: register transfers flow out, whole and confirmed UIDs flow in.
 
 The unmodified PyPI `mfrc522` gives the register map, the command codes and one-register access;
-what it does with them misreads cards (3-cards.md), so initialisation, exchange, selection and
-polling are written here, on top of `interlock.cards.iso14443a`.
+what it does with them misreads cards (3-cards.md), so initialisation and exchange are written here,
+and what the exchanges mean in `raw_field`, which knows no chip.
 
 One exchange with the card is: stop, clear interrupts, flush, fill the FIFO in one burst, start,
 sleep while the frame is in the air, read all status registers in one transfer, and read the answer
 in another. Version and antenna bit come with every status: a chip that fell silent, or came back
 from a brown-out with its antenna off, is noticed in that very exchange and never looks like an
-empty field. Each poll ends with HLTA and begins with WUPA, so a card lying still is present in
-every poll.
+empty field. While a card thinks, looks get rarer: one more for every eighth of the time that passed.
 
 Importing the library needs `RPi.GPIO` and `spidev`; this class uses neither through it, and on a
 Pi 5 the very import of RPi.GPIO fails. Empty modules stand in for the two while it is imported and
@@ -25,17 +24,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Protocol
 
-from interlock.cards.iso14443a import (
-    HLTA_SILENCE_US,
-    Answer,
-    Selected,
-    Trouble,
-    activate,
-    halt_frame,
-)
+from interlock.cards.iso14443_4 import ATTEMPT_MS_MAX
+from interlock.cards.iso14443a import HLTA_SILENCE_US, Answer, Trouble
 from interlock.clock import Clock
 from interlock.errors import ReaderError
-from interlock.readers import CardSeen, SeveralCards, Sight
+from interlock.readers import CardSeen, Sight
+from interlock.readers.raw_field import RawField
 
 US_PER_S = 1_000_000
 READ = 0x80
@@ -58,9 +52,11 @@ TIMER_AUTO = 0x80
 TICK_US = 25
 TICK_PRESCALER = 169
 """13.56 MHz / (2 × 169 + 1) = one tick in 25 µs."""
-ANSWER_TICKS = HLTA_SILENCE_US // TICK_US
-"""Answers to all frames used here begin 86 or 91 µs after the frame, exactly (ISO 14443-3,
-6.2.1.1); the timer waits longer for cards that are not exact, and for the silence HLTA needs."""
+TICKS_MAX = 0x10000
+ANSWER_US = HLTA_SILENCE_US
+"""Answers to frames of ISO 14443-3 begin 86 or 91 µs after the frame, exactly (6.2.1.1); the timer
+waits longer for cards that are not exact, and for the silence HLTA needs."""
+ANSWER_TICKS = ANSWER_US // TICK_US
 FORCE_100_PERCENT_ASK = 0x40
 CRC_A_PRESET_MODE = 0x3D
 """ModeReg: wait for the field before sending, CRC preset 6363."""
@@ -70,29 +66,31 @@ FRAME_DELAY_US = 92
 """The longer of the two frame delay times of a card, rounded up."""
 SLACK_US = 20
 """Added to computed durations, so that one look at the status is normally enough."""
-LOOK_AGAIN_US = 250
+LOOK_AGAIN_US = 1_000
+LOOK_AGAIN_SHARE = 8
+"""The next look comes after an eighth of the time that already passed, so that an answer is noticed
+late by an eighth (or 1 ms) at most, and 77 ms of a card thinking cost 27 looks."""
+LATE_LOOK_US = 1_000
 LATE_LOOKS_MAX = 6
-"""Looks after the chip's own timer should long have ended the exchange."""
+"""Looks after the chip's timer should have ended the exchange: an answer that began just before may
+fill the FIFO, which takes 5.5 ms."""
 RESET_LOOKS_MAX = 20
 RESET_LOOK_US = 1_000
 """The oscillator runs again a few milliseconds after a reset (data sheet, 8.8.2)."""
+FIELD_OFF_US = 10_000
+"""After so long without field a card has forgotten everything (3-cards.md; 5 ms by ISO 14443-3, 5.2.3)."""
 FIELD_SETTLE_US = 5_000
 """Cards listen at the latest so long after the field came up (ISO 14443-3, 5.2.1)."""
 SUSPECT_LOOKS_MAX = 3
 """A disturbed transfer is read again before the chip is called dead."""
 UNFINISHED_MAX = 3
 """Exchanges in a row that neither answer nor timer ended: the chip hangs."""
-ATTEMPTS_MAX = 2
-"""Readings per poll: noise, or a card that missed WUPA, gets one more chance in the same poll."""
 
 GENUINE_VERSIONS = {0x91: "MFRC522 v1", 0x92: "MFRC522 v2"}
 CLONE_VERSIONS = {0x88: "FM17522", 0x89: "FM17522E", 0xB2: "FM17522 (B2)"}
 COUNTERFEIT_VERSION = 0x12
 NO_CHIP_VERSIONS = (0x00, 0xFF)
 CHIP_NAMES = GENUINE_VERSIONS | CLONE_VERSIONS
-
-SPI_SPEED_HZ = 1_000_000
-"""Slow enough for the hand-made cables of a lab; the chip itself bears 10 MHz."""
 
 
 class Spi(Protocol):
@@ -123,6 +121,10 @@ def _stand_ins(*names: str) -> Iterator[None]:
 
 with _stand_ins("RPi", "RPi.GPIO", "spidev"):
     import mfrc522 as library
+
+
+SPI_SPEED_HZ = 1_000_000
+"""Slow enough for the hand-made cables of a lab; the chip itself bears 10 MHz."""
 
 
 def spidev_opener(bus: int, device: int, speed_hz: int = SPI_SPEED_HZ) -> Callable[[], Spi]:
@@ -171,17 +173,21 @@ class _CheckedSpi:
 class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no types
     """An `interlock.readers.Reader` on one RC522; `open_spi` gives it a bus of its own.
 
-    After a ReaderError `open()` starts afresh: it closes the old bus, resets and configures.
+    After a ReaderError `open()` starts afresh: it closes the old bus, resets and configures. A card gets
+    `attempt_ms_max` for all its answers between two polls; the enrolment desk, which writes cards, gives it longer.
     """
 
-    def __init__(self, open_spi: Callable[[], Spi], clock: Clock) -> None:
+    def __init__(
+        self, open_spi: Callable[[], Spi], clock: Clock, *, attempt_ms_max: int = ATTEMPT_MS_MAX
+    ) -> None:
         # Not super().__init__(): it would open a bus, drive a pin and add a log handler.
         self.spi: _CheckedSpi | None = None
         self._open_spi = open_spi
         self._clock = clock
         self._version = 0
-        self._was_present = False
         self._unfinished = 0
+        self._ticks = 0
+        self._field = RawField(self, clock, attempt_ms_max=attempt_ms_max)
 
     @property
     def chip_name(self) -> str:
@@ -195,7 +201,6 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
             self.spi = _CheckedSpi(self._open_spi())
         except OSError as refused:
             raise _fault(f"no SPI bus ({refused})", "Enable SPI: dtparam=spi=on") from refused
-        self._was_present = False
         self._unfinished = 0
         try:
             self._reset()
@@ -208,14 +213,17 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
 
     def poll(self) -> Sight | None:
         """The card in the field, several cards, or None. Raises ReaderError for a dead chip."""
-        if self.spi is None:
-            raise _fault("the reader is not open", "Call open() first")
-        sight = self._look()
-        self._was_present = sight is not None
-        return sight
+        self._bus()
+        return self._field.look()
+
+    def wake(self, card: CardSeen) -> CardSeen | None:
+        """`card` once more, after 10 ms without field; None when just this card does not answer alone."""
+        self._bus()
+        return self._field.wake(card)
 
     def close(self) -> None:
         """Field off, bus released; harmless when called again, and on a dead bus."""
+        self._field.leave()
         spi, self._version = self.spi, 0
         if spi is None:
             return
@@ -227,28 +235,16 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
         finally:
             self.spi = None
 
-    # -------------------------------------------------------------------------------- what is there
+    def exchange(
+        self, frame: bytes, answer_bytes: int, *, last_bits: int = 0, wait_us: int = ANSWER_US
+    ) -> Answer | Trouble:
+        """One frame is sent as it is and its answer heard: `iso14443a.Transceive`, with a time to wait.
 
-    def _look(self) -> Sight | None:
-        collisions = 0
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            outcome = activate(self._exchange)
-            is_last = attempt == ATTEMPTS_MAX
-            if outcome is Trouble.SILENCE and (is_last or not self._was_present):
-                return None
-            # Wherever the cards were led, HLTA takes them to a state that answers WUPA; so too a
-            # card that lay here a moment ago, whose answer to WUPA was lost.
-            self._exchange(halt_frame(), 0)
-            if isinstance(outcome, Selected):
-                return CardSeen(outcome.uid, outcome.atqa, outcome.sak)
-            collisions += outcome is Trouble.COLLISION
-        # One collision may be noise over the answer of a single card; two cards collide every time.
-        return SeveralCards() if collisions == ATTEMPTS_MAX else None
-
-    def _exchange(self, frame: bytes, answer_bytes: int, *, last_bits: int = 0) -> Answer | Trouble:
-        """One frame sent and its answer heard: `iso14443a.Transceive` on this chip."""
+        `answer_bytes` is what to expect (0: silence); a longer answer is heard too. Raises ReaderError.
+        """
+        self._wait_for(wait_us)
         self._start(frame, last_bits)
-        for pause_us in _pauses_us(len(frame), answer_bytes):
+        for pause_us in _pauses_us(len(frame), answer_bytes, wait_us):
             self._pause(pause_us)
             irq, error, level, control = self._status()
             if irq & RX_IRQ:
@@ -261,6 +257,23 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
         if self._unfinished >= UNFINISHED_MAX:
             raise _fault("the chip hangs: its timer never ends", "Check its supply, or replace it")
         return Trouble.SPOILED
+
+    def reset_field(self) -> None:
+        """Every card lost its power and started again."""
+        antenna = self.Read_MFRC522(self.TxControlReg)
+        self.Write_MFRC522(self.TxControlReg, antenna & ~ANTENNA_BITS)
+        self._pause(FIELD_OFF_US)
+        self.Write_MFRC522(self.TxControlReg, antenna | ANTENNA_BITS)
+        self._pause(FIELD_SETTLE_US)
+
+    # ------------------------------------------------------------------------------------ one frame
+
+    def _wait_for(self, wait_us: int) -> None:
+        ticks = max(1, min(wait_us // TICK_US, TICKS_MAX))
+        if ticks != self._ticks:
+            self.Write_MFRC522(self.TReloadRegH, ticks - 1 >> 8)
+            self.Write_MFRC522(self.TReloadRegL, ticks - 1 & 0xFF)
+            self._ticks = ticks
 
     def _start(self, frame: bytes, last_bits: int) -> None:
         self.Write_MFRC522(self.CommandReg, self.PCD_IDLE)
@@ -324,6 +337,7 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
         }
         for register, value in timer.items():
             self.Write_MFRC522(register, value)
+        self._ticks = ANSWER_TICKS
         # The timer's registers have no reserved bits, so they read back the same on every clone.
         if self._read_many(list(timer)) != list(timer.values()):
             raise _fault("the chip does not keep its settings", "Check the MOSI wire and supply")
@@ -347,17 +361,18 @@ class Mfrc522Reader(library.MFRC522):  # type: ignore[misc] # the library has no
         self._clock.sleep(us / US_PER_S)
 
 
-def _pauses_us(frame_bytes: int, answer_bytes: int) -> Iterator[float]:
+def _pauses_us(frame_bytes: int, answer_bytes: int, wait_us: int) -> Iterator[float]:
     """How long to sleep before each look: to the end of the answer, of the timer, and then late."""
     sent_us = _air_us(frame_bytes)
-    timer_us = sent_us + ANSWER_TICKS * TICK_US + SLACK_US
-    answer_us = sent_us + FRAME_DELAY_US + _air_us(answer_bytes) + SLACK_US
-    if answer_bytes and answer_us < timer_us:
-        yield answer_us
-        yield timer_us - answer_us
-    else:
-        yield timer_us
-    yield from (LOOK_AGAIN_US for _ in range(LATE_LOOKS_MAX))
+    timer_us = sent_us + max(wait_us, TICK_US) + SLACK_US
+    passed_us = 0.0
+    look_us = sent_us + FRAME_DELAY_US + _air_us(answer_bytes) + SLACK_US
+    while answer_bytes and look_us < timer_us:
+        yield look_us - passed_us
+        passed_us = look_us
+        look_us += max(LOOK_AGAIN_US, (look_us - sent_us) / LOOK_AGAIN_SHARE)
+    yield timer_us - passed_us
+    yield from (LATE_LOOK_US for _ in range(LATE_LOOKS_MAX))
 
 
 def _air_us(length_bytes: int) -> float:

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.fast
 
 SEVEN = "04112233445566"
 FRAMES_OF_A_POLL = 8
-FRAMES_OF_A_SEVEN_BYTE_POLL = 6
+FRAMES_TO_A_SEVEN_BYTE_UID = 5
 POLL_US_MAX = 100_000
 """No poll may take longer, whatever happens: two per poll interval would starve the loop."""
 FAULT_KNOWN_WITHIN_US = 2_000_000
@@ -390,7 +390,7 @@ def test_a_bit_flipped_in_the_unprotected_atqa_is_noticed_by_its_parity(place: i
     rig.place(SEVEN)
     rig.chip.air.faults.append(BitsFlipped(in_answers={0: frozenset({place})}))
     assert rig.poll().sight == CardSeen(bytes.fromhex(SEVEN), b"\x44\x00", 0x20)
-    assert rig.chip.air.frames == 2 + FRAMES_OF_A_SEVEN_BYTE_POLL, "the first reading was believed"
+    assert rig.chip.air.frames == 2 + FRAMES_TO_A_SEVEN_BYTE_UID, "the first reading was believed"
 
 
 def test_a_chip_whose_field_went_off_is_a_fault_at_once() -> None:
