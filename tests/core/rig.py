@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from interlock.core import machine
-from interlock.core.effects import Effect, Panel, ReportRefusal, SetRelay, ShowPanel, WriteRecord
+from interlock.core.effects import (
+    Effect,
+    Panel,
+    ReportRefusal,
+    SetExtraction,
+    SetRelay,
+    ShowPanel,
+    WriteRecord,
+)
 from interlock.core.events import (
     BadgeArrived,
     BadgeRemoved,
@@ -75,6 +83,7 @@ class Rig:
         self.follows = inputs.mirror_closed is not None
         self.effects: list[Effect] = []
         self.relay: list[tuple[int, bool]] = []
+        self.air: list[tuple[int, bool]] = []
         self.state: MachineState = machine.initial(rules, recovered or Recovered(), self.now)
         self.records = 0
         self.give(SnapshotActivated(CACHE, Demands(("saw",))))
@@ -93,6 +102,11 @@ class Rig:
         return bool(self.relay) and self.relay[-1][1]
 
     @property
+    def air_on(self) -> bool:
+        """Whether extraction or cooling is commanded on."""
+        return bool(self.air) and self.air[-1][1]
+
+    @property
     def panel(self) -> Panel:
         return next(e.panel for e in reversed(self.effects) if isinstance(e, ShowPanel))
 
@@ -106,6 +120,8 @@ class Rig:
             assert not any(isinstance(one, WriteRecord) for one in behind), "more power acts last"
         for effect in effects:
             self.effects.append(effect)
+            if isinstance(effect, SetExtraction):
+                self.air.append((self.ms, effect.on))
             if isinstance(effect, SetRelay):
                 self.relay.append((self.ms, effect.on))
                 if self.follows:
