@@ -19,7 +19,9 @@ from itertools import pairwise
 from interlock.sim.pn532_radio import CardBroken, CardTimeout, Radio, Target
 from interlock.sim.rc522_air import Air, AirCard
 
-BYTE_US = 10 / 115_200 * 1_000_000
+BAUD_RATES = (9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600, 1_288_000)
+"""By their codes in SetSerialBaudRate (7.2.8); the chip starts with 115,200."""
+BITS_PER_BYTE = 10
 """Start, eight bits and stop."""
 ACK_US = 1_000
 """The manual allows 15 ms; a working chip takes about one."""
@@ -65,6 +67,7 @@ class _State:
     """What the chip forgets without power."""
 
     edges: int = 0
+    baud: int = 115_200
     low_battery: bool = True
     heard: bytearray = field(default_factory=bytearray)
     outgoing: list[_Outgoing] = field(default_factory=list)
@@ -195,7 +198,8 @@ class Pn532Chip:
         self._send(self._radio.now_us, self._state.last_answer)
 
     def _send(self, begins_us: float, frame: bytes) -> None:
-        self._state.outgoing.append(_Outgoing(begins_us + len(frame) * BYTE_US, frame))
+        ends_us = begins_us + len(frame) * BITS_PER_BYTE / self._state.baud * 1_000_000
+        self._state.outgoing.append(_Outgoing(ends_us, frame))
 
     # ------------------------------------------------------------------------------- commands
 
@@ -218,6 +222,13 @@ class Pn532Chip:
     def _write_register(self, given: bytes) -> bytes | None:
         for at in range(0, len(given), 3):
             self._state.registers[int.from_bytes(given[at : at + 2], "big")] = given[at + 2]
+        return b""
+
+    def _set_serial_baud_rate(self, given: bytes) -> bytes | None:
+        if len(given) != 1 or given[0] >= len(BAUD_RATES):
+            return None
+        # From the host's ACK on; whether the host follows is between it and the line.
+        self._state.baud = BAUD_RATES[given[0]]
         return b""
 
     def _set_parameters(self, given: bytes) -> bytes | None:
@@ -319,6 +330,7 @@ class Pn532Chip:
         0x02: _get_firmware_version,
         0x06: _read_register,
         0x08: _write_register,
+        0x10: _set_serial_baud_rate,
         0x12: _set_parameters,
         0x14: _sam_configuration,
         0x16: _power_down,
