@@ -3,7 +3,8 @@
 The states and transitions of ISO/IEC 14443-3:2018, 6.3, written apart from `interlock.cards` (its
 own CRC included), so that an error in one is not an error in both. READY and ACTIVE remember with
 a star whether they were reached from HALT: an unexpected frame leads back to where the card came
-from. ISO 14443-4 (RATS, PROTOCOL) is entered through `_answer_when_active` by cards that speak it.
+from. ISO 14443-4 (RATS, PROTOCOL) is entered through `_answer_when_active` by cards that speak it
+(`card_blocks`); in PROTOCOL nothing but a block of that standard is heard any more.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class CardState(Enum):
     READY = auto()
     ACTIVE = auto()
     HALT = auto()
+    PROTOCOL = auto()
 
 
 class Card:
@@ -91,11 +93,23 @@ class Card:
             return self._hear_selection(bits)
         if self.state is CardState.ACTIVE and bits is not None and len(bits) % BYTE_BITS == 0:
             return self._hear_active(bytes_of(bits))
+        if self.state is CardState.PROTOCOL:
+            return self._hear_protocol(bits)
         return self._fall_back()
 
     def _answer_when_active(self, command: bytes) -> CardAnswer | None:
         """What a selected card of this kind answers; None sends it back where it came from."""
         return None
+
+    def _answer_to_block(self, block: bytes) -> CardAnswer | None:
+        """What a card in PROTOCOL answers to a whole block, without its CRC; None for silence."""
+        return None
+
+    def _hear_protocol(self, bits: Bits | None) -> CardAnswer | None:
+        """A damaged block is no block: the card stays and is silent (ISO 14443-4, 7.5.6)."""
+        if bits is None or len(bits) % BYTE_BITS or not has_crc(bytes_of(bits)):
+            return None
+        return self._answer_to_block(bytes_of(bits)[:-2])
 
     def _hear_short(self, command: int) -> CardAnswer | None:
         wakes = {CardState.IDLE: (REQA, WUPA), CardState.HALT: (WUPA,)}

@@ -1,14 +1,15 @@
 """The air between chip and cards: the bits of one frame go in, what all cards answer at once out.
 
 ISO 14443-2/-3 type A at 106 kbit/s. A frame is a start bit, bytes least significant bit first with
-an odd parity bit after each whole byte, and an end; all cards answer in the same bit times, so the
-antenna hears their superposition and a bit on which they differ is a collision.
+an odd parity bit after each whole byte, and an end; during the anticollision all cards answer in the
+same bit times, so the antenna hears their superposition and a bit on which they differ is a
+collision. A card of ISO 14443-4 answers when it has computed, and is deaf until it has answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 CARRIER_MHZ = 13.56
@@ -22,20 +23,29 @@ DELAY_AFTER_0_US = (9 * 128 + 20) / CARRIER_MHZ
 """The same after a 0: 86.43 µs."""
 POWER_UP_US = 5_000
 """A card must listen at the latest so long after the field reaches it (ISO 14443-3, 5.2.1)."""
+NEVER_BUSY_US = float("-inf")
 BYTE_BITS = 8
 
 Bits = tuple[int, ...]
 COLLISION = None
+QUIET = -1
+"""A bit time in which a card has not begun yet."""
 Heard = tuple[int | None, ...]
 """Bits on the air as the antenna hears them; None where cards contradicted each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardAnswer:
-    """The data bits a card sends. `align`: bits of the first byte that the reader sent itself."""
+    """The data bits a card sends. `align`: bits of the first byte that the reader sent itself.
+
+    `delay_us` is what the card takes beyond the frame delay time (ISO 14443-4: anything up to FWT);
+    for `guard_us` after its answer it cannot hear yet (ISO 14443-4, 5.2.5: SFGT).
+    """
 
     bits: Bits
     align: int = 0
+    delay_us: float = 0.0
+    guard_us: float = 0.0
 
     def on_air(self) -> Bits:
         """These bits with their parity bits."""
@@ -69,19 +79,30 @@ class AirFault(Protocol):
 class _Presence:
     card: AirCard
     listens_at_us: float
+    busy_until_us: float = NEVER_BUSY_US
+    """It computes, sends, or guards its start: half duplex, it hears nothing meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sounding:
+    """What one card sends, `late_bits` bit times after the first card began."""
+
+    card: AirCard
+    bits: Bits
+    late_bits: int = 0
 
 
 @dataclass
 class Reception:
-    """The answers to one frame, each from its first bit on, and when they began."""
+    """The answers to one frame, and when the first of them began."""
 
     number: int
     starts_at_us: float
-    answers: list[tuple[AirCard, Bits]]
+    answers: list[Sounding]
 
     def ends_at_us(self) -> float:
         """When the last answer is over."""
-        longest = max(len(bits) for _, bits in self.answers)
+        longest = max(one.late_bits + len(one.bits) for one in self.answers)
         return self.starts_at_us + duration_us(longest)
 
 
@@ -119,6 +140,7 @@ class Air:
         self.is_on = on
         for one in self._present:
             one.listens_at_us = now_us + POWER_UP_US
+            one.busy_until_us = NEVER_BUSY_US
             if on:
                 one.card.power_on()
             else:
@@ -132,26 +154,45 @@ class Air:
             frame = fault.spoil_frame(number, frame, self)
         if not self.is_on or not frame:
             return None
-        answers: list[tuple[AirCard, Bits]] = []
-        for one in list(self._present):
-            if one.listens_at_us <= ended_at_us:
-                answer = one.card.hear(frame)
-                if answer is not None:
-                    answers.append((one.card, answer.on_air()))
+        spoken = list(self._spoken(frame, ended_at_us))
+        if not spoken:
+            return None
+        starts_at_us = min(at_us for at_us, _, _ in spoken)
+        answers = [
+            Sounding(card, bits, round((at_us - starts_at_us) / BIT_US))
+            for at_us, card, bits in spoken
+        ]
+        # The chip is content with the first frame it hears: what begins after that is lost.
+        first = next(one for one in answers if one.late_bits == 0)
+        overlapping = [one for one in answers if one.late_bits <= len(first.bits) + FRAMING_BITS]
+        reception = Reception(number, starts_at_us, overlapping)
+        return reception if self.heard(reception) else None
+
+    def _spoken(self, frame: Bits, ended_at_us: float) -> Iterator[tuple[float, AirCard, Bits]]:
+        """When each card that hears `frame` begins to answer, and with which bits."""
+        began_us = ended_at_us - duration_us(len(frame))
         delay_us = DELAY_AFTER_1_US if frame[-1] else DELAY_AFTER_0_US
-        reception = Reception(number, ended_at_us + delay_us, answers)
-        return reception if answers and self.heard(reception) else None
+        for one in list(self._present):
+            if one.listens_at_us > ended_at_us or one.busy_until_us > began_us:
+                continue
+            answer = one.card.hear(frame)
+            if answer is not None:
+                bits = answer.on_air()
+                starts_us = ended_at_us + delay_us + answer.delay_us
+                one.busy_until_us = starts_us + duration_us(len(bits)) + answer.guard_us
+                yield starts_us, one.card, bits
 
     def cut_answer(self, reception: Reception, card: AirCard, now_us: float) -> None:
         """`card` left while it answered: only the bits already sent were heard."""
-        sent = max(0, int((now_us - reception.starts_at_us) / BIT_US) - 1)
+        sent = int((now_us - reception.starts_at_us) / BIT_US) - 1
         reception.answers = [
-            (one, bits[:sent] if one is card else bits) for one, bits in reception.answers
+            replace(one, bits=one.bits[: max(0, sent - one.late_bits)]) if one.card is card else one
+            for one in reception.answers
         ]
 
     def heard(self, reception: Reception) -> Heard:
         """The superposition of all answers, after whatever `faults` do to it."""
-        heard = superposed([bits for _, bits in reception.answers])
+        heard = superposed([(QUIET,) * one.late_bits + one.bits for one in reception.answers])
         for fault in self.faults:
             heard = fault.spoil_answer(reception.number, heard, self)
         return heard
@@ -196,9 +237,9 @@ def with_parity(bits: Bits, align: int = 0) -> Bits:
 
 
 def superposed(answers: Sequence[Sequence[int]]) -> Heard:
-    """What one antenna hears when all of `answers` begin in the same bit time."""
+    """What one antenna hears of `answers`; a card that is QUIET or at its end adds nothing."""
     heard: list[int | None] = []
     for index in range(max((len(bits) for bits in answers), default=0)):
-        values = {bits[index] for bits in answers if index < len(bits)}
+        values = {bits[index] for bits in answers if index < len(bits)} - {QUIET}
         heard.append(values.pop() if len(values) == 1 else COLLISION)
     return tuple(heard)
