@@ -40,7 +40,9 @@ def close_when_recorded(state: MachineState, event: Any, now: Now) -> Outcome:
     state = replace(state, facts=facts)
     if now.boot_ms >= ready_ms:
         return _close(state, now)
-    obstacle = admission.closing_obstacle(state, now)
+    # A handover's contactor may not have let go of the session before yet: only the last look counts there.
+    early = facts.not_before_ms is None
+    obstacle = admission.closing_obstacle(state, now) if early else None
     return (state, ()) if obstacle is None else _give_up(state, obstacle, now)
 
 
