@@ -11,7 +11,8 @@ import click
 import pytest
 
 from interlock.core.model import Reason
-from interlock.node.panel import DOMAIN, LOCALE_DIR, REASONS
+from interlock.node.panel import DOMAIN, LOCALE_DIR
+from interlock.node.words import REASONS
 from tests.tidy import REPOSITORY, repository_sources
 
 pytestmark = pytest.mark.fast

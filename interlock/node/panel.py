@@ -1,23 +1,28 @@
 """A Panel and an instant in; words for the screen, lamp colours and the buzzer's level out: pure.
 
 Colour, pattern and text say the same thing three times, so that somebody who cannot see one of
-them understands the machine. Text is two lines of 16 characters, the smallest screen we drive
-(HD44780).
+them understands the machine. The smallest screen we drive has two lines of 16 characters (HD44780);
+one of 20 or 21 columns has four lines, and says more.
 """
 
 from __future__ import annotations
 
 import functools
 import gettext
+import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from interlock.core.effects import Colour, Message, Panel, Pattern
-from interlock.core.model import Fault, Reason
+from interlock.core.model import Reason
+from interlock.node import words
 
 LINES = 2
 COLUMNS = 16
+LONG_LINES = 4
+LONG_COLUMNS = 21
 LANGUAGES = ("en", "fr")
 LOCALE_DIR = Path(__file__).resolve().parent.parent / "locale"
 DOMAIN = "interlock"
@@ -82,24 +87,35 @@ def buzzer(panel: Panel, now_ms: int) -> bool:
     return RHYTHMS[panel.buzzer].is_on(now_ms - panel.since_ms)
 
 
-def screen(panel: Panel, language: str) -> tuple[str, str]:
-    """The two lines, in the badge owner's language or else in `language`; never wider than the
-    screen.
+def screen(
+    panel: Panel, language: str, columns: int = COLUMNS, lines: int = LINES
+) -> tuple[str, ...]:
+    """As many `lines`, none wider than `columns`, in the badge owner's language or else in `language`.
+
+    A screen of more than 16 columns and two lines says why and what to do, too.
     """
-    spoken = panel.language if panel.language in LANGUAGES else language
+    translate = _translation(panel.language if panel.language in LANGUAGES else language).gettext
     values = {
         "name": " ".join((panel.name or "").split()),
         "detail": " ".join((panel.detail or "").split()),
         "seconds": panel.seconds or 0,
         "time": clock_face(panel.seconds or 0),
+        "why": "" if panel.reason is None else _first_line(translate(_reason(panel.reason))),
     }
-    words = _translation(spoken).gettext(_msgid(panel)).split("\n")
-    first, second = ((line % values)[:COLUMNS].rstrip() for line in words[:LINES])
-    return first, second
+    if columns == COLUMNS or lines == LINES:
+        said = [line % values for line in translate(_short(panel)).split("\n")]
+    else:
+        said = [
+            line
+            for sentence in translate(_long(panel)).split("\n")
+            for line in _wrapped(sentence % values, columns)
+        ]
+    padded = [*said, *[""] * lines]
+    return tuple(line[:columns].rstrip() for line in padded[:lines])
 
 
 def to_wire(panel: Panel, language: str, now_ms: int) -> dict[str, Any]:
-    """The `panel` answer of the control socket: what lamp, buzzer and screen show now."""
+    """The `panel` answer of the control socket: what lamp, buzzer and either screen show now."""
     red, green, blue = lamp(panel, now_ms)
     return {
         "colour": panel.colour.value,
@@ -111,6 +127,7 @@ def to_wire(panel: Panel, language: str, now_ms: int) -> dict[str, Any]:
         "reason": None if panel.reason is None else panel.reason.value,
         "fault": None if panel.fault is None else panel.fault.value,
         "lines": list(screen(panel, language)),
+        "long_lines": list(screen(panel, language, LONG_COLUMNS, LONG_LINES)),
     }
 
 
@@ -119,90 +136,48 @@ def clock_face(seconds: int) -> str:
     return f"{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-def N_(msgid: str) -> str:  # noqa: N802 - the mark that pybabel looks for
-    """`msgid` itself; the mark under which the catalogue finds it."""
-    return msgid
-
-
-MESSAGES = {
-    Message.READY: N_("Ready\nPresent badge"),
-    Message.STARTING: N_("Starting...\n%(name)s"),
-    Message.IN_USE: N_("In use\n%(time)s"),
-    Message.BADGE_MISSING: N_("Badge removed\nOff in %(seconds)d s"),
-    Message.ENDING: N_("Switching off\nin %(seconds)d s"),
-    Message.IDLE_SOON_OFF: N_("Still there?\nOff in %(seconds)d s"),
-    Message.LOCKED_OUT: N_("Out of order\nCall the staff"),
-    Message.FAULT: N_("Machine fault\nCall the staff"),
-    Message.EMERGENCY_STOP: N_("Emergency stop\nRelease it first"),
-    Message.NO_READER: N_("Reader is dead\nCall the staff"),
-    Message.NO_JOURNAL: N_("Cannot record\nCall the staff"),
-    Message.NO_RIGHTS: N_("Not set up yet\nWaiting for hub"),
-    Message.REFUSED: N_("Refused\nAsk the desk"),
-    Message.SESSION_ENDED: N_("Session ended\n%(time)s"),
-    Message.WAITING_FOR_TRAINER: N_("Trainer badge?\nWaiting %(seconds)d s"),
-    Message.WAITING_FOR_SECOND: N_("Second badge?\nWaiting %(seconds)d s"),
-    Message.PRE_RUN: N_("Extraction runs\nOn in %(seconds)d s"),
-    Message.RUN_ON: N_("Extraction runs\nOff in %(seconds)d s"),
-    Message.COASTING: N_("Still turning!\nWait %(seconds)d s"),
-    Message.SUPERVISED: N_("Supervised\n%(time)s"),
-    Message.CONFIRM_SUPERVISION: N_("Trainer: badge!\nOff in %(seconds)d s"),
-    Message.TRAINING_GRANTED: N_("Training granted\nWell done!"),
-    Message.LONG_JOB: N_("Long job runs\n%(time)s"),
-    Message.LOW_CREDIT: N_("Credit is low\nTop it up soon"),
-    Message.WOULD_BE_REFUSED: N_("Trial: allowed,\nwould be refused"),
-    Message.INTERLOCK_OPEN: N_("Close first:\n%(detail)s"),
-    Message.INTERLOCK_TRIPPED: N_("Stopped by\n%(detail)s"),
-    Message.INTERLOCK_UNKNOWN: N_("Not seen:\n%(detail)s"),
-    Message.UNMETERED: N_("Bypass key on\nNot metered"),
-}
-
-IN_USE_BY_NAME = N_("%(name)s\n%(time)s")
-
-FAULTS = {
-    Fault.CONTACTOR_WELDED: N_("Relay stuck on\nCut mains supply"),
-    Fault.CONTACTOR_FAILED: N_("Relay stuck off\nCall the staff"),
-    Fault.UNEXPECTED_START: N_("Started by itself\nCall the staff"),
-}
-
-REASONS = {
-    Reason.UNKNOWN_BADGE: N_("Unknown badge\nAsk the desk"),
-    Reason.BADGE_BLOCKED: N_("Badge blocked\nAsk the desk"),
-    Reason.BADGE_NOT_SECURE_ENOUGH: N_("Badge too simple\nAsk for another"),
-    Reason.BADGE_NOT_GENUINE: N_("Badge not valid\nAsk the desk"),
-    Reason.SEVERAL_BADGES: N_("Several badges\nOne at a time"),
-    Reason.PRESENT_AGAIN: N_("Remove badge and\npresent it again"),
-    Reason.MEMBER_SUSPENDED: N_("Member suspended\nAsk the desk"),
-    Reason.MEMBERSHIP_EXPIRED: N_("Membership over\nRenew it"),
-    Reason.NOT_TRAINED: N_("Not trained\nBook a training"),
-    Reason.TRAINING_EXPIRED: N_("Training expired\nRenew it"),
-    Reason.TRAINING_LAPSED: N_("Out of practice\nSee a trainer"),
-    Reason.NEEDS_SUPERVISOR: N_("Trainer needed\nCall a trainer"),
-    Reason.NEEDS_SECOND_PERSON: N_("Never alone here\nBring a partner"),
-    Reason.OUTSIDE_HOURS: N_("Not at this hour\nSee your hours"),
-    Reason.RESERVED: N_("Reserved\nBook a slot"),
-    Reason.NO_CREDIT: N_("No credit left\nTop it up"),
-    Reason.DAILY_LIMIT: N_("Daily limit used\nCome tomorrow"),
-    Reason.MACHINE_IN_USE: N_("Already in use\nPlease wait"),
-    Reason.MACHINE_LOCKED_OUT: N_("Out of order\nCall the staff"),
-    Reason.MACHINE_FAULT: N_("Machine fault\nCall the staff"),
-    Reason.MACHINE_SWITCH_ON: N_("Machine is on\nSwitch it off"),
-    Reason.INTERLOCK_OPEN: N_("Guard is open\nClose it first"),
-    Reason.EMERGENCY_STOP: N_("Emergency stop\nRelease it first"),
-    Reason.CACHE_STALE: N_("Rights too old\nCheck network"),
-    Reason.NO_CACHE: N_("Not set up yet\nWaiting for hub"),
-    Reason.CLOCK_UNTRUSTED: N_("Clock not set\nCheck network"),
-    Reason.CANNOT_RECORD: N_("Cannot record\nCall the staff"),
-}
-
-
-def _msgid(panel: Panel) -> str:
+def _short(panel: Panel) -> str:
+    """The msgid of two lines."""
     if panel.message is Message.REFUSED and panel.reason is not None:
-        return REASONS[panel.reason]
+        detailed = words.DETAILED if panel.detail else {}
+        return detailed.get(panel.reason, words.REASONS[panel.reason])
     if panel.message is Message.FAULT and panel.fault is not None:
-        return FAULTS[panel.fault]
+        return words.FAULTS[panel.fault]
     if panel.message is Message.IN_USE and panel.name:
-        return IN_USE_BY_NAME
-    return MESSAGES[panel.message]
+        return words.IN_USE_BY_NAME
+    return words.MESSAGES[panel.message]
+
+
+def _long(panel: Panel) -> str:
+    """The msgid that is to be wrapped."""
+    if panel.message is Message.REFUSED and panel.reason is not None:
+        detailed = words.LONG_DETAILED if panel.detail else {}
+        return detailed.get(panel.reason, _reason(panel.reason))
+    if panel.message is Message.FAULT and panel.fault is not None:
+        return words.LONG_FAULTS[panel.fault]
+    if panel.message is Message.IN_USE and panel.name:
+        return words.LONG_IN_USE_BY_NAME
+    return words.LONG_MESSAGES[panel.message]
+
+
+def _reason(reason: Reason) -> str:
+    return words.LONG_REASONS[reason]
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n")[0]
+
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+GLUED = re.compile(r"(?<=\d) (?=s\b)| (?=[?!:;])")
+"""A number keeps its unit, and a French sign its word."""
+
+
+def _wrapped(sentence: str, columns: int) -> list[str]:
+    """The lines of `sentence`; an empty one has one line, so that what follows keeps its place."""
+    lines = textwrap.wrap(GLUED.sub(NO_BREAK, sentence), columns)
+    return [line.replace(NO_BREAK, " ") for line in lines] or [""]
 
 
 @functools.cache

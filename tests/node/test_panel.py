@@ -1,4 +1,4 @@
-"""Lamp, buzzer and words are pure functions; every text fits two lines of 16 in both languages."""
+"""Lamp, buzzer and words are pure functions; every text fits its screen in both languages."""
 
 from __future__ import annotations
 
@@ -11,15 +11,38 @@ import pytest
 from interlock.core.effects import Colour, Message, Panel, Pattern
 from interlock.core.model import Fault, Reason
 from interlock.node import panel as panels
-from interlock.node.panel import COLUMNS, LANGUAGES, RHYTHMS
+from interlock.node import words
+from interlock.node.panel import COLUMNS, LANGUAGES, LONG_COLUMNS, LONG_LINES, RHYTHMS
+from tests.node import catalogue
 
 pytestmark = pytest.mark.fast
 
 LONGEST_S = 999 * 3_600
 """Nobody leaves a machine enabled for longer than six weeks."""
 
-FIXED = [*panels.MESSAGES.values(), *panels.FAULTS.values(), *panels.REASONS.values()]
-FIXED.append(panels.IN_USE_BY_NAME)
+NARROW_COLUMNS = 20
+"""The larger HD44780; what fits it fits the 21 columns of an OLED."""
+
+INTERLOCK = "Refroidissement!"
+"""As long as config/ allows an interlock's name to be."""
+
+CODE = "7K3PX"
+"""An unknown badge's code has five characters."""
+
+FIXED = {
+    *words.MESSAGES.values(),
+    *words.FAULTS.values(),
+    *words.REASONS.values(),
+    *words.DETAILED.values(),
+    *words.LONG_MESSAGES.values(),
+    *words.LONG_FAULTS.values(),
+    *words.LONG_REASONS.values(),
+    *words.LONG_DETAILED.values(),
+    words.IN_USE_BY_NAME,
+    words.LONG_IN_USE_BY_NAME,
+}
+
+TIMED = (Message.IN_USE, Message.SESSION_ENDED, Message.SUPERVISED, Message.LONG_JOB)
 
 
 def shown(message: Message = Message.READY, **facts: object) -> Panel:
@@ -37,22 +60,30 @@ def shown(message: Message = Message.READY, **facts: object) -> Panel:
 def every_panel() -> list[Panel]:
     """Each message, each reason, each fault, with and without a name, at the longest times."""
     made = [
-        shown(message, name=name, seconds=seconds)
+        shown(message, name=name, seconds=seconds, detail=INTERLOCK)
         for message, name, seconds in product(Message, (None, "Maximilienne"), (0, 600))
     ]
     made += [
         shown(message, name=name, seconds=LONGEST_S)
-        for message in (Message.IN_USE, Message.SESSION_ENDED)
+        for message in TIMED
         for name in (None, "Maximilienne")
     ]
     made += [shown(Message.REFUSED, reason=reason) for reason in Reason]
+    made += [shown(Message.REFUSED, reason=Reason.UNKNOWN_BADGE, detail=CODE)]
+    made += [shown(Message.REFUSED, reason=Reason.INTERLOCK_OPEN, detail=INTERLOCK)]
+    made += [shown(Message.WOULD_BE_REFUSED, reason=reason) for reason in Reason]
     return made + [shown(Message.FAULT, fault=fault) for fault in Fault]
 
 
-def whole(panel: Panel, language: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """The text as it would be on an endless line."""
+def whole(panel: Panel, language: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The short text as it would be on an endless line."""
     monkeypatch.setattr(panels, "COLUMNS", 10_000)
-    return panels.screen(panel, language)
+    return panels.screen(panel, language, 10_000)
+
+
+def long(panel: Panel, language: str, lines: int = LONG_LINES) -> tuple[str, ...]:
+    """The long text as the smaller of its screens shows it."""
+    return panels.screen(panel, language, NARROW_COLUMNS, lines)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -63,38 +94,65 @@ def test_no_text_is_wider_than_the_screen(language: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_no_long_text_is_cut_on_four_lines_of_20(language: str) -> None:
+    for panel in every_panel():
+        endless = long(panel, language, lines=100)
+        assert [line for line in endless[LONG_LINES:] if line] == [], long(panel, language)
+        assert all(len(line) <= NARROW_COLUMNS for line in endless)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_word_of_a_long_text_is_broken(language: str) -> None:
+    for panel in every_panel():
+        on_one_line = " ".join(panels.screen(panel, language, 10_000, LONG_LINES)).split()
+        assert " ".join(long(panel, language)).split() == on_one_line
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_text_says_something_on_its_first_line(language: str) -> None:
     for panel in every_panel():
         assert panels.screen(panel, language)[0].strip(), panel
+        assert long(panel, language)[0].strip(), panel
+
+
+def test_a_text_has_as_many_lines_as_the_screen_and_none_is_wider() -> None:
+    for panel, (columns, lines) in product(every_panel(), ((16, 2), (20, 4), (21, 4))):
+        text = panels.screen(panel, "fr", columns, lines)
+        assert len(text) == lines
+        assert all(len(line) <= columns for line in text)
+
+
+def test_the_long_text_of_a_refusal_says_more_than_the_short_one() -> None:
+    for language, reason in product(LANGUAGES, Reason):
+        panel = shown(Message.REFUSED, reason=reason)
+        said = " ".join(panels.screen(panel, language)).split()
+        assert len(" ".join(long(panel, language)).split()) > len(said), (language, reason)
 
 
 def test_every_text_has_a_french_one_of_its_own() -> None:
+    named = {words.IN_USE_BY_NAME}
     for panel in every_panel():
-        if panels.MESSAGES[panel.message] != panels.IN_USE_BY_NAME and not (
-            panel.message is Message.IN_USE and panel.name
-        ):
+        if panels._short(panel) not in named:
             assert panels.screen(panel, "fr") != panels.screen(panel, "en"), panel
+        assert long(panel, "fr") != long(panel, "en"), panel
 
 
-def test_the_compiled_catalogue_is_the_written_one() -> None:
+def test_the_compiled_catalogue_is_the_written_one_and_has_every_text() -> None:
     from babel.messages.mofile import read_mo
-    from babel.messages.pofile import read_po
 
-    folder = panels.LOCALE_DIR / "fr" / "LC_MESSAGES"
-    with (folder / "interlock.po").open("rb") as source:
-        written = {m.id: m.string for m in read_po(source) if m.id}
-    with (folder / "interlock.mo").open("rb") as source:
+    written = {m.id: m.string for m in catalogue.read_french() if m.id and m.string}
+    with catalogue.FRENCH.with_suffix(".mo").open("rb") as source:
         compiled = {m.id: m.string for m in read_mo(source) if m.id}
-    assert compiled == written, "run: pybabel compile -D interlock -d interlock/locale"
-    assert set(FIXED) <= set(written)
+    assert compiled == written, "run: python -m tests.node.catalogue"
+    assert set(written) >= FIXED, "translate: " + repr(FIXED - set(written))
 
 
 def test_every_reason_and_every_fault_says_what_to_do() -> None:
-    assert set(panels.REASONS) == set(Reason)
-    assert set(panels.FAULTS) == set(Fault)
-    assert set(panels.MESSAGES) == set(Message)
-    for words in (*panels.REASONS.values(), *panels.FAULTS.values()):
-        why, what_to_do = words.split("\n")
+    assert set(words.REASONS) == set(words.LONG_REASONS) == set(Reason)
+    assert set(words.FAULTS) == set(words.LONG_FAULTS) == set(Fault)
+    assert set(words.MESSAGES) == set(words.LONG_MESSAGES) == set(Message)
+    for text in (*words.REASONS.values(), *words.FAULTS.values()):
+        why, what_to_do = text.split("\n")
         assert why
         assert what_to_do
 
@@ -106,14 +164,43 @@ def test_the_badges_language_comes_before_the_machines_and_an_unknown_one_does_n
     assert panels.screen(shown(**refused, language="tlh"), "fr") == french  # type: ignore[arg-type]
 
 
+def test_an_unknown_badge_shows_the_code_by_which_the_desk_finds_it() -> None:
+    panel = shown(Message.REFUSED, reason=Reason.UNKNOWN_BADGE, detail="7K3PX", language="fr")
+    assert panels.screen(panel, "en") == ("Badge inconnu", "Code 7K3PX")
+    assert "Code 7K3PX" in long(panel, "en")
+
+
+def test_an_open_interlock_is_named_wherever_it_stops_somebody() -> None:
+    for message in (Message.INTERLOCK_OPEN, Message.INTERLOCK_TRIPPED, Message.INTERLOCK_UNKNOWN):
+        assert panels.screen(shown(message, detail="Lid"), "en")[1] == "Lid"
+    refused = shown(Message.REFUSED, reason=Reason.INTERLOCK_OPEN, detail="Lid")
+    assert panels.screen(refused, "en") == ("Close first:", "Lid")
+
+
+def test_what_would_be_refused_says_why() -> None:
+    panel = shown(Message.WOULD_BE_REFUSED, reason=Reason.NOT_TRAINED)
+    assert "Not trained" in " ".join(long(panel, "en"))
+    assert "Formation manquante" in " ".join(long(panel, "fr"))
+
+
+def test_a_number_keeps_its_unit_and_a_french_sign_its_word() -> None:
+    for panel in every_panel():
+        for line in long(panel, "fr"):
+            assert not line.startswith(("s ", "s.", "s,", "?", "!", ":")), long(panel, "fr")
+            assert "\N{NO-BREAK SPACE}" not in line
+
+
 def test_a_long_name_is_cut_and_takes_nothing_from_the_time() -> None:
     panel = shown(Message.IN_USE, name="Anne-Sophie de la Tour du Pin", seconds=3_725)
     assert panels.screen(panel, "en") == ("Anne-Sophie de l", "1:02:05")
+    endless = shown(Message.IN_USE, name="x" * 200, seconds=3_725)
+    assert long(endless, "en") == ("In use 1:02:05", *["x" * 20] * 3)
 
 
 def test_a_name_with_a_percent_sign_or_a_line_break_breaks_nothing() -> None:
     panel = shown(Message.IN_USE, name="50%s\nLab", seconds=1)
     assert panels.screen(panel, "en") == ("50%s Lab", "0:00:01")
+    assert long(panel, "en") == ("In use 0:00:01", "50%s Lab", "", "")
 
 
 @pytest.mark.parametrize("pattern", Pattern)
@@ -155,8 +242,15 @@ def test_each_colour_lights_other_lamps() -> None:
     assert panels.lamp(shown(colour=Colour.YELLOW), 0) == (True, True, False)
 
 
-def test_no_sentence_of_the_panel_escapes_the_catalogue() -> None:
-    tree = ast.parse(Path(panels.__file__).read_text(encoding="utf-8"))
+def test_the_wire_carries_both_texts() -> None:
+    panel = shown(Message.REFUSED, reason=Reason.NOT_TRAINED)
+    wire = panels.to_wire(panel, "en", 0)
+    assert wire["lines"] == ["Not trained", "Book a training"]
+    assert wire["long_lines"] == list(panels.screen(panel, "en", LONG_COLUMNS, LONG_LINES))
+
+
+def test_no_sentence_of_the_screen_escapes_the_catalogue() -> None:
+    tree = ast.parse(Path(words.__file__).read_text(encoding="utf-8"))
     texts = {
         node.args[0].value
         for node in ast.walk(tree)
@@ -164,4 +258,5 @@ def test_no_sentence_of_the_panel_escapes_the_catalogue() -> None:
         and getattr(node.func, "id", "") == "N_"
         and isinstance(node.args[0], ast.Constant)
     }
-    assert texts == set(FIXED)
+    assert texts == FIXED
+    assert {message.id for message in catalogue.messages_in_use()} >= FIXED
