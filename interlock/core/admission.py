@@ -1,4 +1,4 @@
-"""An arrived badge in, a decision out: the policy about the person, then the machine's own preconditions."""
+"""An arrived badge in, a decision out: the badge itself, the policy about the person, then the machine's state."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import replace
 from interlock.core import interlocks
 from interlock.core.model import (
     Assurance,
+    BadgeState,
     Cache,
     Decision,
+    Enforcement,
     Granted,
     Inputs,
     Now,
@@ -17,20 +19,63 @@ from interlock.core.model import (
     Refusal,
     Rules,
 )
-from interlock.core.policy import decide, identify
+from interlock.core.policy import Circumstances, accompanies, decide, identify, trains
 from interlock.core.states import MachineState
 
+PERSONAL = frozenset(
+    {
+        *(Reason.NO_CACHE, Reason.CACHE_STALE, Reason.CLOCK_UNTRUSTED, Reason.UNKNOWN_BADGE),
+        *(Reason.BADGE_NOT_SECURE_ENOUGH, Reason.MEMBER_SUSPENDED, Reason.MEMBERSHIP_EXPIRED),
+        *(Reason.NOT_TRAINED, Reason.TRAINING_EXPIRED, Reason.TRAINING_LAPSED),
+        *(Reason.NEEDS_SUPERVISOR, Reason.NEEDS_SECOND_PERSON, Reason.OUTSIDE_HOURS),
+        *(Reason.RESERVED, Reason.NO_CREDIT, Reason.DAILY_LIMIT),
+    }
+)
+"""What a lab that only warns lets pass, recorded. A blocked badge may be stolen: that one never passes."""
 
-def admit(state: MachineState, badge: Presented, now: Now) -> Decision:
-    """Granted when this arrival may start a session here and now; otherwise the first Refusal that applies."""
-    language = badge.entry.language if badge.entry is not None else None
-    if not counts_as_arrival(state, badge, now):
-        return Refusal(Reason.PRESENT_AGAIN, language)
-    decision = decide(badge.entry, state.rules, now, badge.cache, badge.assurance)
+
+def admit(
+    state: MachineState, badge: Presented, now: Now, around: Circumstances | None = None
+) -> Decision:
+    """Granted when this arrival may start a session here and now; otherwise the first Refusal that applies.
+
+    `around`: who stands beside, when not only the machine's own memory counts.
+    """
+    wrong = wrongly_presented(state, badge, now)
+    if wrong is not None:
+        return wrong
+    decision = judge(state, badge, now, around or remembered(state))
     if isinstance(decision, Refusal):
         return decision
     obstacle = closing_obstacle(state, now)
     return decision if obstacle is None else replace(obstacle, language=decision.language)
+
+
+def judge(state: MachineState, badge: Presented, now: Now, around: Circumstances) -> Decision:
+    """What the policy says of the person, whatever the machine is doing and however the badge came."""
+    decision = decide(badge.entry, state.rules, now, badge.cache, badge.assurance, around)
+    if isinstance(decision, Refusal):
+        decision = _leniently(decision, badge, state.rules)
+    if isinstance(decision, Refusal):
+        is_unknown = decision.reason is Reason.UNKNOWN_BADGE
+        return replace(decision, detail=badge.code) if is_unknown else decision
+    return replace(decision, tag=badge.tag, version=badge.cache.version)
+
+
+def remembered(
+    state: MachineState, *, trainer_of: tuple[str, ...] = (), accompanied: bool = False
+) -> Circumstances:
+    """What the machine knows by itself, and who stands beside."""
+    return Circumstances(state.grants, state.day_use, trainer_of, accompanied)
+
+
+def wrongly_presented(state: MachineState, badge: Presented, now: Now) -> Refusal | None:
+    """What the badge itself says against it, or how it came; None when it is genuine and has just arrived."""
+    if badge.trouble is not None:
+        return Refusal(badge.trouble, _language(badge))
+    if not counts_as_arrival(state, badge, now):
+        return Refusal(Reason.PRESENT_AGAIN, _language(badge))
+    return None
 
 
 def counts_as_arrival(state: MachineState, badge: Presented, now: Now) -> bool:
@@ -51,14 +96,38 @@ def continuing_obstacle(
     A badge or member blocked meanwhile keeps nothing alive. The age of the cache is no obstacle: it was young
     enough at the start, and a running job is not cut because the hub is away.
     """
-    language = badge.entry.language if badge.entry is not None else None
-    if not counts_as_arrival(state, badge, now):
-        return Refusal(Reason.PRESENT_AGAIN, language)
-    refusal = identify(badge.entry, rules, now, badge.cache, badge.assurance)
-    if refusal is not None and refusal.reason is Reason.CACHE_STALE:
-        fresh = Cache(badge.cache.version, 0)
-        refusal = identify(badge.entry, rules, now, fresh, badge.assurance)
-    return refusal
+    wrong = wrongly_presented(state, badge, now)
+    if wrong is not None:
+        return wrong
+    refusal = identify(badge.entry, rules, now, _young(badge.cache), badge.assurance)
+    if refusal is None:
+        return None
+    lenient = _leniently(refusal, badge, rules)
+    return lenient if isinstance(lenient, Refusal) else None
+
+
+def beside(
+    state: MachineState, badge: Presented, now: Now, *, running: bool = False
+) -> Granted | Refusal:
+    """Granted when the badge is that of an active member who is there, with what they teach.
+
+    `running`: beside a session that is open, which no old cache cuts.
+    """
+    wrong = wrongly_presented(state, badge, now)
+    if wrong is not None:
+        return wrong
+    cache = _young(badge.cache) if running else badge.cache
+    refusal = accompanies(badge.entry, state.rules, now, cache, badge.assurance)
+    if refusal is not None or badge.entry is None:
+        return refusal or Refusal(Reason.UNKNOWN_BADGE, detail=badge.code)
+    return Granted(
+        badge.entry.member,
+        badge.entry.language,
+        badge.entry.name,
+        badge.tag,
+        trains=trains(badge.entry, state.rules, now),
+        version=badge.cache.version,
+    )
 
 
 def closing_obstacle(
@@ -72,7 +141,11 @@ def closing_obstacle(
         return Refusal(Reason.CANNOT_RECORD)
     if state.rules.demands.locked_out:
         return Refusal(Reason.MACHINE_LOCKED_OUT)
-    reason = input_obstacle(state.inputs)
+    inputs = state.inputs
+    if state.session is not None:
+        # Asked for a handover: the contactor is closed for the session that ends first.
+        inputs = replace(inputs, mirror_closed=None)
+    reason = input_obstacle(inputs)
     if reason is not None:
         return Refusal(reason)
     open_name = interlocks.missing(
@@ -106,14 +179,35 @@ def technician(
     state: MachineState, badge: Presented, now: Now, *, assurance: Assurance
 ) -> Granted | Refusal:
     """Granted when the badge is an active technician's with at least `assurance`."""
-    language = badge.entry.language if badge.entry is not None else None
-    if not counts_as_arrival(state, badge, now):
-        return Refusal(Reason.PRESENT_AGAIN, language)
+    wrong = wrongly_presented(state, badge, now)
+    if wrong is not None:
+        return wrong
     refusal = identify(badge.entry, state.rules, now, badge.cache, badge.assurance)
     if refusal is not None or badge.entry is None:
         return refusal or Refusal(Reason.UNKNOWN_BADGE)
     if not badge.entry.technician:
-        return Refusal(Reason.MACHINE_LOCKED_OUT, language)
+        return Refusal(Reason.MACHINE_LOCKED_OUT, _language(badge))
     if badge.assurance.value < assurance.value:
-        return Refusal(Reason.BADGE_NOT_SECURE_ENOUGH, language)
-    return Granted(badge.entry.member, badge.entry.language, badge.entry.name)
+        return Refusal(Reason.BADGE_NOT_SECURE_ENOUGH, _language(badge))
+    return Granted(badge.entry.member, badge.entry.language, badge.entry.name, badge.tag)
+
+
+def _leniently(refusal: Refusal, badge: Presented, rules: Rules) -> Decision:
+    """The refusal, or where people are only warned who is let in in spite of it."""
+    entry = badge.entry
+    if rules.enforcement is not Enforcement.WARN_ONLY or refusal.reason not in PERSONAL:
+        return refusal
+    if entry is None:
+        return Granted(None, None, tag=badge.tag, would_refuse=refusal.reason)
+    if entry.badge is not BadgeState.ACTIVE:
+        # Hidden behind an old cache, it is a blocked badge all the same.
+        return Refusal(Reason.BADGE_BLOCKED, entry.language)
+    return Granted(entry.member, entry.language, entry.name, badge.tag, would_refuse=refusal.reason)
+
+
+def _young(cache: Cache) -> Cache:
+    return Cache(cache.version, 0)
+
+
+def _language(badge: Presented) -> str | None:
+    return badge.entry.language if badge.entry is not None else None

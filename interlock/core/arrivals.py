@@ -5,42 +5,49 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interlock.core import admission, evidence
+from interlock.core import admission, evidence, people, promises
 from interlock.core.effects import Effect
-from interlock.core.model import Assurance, BadgeUse, Ending, Now, Presented, Reason, Refusal
+from interlock.core.model import (
+    Assurance,
+    BadgeUse,
+    Ending,
+    Granted,
+    Now,
+    Presented,
+    Reason,
+    Refusal,
+)
 from interlock.core.outcomes import (
     Outcome,
     at_rest,
-    enabled,
     gated,
     member_of,
+    open_session,
     record,
     refusal_of,
     refuse,
     refused_notice,
-    still_here,
 )
 from interlock.core.sessions import miss, request_end
 from interlock.core.states import (
-    EnabledFacts,
-    EndingFacts,
+    Company,
     FaultFacts,
     LockedOutFacts,
     MachineState,
+    Session,
     StartingFacts,
 )
 
 
 def start_or_refuse(state: MachineState, event: Any, now: Now) -> Outcome:
-    """An arrival at an idle machine: ask the journal for a start record, or say why not."""
+    """An arrival at an idle machine: ask the journal for a start record, wait for somebody else, or say why not."""
     badge: Presented = event.badge
     decision = admission.admit(state, badge, now)
-    if isinstance(decision, Refusal):
-        return refuse(state, badge, decision, now)
-    body = evidence.started_body(state, badge, decision, now)
-    facts = StartingFacts(state.next_ticket, decision, state.rules, now.boot_ms)
-    state, effects = record(state, "session_started", body)
-    return replace(state, facts=facts, notice=None), effects
+    if isinstance(decision, Granted):
+        return people.start(state, decision, evidence.evidence(state, badge, now), now, Company())
+    if decision.reason in people.WAITED_FOR:
+        return people.wait(state, badge, decision, now)
+    return refuse(state, badge, decision, now)
 
 
 def refuse_powered_by_key(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -49,39 +56,37 @@ def refuse_powered_by_key(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def refuse_in_use(state: MachineState, event: Any, now: Now) -> Outcome:
-    """Another arrival while a start is being recorded: the machine is taken, unless it is the same person."""
-    assert isinstance(state.facts, StartingFacts)
-    if member_of(event.badge) == state.facts.granted.member:
+    """Another arrival while a start is being recorded: the machine is taken, unless it is one of the same people."""
+    facts, badge = state.facts, event.badge
+    assert isinstance(facts, StartingFacts)
+    ours = {facts.company.supervisor, facts.company.second} - {None}
+    is_ours = people.is_holder(facts.granted, badge) or member_of(badge) in ours
+    if badge.trouble is None and is_ours:
         return state, ()
-    return refuse(state, event.badge, refusal_of(event.badge, Reason.MACHINE_IN_USE), now)
+    reason = badge.trouble or Reason.MACHINE_IN_USE
+    return refuse(state, badge, refusal_of(badge, reason), now)
 
 
 def arrival_while_enabled(state: MachineState, event: Any, now: Now) -> Outcome:
     """`tap`: the holder's second tap asks for the end. `hold`: the holder's badge is back in the slot."""
-    assert isinstance(state.facts, EnabledFacts)
-    session = state.facts.session
-    if member_of(event.badge) != session.granted.member:
-        return refuse(state, event.badge, refusal_of(event.badge, Reason.MACHINE_IN_USE), now)
+    session, badge = open_session(state), event.badge
+    if badge.trouble is not None:
+        return refuse(state, badge, refusal_of(badge, badge.trouble), now)
+    if not people.is_holder(session.granted, badge):
+        return _another_arrives(state, session, badge, now)
     if session.rules.badge_use is BadgeUse.TAP:
         return request_end(state, session, Ending.TAP_OFF, now)
-    obstacle = admission.continuing_obstacle(state, event.badge, session.rules, now)
-    if obstacle is not None:
-        return refuse(state, event.badge, obstacle, now)
-    return enabled(state, replace(session, missing=None)), ()
+    return people.back_in_the_slot(state, session, badge, now)
 
 
 def arrival_while_ending(state: MachineState, event: Any, now: Now) -> Outcome:
     """The holder may go on when the end was asked by absence or idleness, never when a person asked for it."""
-    assert isinstance(state.facts, EndingFacts)
-    session = state.facts.session
-    if member_of(event.badge) != session.granted.member:
-        return refuse(state, event.badge, refusal_of(event.badge, Reason.MACHINE_IN_USE), now)
-    if state.facts.cause not in (Ending.BADGE_REMOVED, Ending.READER_LOST, Ending.IDLE_TIMEOUT):
-        return state, ()
-    obstacle = admission.continuing_obstacle(state, event.badge, session.rules, now)
-    if obstacle is not None:
-        return refuse(state, event.badge, obstacle, now)
-    return enabled(state, still_here(replace(session, missing=None), state, now)), ()
+    session, badge = open_session(state), event.badge
+    if badge.trouble is not None:
+        return refuse(state, badge, refusal_of(badge, badge.trouble), now)
+    if not people.is_holder(session.granted, badge):
+        return _another_arrives(state, session, badge, now)
+    return people.back_in_the_slot(state, session, badge, now)
 
 
 def clear_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -125,6 +130,22 @@ def several_while_powered(state: MachineState, event: Any, now: Now) -> Outcome:
     """A second badge over the first hides both: in `hold` the grace time begins."""
     state, effects = refuse_several(state, event, now)
     return miss(state, Ending.BADGE_REMOVED, now), effects
+
+
+def _another_arrives(state: MachineState, session: Session, badge: Presented, now: Now) -> Outcome:
+    """Not the holder: a trainer of theirs, their second person, or somebody who takes the machine over."""
+    trainer = people.trainer_beside(state, session, badge, now)
+    if trainer is not None and state.inputs.long_job_pressed:
+        return promises.grant(state, session, badge, trainer, now)
+    if trainer is not None:
+        return people.confirm(state, session, badge, trainer, now)
+    member = member_of(badge)
+    if member is not None and member == session.company.second:
+        return people.second_back(state, session, badge, now)
+    if member is not None and member == session.company.supervisor:
+        # Teaches it no longer: their tap neither confirms nor ends the session.
+        return refuse(state, badge, refusal_of(badge, Reason.MACHINE_IN_USE), now)
+    return people.hand_over(state, session, badge, now)
 
 
 def _clear_faults(state: MachineState, why: dict[str, Any], now: Now) -> Outcome:

@@ -62,6 +62,13 @@ class RecordFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsDelivered:
+    """The hub holds these records of granted trainings (`EPOCH.SEQ`)."""
+
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JournalFailed:
     """The journal cannot write or its worker was silent for 2 s: no start is possible."""
 
@@ -142,7 +149,7 @@ class InterlockOpened:
 
 @dataclass(frozen=True, slots=True)
 class RemoteInterlockLost:
-    """These interlocks of other nodes are not known to be closed any more."""
+    """These interlocks of other nodes are not known to be closed; said at every sample of an open session."""
 
     names: tuple[str, ...]
 
@@ -216,6 +223,7 @@ Event = (
     | ReaderRecovered
     | RecordDurable
     | RecordFailed
+    | RecordsDelivered
     | JournalFailed
     | JournalRecovered
     | SnapshotActivated

@@ -408,6 +408,8 @@ class Granted:
     would_refuse: Reason | None = None
     low_credit: bool = False
     trains: tuple[str, ...] = ()
+    version: tuple[int, int] | None = None
+    """The snapshot that said so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from interlock.core.states import (
     StartingFacts,
     State,
     UnmeteredFacts,
+    WaitingFacts,
     grace_ends_ms,
 )
 
@@ -81,6 +82,17 @@ def _standing(state: MachineState, now_ms: int) -> Panel:
     match facts:
         case LockedFacts() | RunOnFacts():
             return _resting(state, now_ms)
+        case WaitingFacts():
+            return Panel(
+                Colour.BLUE,
+                Pattern.SLOW_BLINK,
+                Pattern.ONE_BEEP,
+                facts.message,
+                facts.since_ms,
+                facts.granted.language,
+                name=facts.granted.name,
+                seconds=_seconds_left(facts.until_ms, now_ms),
+            )
         case StartingFacts():
             return _starting(state, facts, now_ms)
         case EnabledFacts():

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from interlock.core import interlocks
+from interlock.core.day_use import counted, day_of
 from interlock.core.effects import Exit, Message
 from interlock.core.faults import latch, lock_out
 from interlock.core.model import BadgeUse, Ending, Fault, Now
@@ -28,6 +29,9 @@ from interlock.core.states import (
     idle_ends_ms,
 )
 
+RUN_OUT = frozenset({Ending.IDLE_TIMEOUT, Ending.SUPERVISION_OVER})
+"""Ends that ask whether somebody is there: an idle machine gets the whole warning, too."""
+
 STOPS = frozenset({Ending.STOP_BUTTON, Ending.EMERGENCY_STOP})
 """Whoever stops the machine wants everything still, the extraction too (2-machine.md S10)."""
 
@@ -44,17 +48,16 @@ def miss_reader(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def note_idle(state: MachineState, event: Any, now: Now) -> Outcome:
-    """The idle time runs from here; where another node's interlock was lost, the job it may not outlive is over."""
+    """The idle time runs from here."""
     session = open_session(state)
-    state = with_session(state, replace(session, idle_since_ms=now.boot_ms))
-    return end_with_job(state, event, now)
+    return with_session(state, replace(session, idle_since_ms=now.boot_ms)), ()
 
 
 def end_with_job(state: MachineState, event: Any, now: Now) -> Outcome:
     """Another node's interlock is not known to be closed: no next job begins, a running one is never cut."""
-    if not state.remote_lost or state.inputs.busy is not False:
+    if state.inputs.busy is not False:
         return state, ()
-    return end(state, Ending.INTERLOCK_OPENED, now, names=state.remote_lost)
+    return end(state, Ending.INTERLOCK_OPENED, now, names=event.names)
 
 
 def note_busy(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -63,9 +66,9 @@ def note_busy(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def end_when_idle(state: MachineState, event: Any, now: Now) -> Outcome:
-    """The end was asked and the machine rests: off. An idle warning runs its time instead."""
+    """The end was asked and the machine rests: off. A warning that asks for a badge runs its time instead."""
     assert isinstance(state.facts, EndingFacts)
-    if state.facts.cause is Ending.IDLE_TIMEOUT:
+    if state.facts.cause in RUN_OUT:
         return state, ()
     return end(state, state.facts.cause, now)
 
@@ -79,12 +82,15 @@ def resume_if_idle_warned(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def enabled_deadline(state: MachineState, event: Any, now: Now) -> Outcome:
-    """Progress is due, the grace time is over, or the machine has been idle too long."""
+    """Progress is due, the grace time is over, a trainer has to confirm, or the machine has been idle too long."""
     state, effects = _progress(state, now)
     session = open_session(state)
     grace_ms, idle_ms = grace_ends_ms(session), idle_ends_ms(session)
+    confirm_ms = session.confirm_by_ms
     if session.missing is not None and grace_ms is not None and now.boot_ms >= grace_ms:
         state, more = request_end(state, session, session.missing.cause, now)
+    elif confirm_ms is not None and now.boot_ms >= confirm_ms:
+        state, more = request_end(state, session, Ending.SUPERVISION_OVER, now)
     elif idle_ms is not None and now.boot_ms >= idle_ms:
         state, more = request_end(state, session, Ending.IDLE_TIMEOUT, now)
     else:
@@ -115,7 +121,7 @@ def request_end(
         then_lock_out=then_lock_out,
     )
     state = replace(state, facts=facts, notice=None)
-    if state.inputs.busy is False and cause is not Ending.IDLE_TIMEOUT:
+    if state.inputs.busy is False and cause not in RUN_OUT:
         return end(state, cause, now)
     return state, ()
 
@@ -209,7 +215,8 @@ def end(state: MachineState, how: Ending, now: Now, *, names: tuple[str, ...] = 
     )
     state = replace(at_rest(state), notice=_ended_notice(session, state.coasting_until_ms, now))
     body: dict[str, Any] = {"session": session.record, "how": how.value}
-    body |= session.meter.totals()
+    state, totals = _accounted(state, session, now)
+    body |= totals
     if names:
         body["interlocks"] = list(names)
     state, effects = record(gated(state, now), "session_ended", {**body, "estimated": False})
@@ -220,9 +227,10 @@ def end(state: MachineState, how: Ending, now: Now, *, names: tuple[str, ...] = 
 
 
 def miss(state: MachineState, cause: Ending, now: Now) -> MachineState:
-    """In `hold` the grace time runs from the first moment of absence; `tap` knows no absence."""
+    """In `hold` the grace time runs from the first moment of absence; `tap` and a long job know no absence."""
     session = open_session(state)
-    if session.rules.badge_use is BadgeUse.TAP or session.missing is not None:
+    is_free_to_go = session.rules.badge_use is BadgeUse.TAP or session.long_job
+    if is_free_to_go or session.missing is not None:
         return state
     return with_session(state, replace(session, missing=Missing(cause, now.boot_ms)))
 
@@ -231,9 +239,28 @@ def _progress(state: MachineState, now: Now) -> Outcome:
     session = open_session(state)
     if now.boot_ms < session.next_progress_ms:
         return state, ()
-    body = {"session": session.record, **session.meter.totals()}
-    session = replace(session, next_progress_ms=now.boot_ms + session.rules.progress_s * 1_000)
+    state, totals = _accounted(state, session, now)
+    body = {"session": session.record, **totals}
+    session = replace(
+        session,
+        next_progress_ms=now.boot_ms + session.rules.progress_s * 1_000,
+        counted_ms=session.meter.enabled_ms,
+    )
     return record(with_session(state, session), "session_progress", body)
+
+
+def _accounted(
+    state: MachineState, session: Session, now: Now
+) -> tuple[MachineState, dict[str, int]]:
+    """The session's totals; under a daily limit with the `day` that what is new in them was counted to."""
+    totals, demands = session.meter.totals(), session.rules.demands
+    member = session.granted.member
+    if demands.daily_limit_s is None or member is None:
+        return state, totals
+    day = day_of(state.day_use, now, demands.offsets)
+    more_ms = session.meter.enabled_ms - session.counted_ms
+    use = counted(state.day_use, member, more_ms, day)
+    return replace(state, day_use=use), {**totals, "day": day}
 
 
 def _harden(state: MachineState, cause: Ending, then_lock_out: bool, now: Now) -> Outcome:

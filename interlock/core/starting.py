@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interlock.core import admission
+from interlock.core import admission, people, promises
 from interlock.core.model import BadgeUse, Now, Reason, Refusal
 from interlock.core.outcomes import (
     Outcome,
     abandon,
     at_rest,
-    enabled,
     gated,
     refused_notice,
     still_here,
@@ -55,7 +54,13 @@ def starting_deadline(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def void_late_start(state: MachineState, event: Any, now: Now) -> Outcome:
-    """An abandoned start reached the disk after all: it closes nothing and is declared void."""
+    """An abandoned start reached the disk after all: it closes nothing and is declared void.
+
+    Or what was promised for when its record is durable: it takes effect.
+    """
+    kept = promises.keep(state, event, now)
+    if kept is not None:
+        return kept, ()
     state = replace(state, journal_trouble=_unless_slow(state.journal_trouble))
     if event.ticket not in state.abandoned:
         return state, ()
@@ -65,6 +70,9 @@ def void_late_start(state: MachineState, event: Any, now: Now) -> Outcome:
 
 def forget_failed_start(state: MachineState, event: Any, now: Now) -> Outcome:
     """An abandoned start never reached the disk: nothing is left of it, and the journal does answer."""
+    broken_off = promises.break_off(state, event, now)
+    if broken_off is not None:
+        return broken_off, ()
     if event.ticket not in state.abandoned:
         return state, ()
     abandoned = state.abandoned - {event.ticket}
@@ -170,7 +178,7 @@ def _close(state: MachineState, now: Now) -> Outcome:
         company=facts.company,
     )
     state = replace(state, run_on_until_ms=None)
-    return enabled(state, still_here(session, state, now)), ()
+    return people.opened(state, still_here(session, state, now), now), ()
 
 
 def _give_up(state: MachineState, obstacle: Refusal, now: Now) -> Outcome:

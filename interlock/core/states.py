@@ -7,8 +7,10 @@ off their type. What outlives a state (extraction running on, a tool still turni
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from interlock.core.effects import Message, Panel
 from interlock.core.interlocks import RemoteReport
@@ -20,6 +22,7 @@ from interlock.core.model import (
     Granted,
     Inputs,
     LocalGrant,
+    Presented,
     Reason,
     Rules,
 )
@@ -31,6 +34,7 @@ class State(Enum):
     """The machine's states (2-machine.md)."""
 
     LOCKED = "locked"
+    WAITING_FOR_SECOND = "waiting_for_second"
     STARTING = "starting"
     ENABLED = "enabled"
     ENDING = "ending"
@@ -50,10 +54,14 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """Who else answers for a session: a supervising trainer, or the second person a machine asks for."""
+    """Who else answers for a session: a supervising trainer, or the second person a machine asks for.
+
+    `trainings`: what the supervisor answers for, because the member has it only under supervision.
+    """
 
     supervisor: str | None = None
     second: str | None = None
+    trainings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ class Session:
     """An open session: whose, under which rules, and what it has used so far.
 
     `record` is the id of its start record; `idle_since_ms` is None while busy or unknown; `confirm_by_ms` is when
-    a supervisor has to confirm again; `long_job`: declared unattended, the badge may leave.
+    a supervisor has to confirm again; `long_job`: declared unattended, the badge may leave; `counted_ms` of its
+    enabled time stand in the day's use already.
     """
 
     record: str
@@ -75,11 +84,27 @@ class Session:
     company: Company = Company()
     confirm_by_ms: int | None = None
     long_job: bool = False
+    counted_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LockedFacts:
     """Idle, off, waiting for a badge."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFacts:
+    """A first `badge` waits until `until_ms` for a trainer or a second person; nothing is powered.
+
+    `message` says for whom; `refusal_body` is the record of its refusal, should nobody come.
+    """
+
+    badge: Presented
+    granted: Granted
+    since_ms: int
+    until_ms: int
+    message: Message
+    refusal_body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +120,7 @@ class StartingFacts:
     pre_run_until_ms: int | None = None
     """Set with `record` once the start is durable: the extraction runs until then, the relay is still open."""
     not_before_ms: int | None = None
-    """A handover waits until the tool rests: its power changes hands behind the new member's back."""
+    """A handover waits until contactor and tool have come to rest: its power changes hands unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +166,7 @@ class FaultFacts:
 
 Facts = (
     LockedFacts
+    | WaitingFacts
     | StartingFacts
     | EnabledFacts
     | EndingFacts
@@ -152,6 +178,7 @@ Facts = (
 
 STATE_OF: dict[type, State] = {
     LockedFacts: State.LOCKED,
+    WaitingFacts: State.WAITING_FOR_SECOND,
     StartingFacts: State.STARTING,
     EnabledFacts: State.ENABLED,
     EndingFacts: State.ENDING,
@@ -160,6 +187,16 @@ STATE_OF: dict[type, State] = {
     LockedOutFacts: State.LOCKED_OUT,
     FaultFacts: State.FAULT,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What takes effect once the record asked for under `ticket` is durable: trainings granted to somebody, or
+    that the session of this record is a long job."""
+
+    ticket: int
+    grants: tuple[LocalGrant, ...] = ()
+    long_job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +242,7 @@ class MachineState:
     shown: Panel | None = None
     grants: tuple[LocalGrant, ...] = ()
     day_use: DayUse = field(default_factory=DayUse)
+    promises: tuple[Promise, ...] = ()
     run_on_until_ms: int | None = None
     coasting_until_ms: int | None = None
     unmetered_since_ms: int | None = None
@@ -245,11 +283,18 @@ def deadline_ms(state: MachineState) -> int | None:
     if isinstance(facts, StartingFacts):
         recorded_ms = facts.since_ms + facts.rules.start_deadline_ms
         return recorded_ms if facts.record is None else facts.pre_run_until_ms
+    if isinstance(facts, WaitingFacts):
+        return facts.until_ms
     if isinstance(facts, EndingFacts):
         return min(facts.until_ms, facts.session.next_progress_ms)
     if isinstance(facts, EnabledFacts):
         session = facts.session
-        candidates = [session.next_progress_ms, grace_ends_ms(session), idle_ends_ms(session)]
+        candidates = [
+            session.next_progress_ms,
+            session.confirm_by_ms,
+            grace_ends_ms(session),
+            idle_ends_ms(session),
+        ]
         return min(candidate for candidate in candidates if candidate is not None)
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interlock.core import interlocks
+from interlock.core import interlocks, promises
 from interlock.core.effects import Exit
 from interlock.core.interlocks import RemoteReport
 from interlock.core.model import Now
@@ -87,7 +87,8 @@ def note_journal_recovered(state: MachineState, event: Any, now: Now) -> Outcome
 def use_snapshot(state: MachineState, event: Any, now: Now) -> Outcome:
     """The next decisions use the new demands; the hub may only tighten `max_offline_s`."""
     rules = state.base_rules.tightened(event.demands)
-    return replace(state, cache=event.cache, rules=rules), ()
+    grants = promises.outlasting(state.grants)
+    return replace(state, cache=event.cache, rules=rules, grants=grants), ()
 
 
 def leave(state: MachineState, event: Any, now: Now) -> Outcome:

@@ -7,9 +7,10 @@ elsewhere, `docs/machine-states.md` is drawn from it, and a test compares it wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from functools import wraps
+from typing import Any, get_args
 
-from interlock.core import arrivals, faults, sessions, starting, surroundings
+from interlock.core import arrivals, faults, people, promises, sessions, starting, surroundings
 from interlock.core.events import (
     BadgeArrived,
     BadgeFound,
@@ -39,6 +40,7 @@ from interlock.core.events import (
     ReaderRecovered,
     RecordDurable,
     RecordFailed,
+    RecordsDelivered,
     RemoteInterlockLost,
     RemoteInterlockReported,
     RunOnOver,
@@ -47,8 +49,9 @@ from interlock.core.events import (
     StopPressed,
     TerminationRequested,
 )
-from interlock.core.outcomes import Handler, ignore
-from interlock.core.states import State
+from interlock.core.model import Now
+from interlock.core.outcomes import Handler, Outcome, ignore
+from interlock.core.states import MachineState, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ Row = dict[type, tuple[Handler, str] | Handler]
 
 _LETTERS = {
     "L": State.LOCKED,
+    "W": State.WAITING_FOR_SECOND,
     "S": State.STARTING,
     "E": State.ENABLED,
     "N": State.ENDING,
@@ -75,6 +79,19 @@ _LETTERS = {
     "F": State.FAULT,
 }
 
+
+def _no_longer_waiting(follow: Handler) -> Handler:
+    """The first badge waits no longer, and then what follows at a machine at rest."""
+
+    @wraps(follow)
+    def both(state: MachineState, event: Any, now: Now) -> Outcome:
+        state, effects = people.give_up_wait(state)
+        state, more = follow(state, event, now)
+        return state, effects + more
+
+    return both
+
+
 EVERYWHERE: Row = {
     BadgeFound: arrivals.ask_to_present_again,
     BadgeRemoved: ignore,
@@ -83,6 +100,7 @@ EVERYWHERE: Row = {
     ReaderRecovered: surroundings.note_reader_recovered,
     RecordDurable: starting.void_late_start,
     RecordFailed: starting.forget_failed_start,
+    RecordsDelivered: promises.note_delivered,
     JournalFailed: surroundings.note_journal_failed,
     JournalRecovered: surroundings.note_journal_recovered,
     SnapshotActivated: surroundings.use_snapshot,
@@ -111,10 +129,24 @@ EVERYWHERE: Row = {
 
 IN_STATE: dict[State, Row] = {
     State.LOCKED: {
-        BadgeArrived: (arrivals.start_or_refuse, "LS"),
+        BadgeArrived: (arrivals.start_or_refuse, "LWS"),
         BrokenPressed: (faults.lock_out, "O"),
         BypassTurnedOn: (surroundings.begin_unmetered, "U"),
         ContactorStuckClosed: (faults.latch_welded, "F"),
+    },
+    State.WAITING_FOR_SECOND: {
+        BadgeArrived: (people.arrival_while_waiting, "WSLR"),
+        ReaderFailed: (_no_longer_waiting(surroundings.note_reader_failed), "LR"),
+        JournalFailed: (_no_longer_waiting(surroundings.note_journal_failed), "LR"),
+        EndRequested: (_no_longer_waiting(surroundings.gate), "LR"),
+        CutRequested: (_no_longer_waiting(surroundings.gate), "LR"),
+        TerminationRequested: (_no_longer_waiting(surroundings.leave), "LR"),
+        StopPressed: (_no_longer_waiting(surroundings.stop_everything), "L"),
+        BrokenPressed: (_no_longer_waiting(faults.lock_out), "O"),
+        BypassTurnedOn: (_no_longer_waiting(surroundings.begin_unmetered), "U"),
+        EmergencyStopOpened: (_no_longer_waiting(surroundings.stop_everything), "L"),
+        ContactorStuckClosed: (_no_longer_waiting(faults.latch_welded), "F"),
+        DeadlinePassed: (people.wait_over, "LR"),
     },
     State.STARTING: {
         BadgeArrived: arrivals.refuse_in_use,
@@ -136,7 +168,7 @@ IN_STATE: dict[State, Row] = {
         DeadlinePassed: (starting.starting_deadline, "ELR"),
     },
     State.ENABLED: {
-        BadgeArrived: (arrivals.arrival_while_enabled, "ENLRU"),
+        BadgeArrived: (arrivals.arrival_while_enabled, "ENLRUS"),
         BadgeRemoved: sessions.miss_badge,
         SeveralBadgesSeen: arrivals.several_while_powered,
         ReaderFailed: sessions.miss_reader,
@@ -146,6 +178,7 @@ IN_STATE: dict[State, Row] = {
         StopPressed: (sessions.end_by_stop, "LU"),
         BrokenPressed: (sessions.end_then_lock_out, "NO"),
         InterlockOpened: (sessions.end_by_interlock, "LRU"),
+        LongJobPressed: promises.declare_long_job,
         RemoteInterlockLost: (sessions.end_with_job, "ELRU"),
         EmergencyStopOpened: (sessions.end_by_emergency_stop, "LU"),
         ContactLost: (sessions.end_by_contact_lost, "LRU"),
@@ -154,10 +187,10 @@ IN_STATE: dict[State, Row] = {
         MachineStartedByItself: (sessions.end_and_latch_unexpected, "F"),
         DeadlinePassed: (sessions.enabled_deadline, "ENLRU"),
         MachineBecameBusy: sessions.note_busy,
-        MachineBecameIdle: (sessions.note_idle, "ELRU"),
+        MachineBecameIdle: sessions.note_idle,
     },
     State.ENDING: {
-        BadgeArrived: (arrivals.arrival_while_ending, "NE"),
+        BadgeArrived: (arrivals.arrival_while_ending, "NES"),
         BadgeRemoved: sessions.miss_badge,
         SeveralBadgesSeen: arrivals.several_while_powered,
         ReaderFailed: sessions.miss_reader,
@@ -177,7 +210,7 @@ IN_STATE: dict[State, Row] = {
         MachineBecameIdle: (sessions.end_when_idle, "NLRUO"),
     },
     State.RUN_ON: {
-        BadgeArrived: (arrivals.start_or_refuse, "RS"),
+        BadgeArrived: (arrivals.start_or_refuse, "RWS"),
         StopPressed: (surroundings.stop_everything, "L"),
         BrokenPressed: (faults.lock_out, "O"),
         InterlockOpened: (surroundings.note_interlock_opened, "RL"),

@@ -77,6 +77,7 @@ def test_a_third_tap_does_not_take_an_asked_end_back() -> None:
 
 def test_another_member_is_refused_while_the_machine_is_in_use_and_changes_nothing() -> None:
     rig = enabled()
+    rig.sample(busy=True)
     rig.arrive(BEN)
     assert rig.refusals() == ["MACHINE_IN_USE"]
     assert (rig.is_on, rig.at()) == (True, State.ENABLED)
@@ -113,10 +114,11 @@ def test_a_badge_put_back_within_the_grace_time_goes_on() -> None:
 
 def test_another_badge_put_into_the_slot_does_not_keep_the_session_alive() -> None:
     rig = enabled(HOLD)
+    rig.sample(busy=True)
     rig.give(BadgeRemoved())
     rig.pass_ms(1_000)
     rig.arrive(BEN)
-    rig.pass_ms(HOLD.grace_s * 1_000)
+    rig.pass_ms((HOLD.grace_s + HOLD.warning_s) * 1_000)
     assert (rig.is_on, rig.refusals()) == (False, ["MACHINE_IN_USE"])
 
 
