@@ -44,10 +44,13 @@ class RecordType(StrEnum):
     LOCK_OUT_SET = "lock_out_set"
     LOCK_OUT_CLEARED = "lock_out_cleared"
     PROBLEM_REPORTED = "problem_reported"
+    SUPERVISION_CONFIRMED = "supervision_confirmed"
     TRAINING_GRANTED = "training_granted"
+    LONG_JOB_DECLARED = "long_job_declared"
     UNMETERED_USE = "unmetered_use"
     CLOCK_ANCHORED = "clock_anchored"
     CONFIGURATION_CHANGED = "configuration_changed"
+    COMMISSIONED = "commissioned"
 
 
 @dataclass(frozen=True, slots=True)
