@@ -1,6 +1,6 @@
 """Somebody else's code (PyPI `python-desfire`, unmodified) authenticates and personalises the model.
 
-Here over the bare commands; tests/readers has the same through the reader and the chip. The library
+Once over the bare commands, once through our reader, the RC522 model and the air between. The library
 brings its own AES, CMAC, CRC-32 and key diversification (pycryptodome).
 """
 
@@ -16,9 +16,13 @@ from desfire.enums import DESFireKeySettings, DESFireKeyType
 from desfire.exceptions import DESFireAuthException, DESFireCommunicationError
 from desfire.schemas import KeySettings
 
-from interlock.sim.card_blocks import Software
+from interlock.readers import CardSeen
+from interlock.readers.mfrc522 import Mfrc522Reader
+from interlock.sim.card_blocks import BlockCard, Software
 from interlock.sim.card_crypto import KeyKind, diversified
 from interlock.sim.card_desfire import Desfire, DesfireKey
+from interlock.sim.spi_inprocess import InProcessSpi
+from tests.readers.rig import TRANSFER_US, Rig
 from tests.sim.card_talk import UID, counted
 
 pytestmark = pytest.mark.fast
@@ -27,6 +31,7 @@ AID = "f51001"
 SITE_KEY = bytes(range(16))
 SITE_ID = b"sample"
 MACHINES, DOORS = 1, 2
+DESK_MS_MAX = 10_000
 WRONG_KEY, NO_SUCH_APPLICATION = 0xAE, 0xA0
 
 
@@ -43,6 +48,33 @@ class Bare(Device):  # type: ignore[misc] # the library has no types
         reply = self.software.answer(bytes(command))
         assert reply is not None
         return list(reply.content)
+
+
+class Through(Device):  # type: ignore[misc] # as above
+    """The library's device: commands go through our reader, the chip model and the air."""
+
+    def __init__(self, software: Desfire) -> None:
+        rig = Rig()
+        # The desk writes cards and gives them the time for it.
+        rig.reader = Mfrc522Reader(
+            lambda: InProcessSpi(rig.chip, clock=rig.clock, transfer_us=TRANSFER_US),
+            rig.clock,
+            attempt_ms_max=DESK_MS_MAX,
+        )
+        rig.opened().place(BlockCard(software.uid, software))
+        seen = rig.reader.poll()
+        assert isinstance(seen, CardSeen)
+        assert seen.transceive is not None
+        self._transceive = seen.transceive
+        self.chip = rig.chip
+
+    def transceive(self, command: list[int]) -> list[int]:
+        """What the card answers."""
+        return list(self._transceive(bytes(command)))
+
+
+Connect = Callable[[Desfire], Device]
+both_ways = pytest.mark.parametrize("connect", [Bare, Through], ids=["bare", "through the reader"])
 
 
 def aes_key(content: bytes) -> DESFireKey:
@@ -86,8 +118,9 @@ def personalise(card: DESFire) -> None:
     card.change_key(0, aes_key(bytes(16)), aes_key(badge_key(0)), new_key_version=1)
 
 
-def test_it_reads_the_version_and_the_uid_of_a_fresh_card() -> None:
-    card = DESFire(Bare(factory_fresh()))
+@both_ways
+def test_it_reads_the_version_and_the_uid_of_a_fresh_card(connect: Connect) -> None:
+    card = DESFire(connect(factory_fresh()))
     version = card.get_card_version()
     assert (bytes(version.uid), version.software_major_version) == (UID, 1)
     assert card.get_application_ids() == []
@@ -98,9 +131,10 @@ def test_its_diversification_is_the_models() -> None:
     assert badge_key(0) == diversified(SITE_KEY, UID, bytes.fromhex(AID), SITE_ID)
 
 
-def test_it_makes_a_fresh_card_a_genuine_badge() -> None:
+@both_ways
+def test_it_makes_a_fresh_card_a_genuine_badge(connect: Connect) -> None:
     software = factory_fresh()
-    personalise(DESFire(Bare(software)))
+    personalise(DESFire(connect(software)))
     master, application = software.memory
     assert master.keys == (DesfireKey(badge_key(9), KeyKind.AES_128, 1),)
     assert application.aid.hex() == AID
@@ -108,10 +142,11 @@ def test_it_makes_a_fresh_card_a_genuine_badge() -> None:
     assert application.keys == tuple(made.get(number, DesfireKey()) for number in range(5))
 
 
-def test_the_badge_then_opens_with_its_own_key_and_with_no_other() -> None:
+@both_ways
+def test_the_badge_then_opens_with_its_own_key_and_with_no_other(connect: Connect) -> None:
     software = factory_fresh()
     personalise(DESFire(Bare(software)))
-    card = DESFire(Bare(software))
+    card = DESFire(connect(software))
     card.select_application(AID)
     card.authenticate(MACHINES, aes_key(badge_key(MACHINES)))
     assert card.get_key_version(MACHINES) == 1
@@ -159,6 +194,21 @@ def test_it_formats_the_card_and_starts_over() -> None:
     with pytest.raises(DESFireCommunicationError) as refused:
         card.select_application(AID)
     assert refused.value.status_code == NO_SUCH_APPLICATION
+
+
+@both_ways
+def test_many_applications_come_in_a_chained_list(connect: Connect) -> None:
+    """28 identifiers are two frames of the card's and more than one block of the air's."""
+    software = factory_fresh()
+    card = DESFire(connect(software))
+    card.authenticate(0, des_key())
+    settings = KeySettings(
+        key_type=DESFireKeyType.DF_KEY_AES, settings=[DESFireKeySettings.KS_FACTORY_DEFAULT]
+    )
+    aids = [[0xF5, 0, number] for number in range(28)]
+    for aid in aids:
+        card.create_application(aid, settings, 1)
+    assert card.get_application_ids() == aids
 
 
 def _breaks(change: Callable[[bytes, bytes], bytes]) -> type[Bare]:
