@@ -86,14 +86,16 @@ class Link:
     """One activated card: `transceive` speaks to it until `deselect`, or until its time is over."""
 
     def __init__(self, medium: Medium, *, attempt_ms_max: int = ATTEMPT_MS_MAX) -> None:
-        """Nothing was sent yet; the card is ACTIVE and gets `attempt_ms_max` from now on."""
+        """Nothing was sent yet; the card is ACTIVE and gets `attempt_ms_max` from its activation on."""
         self._medium = medium
-        self._deadline_ms = medium.now_ms() + attempt_ms_max
+        self._attempt_ms_max = attempt_ms_max
+        self._deadline_ms = 0
         self._ats: Ats | None = None
         self._number = 0
 
     def activate(self) -> Ats:
         """The card answered RATS and speaks ISO 14443-4. Raises CardError."""
+        self._deadline_ms = self._medium.now_ms() + self._attempt_ms_max
         heard = self._exchange(RATS, ACTIVATION_WAIT_US)
         if heard is None:
             raise _failed("it does not answer RATS")

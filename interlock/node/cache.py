@@ -1,4 +1,4 @@
-"""A verified snapshot's database in, one badge's entry out: the node's copy of the lab's authorisations.
+"""A verified snapshot's database in, one badge's entry and wrapped key out: a copy of the lab's authorisations.
 
 `auth-EPOCH-COUNTER.db` is written once by `snapshot_builder` and never again, so it is opened immutable: no lock,
 no WAL, no file beside it. It keeps the lines the hub signed, byte for byte, with the signed header: opening
@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from interlock.core.model import Entry
 from interlock.errors import ProtocolError, StoreError
 from interlock.protocol import canonical, snapshots
+from interlock.protocol.card_keys import WrappedKey
 from interlock.protocol.snapshots import DIGEST_BYTES, SnapshotHeader, SnapshotVersion
 
 FORMAT = 1
@@ -29,6 +32,8 @@ SUM_BYTES = 8
 
 PAGE_CACHE_KIB = 512
 """A lookup touches four pages; memory must not grow with the number of badges."""
+
+T = TypeVar("T")
 
 _NAME = re.compile(r"auth-(\d{1,18})-(\d{1,18})\.db")
 
@@ -70,21 +75,18 @@ class BadgeCache:
 
     def lookup(self, tag: bytes) -> Entry | None:
         """The entry of a badge, None when the lab knows no such badge. Raises StoreError for a damaged file."""
-        try:
-            row = self._connection.execute(
-                "SELECT line, sum FROM entries WHERE tag = ?", (tag,)
-            ).fetchone()
-        except sqlite3.Error as error:
-            raise self._damaged(str(error)) from error
-        if row is None:
+        line = self._line(tag)
+        if line is None:
             return None
-        line, expected = row
-        if not isinstance(line, bytes) or line_sum(line) != expected:
-            raise self._damaged("an entry was altered")
-        entry = self._entry(line)
+        entry = self._read(line, snapshots.entry_from_wire)
         if entry.tag != tag:
             raise self._damaged("an entry stands under another badge")
         return entry
+
+    def card_key(self, tag: bytes) -> WrappedKey | None:
+        """The wrapped key of a badge with an entry, None when it has none. Raises StoreError for a damaged file."""
+        line = self._line(tag)
+        return None if line is None else self._read(line, snapshots.card_key_from_wire)
 
     def verify_slice(self, rows_max: int) -> bool:
         """The next entries are hashed; True while more wait. Raises StoreError when they are not the signed ones."""
@@ -130,9 +132,24 @@ class BadgeCache:
             raise self._damaged(f"it holds snapshot {header.version}")
         return header
 
-    def _entry(self, line: bytes) -> Entry:
+    def _line(self, tag: bytes) -> bytes | None:
+        """A badge's line, with the right sum."""
         try:
-            return snapshots.entry_from_wire(canonical.loads(line, where="cache entry"))
+            row = self._connection.execute(
+                "SELECT line, sum FROM entries WHERE tag = ?", (tag,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise self._damaged(str(error)) from error
+        if row is None:
+            return None
+        line, expected = row
+        if not isinstance(line, bytes) or line_sum(line) != expected:
+            raise self._damaged("an entry was altered")
+        return line
+
+    def _read(self, line: bytes, reading: Callable[[Mapping[str, Any]], T]) -> T:
+        try:
+            return reading(canonical.loads(line, where="cache entry"))
         except ProtocolError as error:
             raise self._damaged(str(error)) from error
 

@@ -8,6 +8,9 @@ lay there at the start, one swapped for another, a reader that looked away for a
 nothing and asks to present the badge again.
 
 Emptiness is what was observed, from the first empty poll to the last; time nobody looked does not count.
+
+A badge with a key is there only as long as it proves itself (`genuine`): a poll in which it answers and does not
+prove itself counts like a missed one, and is never emptiness. So it can lead to a removal, and never to an arrival.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class Phase(Enum):
     EMPTY = "empty"
     PRESENT = "present"
     SEVERAL = "several"
+    DOUBTED = "doubted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Presence:
     """What was seen so far; the default is a reader that has seen nothing yet.
 
     `empty_from_ms` is the first empty poll of an unbroken run of them, `polled_ms` the last poll; `crowded` says
-    that several badges were seen since the badge that is there was last seen alone.
+    that several badges were seen since the badge that is there was last seen alone; `doubted_from_ms` is the first
+    poll since it was last certain that answered without proving itself.
     """
 
     phase: Phase = Phase.UNKNOWN
@@ -43,6 +48,14 @@ class Presence:
     empty_from_ms: int | None = None
     polled_ms: int | None = None
     crowded: bool = False
+    doubted_from_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """The badge that was there answers, but did not prove itself just now; `forged`: it proved to be another."""
+
+    forged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +85,15 @@ Sighting = Arrived | Found | Removed | SeveralSeen
 
 
 def step(
-    presence: Presence, sight: Sight | None, now_ms: int, gap_ms: int
+    presence: Presence, sight: Sight | Unproven | None, now_ms: int, gap_ms: int
 ) -> tuple[Presence, tuple[Sighting, ...]]:
     """What one poll, finished at `now_ms`, says about the field."""
     blind = presence.polled_ms is None or now_ms - presence.polled_ms > BLIND_MS
     if sight is None:
         return _nothing(presence, now_ms, gap_ms, blind=blind)
     looked = replace(presence, empty_from_ms=None, polled_ms=now_ms)
+    if isinstance(sight, Unproven):
+        return _doubtful(looked, presence.empty_from_ms, now_ms, gap_ms, forged=sight.forged)
     if isinstance(sight, SeveralCards):
         return _several(looked)
     return _one(looked, sight, now_ms, blind=blind)
@@ -97,27 +112,46 @@ def _nothing(
             waiting = replace(waiting, phase=Phase.UNKNOWN)
         return waiting, ()
     told = (Removed(),) if presence.phase is Phase.PRESENT else ()
-    return replace(waiting, phase=Phase.EMPTY, uid=None, crowded=False), told
+    return _cleared(waiting, Phase.EMPTY), told
+
+
+def _doubtful(
+    looked: Presence, empty_from_ms: int | None, now_ms: int, gap_ms: int, *, forged: bool
+) -> tuple[Presence, tuple[Sighting, ...]]:
+    if looked.phase is not Phase.PRESENT:
+        return looked, ()
+    since_ms = next(
+        known for known in (looked.doubted_from_ms, empty_from_ms, now_ms) if known is not None
+    )
+    if forged or now_ms - since_ms >= gap_ms:
+        return _cleared(looked, Phase.DOUBTED), (Removed(),)
+    return replace(looked, doubted_from_ms=since_ms), ()
 
 
 def _several(looked: Presence) -> tuple[Presence, tuple[Sighting, ...]]:
     if looked.phase is Phase.PRESENT and not looked.crowded:
         return replace(looked, crowded=True), ()
     told = () if looked.phase is Phase.SEVERAL else (SeveralSeen(),)
-    return replace(looked, phase=Phase.SEVERAL, uid=None, crowded=False), told
+    return _cleared(looked, Phase.SEVERAL), told
 
 
 def _one(
     looked: Presence, sight: CardSeen, now_ms: int, *, blind: bool
 ) -> tuple[Presence, tuple[Sighting, ...]]:
-    here = replace(looked, phase=Phase.PRESENT, uid=sight.uid, crowded=False)
+    here = replace(_cleared(looked, Phase.PRESENT), uid=sight.uid)
     match looked.phase:
         case Phase.EMPTY if not blind:
             return here, (Arrived(sight.uid, now_ms),)
         case Phase.EMPTY | Phase.UNKNOWN:
             return here, (Found(),)
-        case Phase.SEVERAL:
-            # "One badge at a time" stands until the field was empty: which one stayed is nobody's choice.
+        case Phase.SEVERAL | Phase.DOUBTED:
+            # "One badge at a time" stands until the field was empty: which one stayed is nobody's choice. Nor is
+            # a badge that failed to prove itself an arrival when it succeeds later: nobody presented it.
             return looked, ()
         case Phase.PRESENT:
             return here, () if looked.uid == sight.uid else (Removed(), Found())
+
+
+def _cleared(presence: Presence, phase: Phase) -> Presence:
+    """`presence` in `phase`, with nothing known of a badge."""
+    return replace(presence, phase=phase, uid=None, crowded=False, doubted_from_ms=None)

@@ -1,8 +1,11 @@
-"""A badge reader in, complete badge events out: the thread that polls, looks up and says what it saw.
+"""A badge reader in, complete badge events out: the thread that polls, looks up, authenticates and says what it saw.
 
 `ReaderWork` is the step without the thread; `ReaderWorker` is the shell. The cache belongs to this thread alone,
 and is switched between two polls. A reader that errs is tried a few polls more, then reported dead, closed and
 opened again with growing pauses; whatever lies in its field afterwards has to be presented again.
+
+A badge whose entry has a key must prove that it knows it, on arrival and while it lies there (`genuine` says when
+and why); its UID alone never counts. Unknown and blocked badges are asked for nothing: they open nothing anyway.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from interlock.cards.iso14443a import RANDOM_UID_FIRST_BYTE, is_random_uid
 from interlock.clock import Clock
 from interlock.core.events import (
     BadgeArrived,
@@ -28,12 +32,21 @@ from interlock.core.events import (
     SeveralBadgesSeen,
     SnapshotActivated,
 )
-from interlock.core.model import Assurance, Cache, Entry, Presented
+from interlock.core.model import Assurance, BadgeState, Cache, Entry, Presented, Reason
 from interlock.errors import ProtocolError, ReaderError, StoreError
 from interlock.node.cache import BadgeCache
-from interlock.node.presence import Arrived, Found, Presence, Removed, SeveralSeen, Sighting, step
+from interlock.node.genuine import Claim, Examiner, Finding, Vigil
+from interlock.node.presence import (
+    Arrived,
+    Found,
+    Presence,
+    Removed,
+    SeveralSeen,
+    Unproven,
+    step,
+)
 from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
-from interlock.protocol.tags import badge_tag
+from interlock.protocol.tags import badge_tag, short_code
 from interlock.readers import CardSeen, Reader, Sight
 
 ERRORS_MAX = 5
@@ -50,11 +63,11 @@ VERIFY_ROWS = 50
 """Cache entries hashed after an uneventful poll: 0.05 ms on the development machine; 100,000 badges take
 100 s at 20 polls a second."""
 
-RANDOM_UID_FIRST = 0x08
-"""4-byte UIDs that begin so are made up by phones at every tap (ISO 14443-3); they identify nobody."""
+RANDOM_UID = bytes((RANDOM_UID_FIRST_BYTE, 0, 0, 0))
+"""Stands for all UIDs that phones make up at every tap, so that one phone is one badge to whoever counts refusals."""
 
-RANDOM_UID = bytes((RANDOM_UID_FIRST, 0, 0, 0))
-"""Stands for all of them, so that one phone is one badge to whoever counts refusals."""
+TROUBLES = {Finding.FORGED: Reason.BADGE_NOT_GENUINE, Finding.UNSURE: Reason.PRESENT_AGAIN}
+"""What a badge is told that did not prove itself."""
 
 CacheAge = Callable[[SnapshotVersion | None], int]
 Confirm = Callable[[SnapshotHeader], None]
@@ -64,12 +77,13 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CacheKeys:
-    """What a badge's tag is made with and a snapshot verified with."""
+    """What a badge's tag is made with, a snapshot verified with, and card keys opened with."""
 
-    badge_key: bytes
+    badge_key: bytes = field(repr=False)
     hub_key: Ed25519PublicKey
     lab: str
     node: str
+    decryption_key: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -91,6 +105,12 @@ class ReaderWork:
     _reopen_pause_ms: int = REOPEN_MS_MIN
     _verified: bool = False
     _dropped: list[Event] = field(default_factory=list)
+    _examiner: Examiner = field(init=False)
+    _vigil: Vigil | None = None
+
+    def __post_init__(self) -> None:
+        keys = self.keys
+        self._examiner = Examiner(self.reader, self.clock, keys.node, keys.decryption_key)
 
     @property
     def version(self) -> SnapshotVersion | None:
@@ -118,15 +138,10 @@ class ReaderWork:
         try:
             sight = self.reader.poll()
             self._check(sight)
+            events = self._seen(sight)
         except ReaderError as error:
             return self._erred(error)
         self._errors, self._failing_since_ms = 0, None
-        self._presence, sightings = step(
-            self._presence, sight, self.clock.boot_ms(), self.arrival_gap_ms
-        )
-        if not sightings:
-            self._verify_cache()
-        events = [self._event(sighting) for sighting in sightings]
         dropped, self._dropped = self._dropped, []
         return dropped + events
 
@@ -143,35 +158,101 @@ class ReaderWork:
             except ProtocolError as error:
                 raise ReaderError(error.what, where="reader") from error
 
-    def _event(self, sighting: Sighting) -> Event:
-        match sighting:
-            case Arrived(uid, seen_ms):
-                return BadgeArrived(self._presented(uid, seen_ms))
-            case Found():
-                return BadgeFound()
-            case Removed():
-                return BadgeRemoved()
-            case SeveralSeen():
-                return SeveralBadgesSeen()
+    def _seen(self, sight: Sight | None) -> list[Event]:
+        certain = self._certain(sight)
+        now_ms = self.clock.boot_ms()
+        self._presence, sightings = step(self._presence, certain, now_ms, self.arrival_gap_ms)
+        if not sightings:
+            self._verify_cache()
+        vigil = self._vigil
+        if vigil is not None and self._presence.uid != vigil.uid:
+            self._vigil = None
+        events: list[Event] = []
+        for sighting in sightings:
+            match sighting:
+                case Arrived(_, seen_ms):
+                    assert isinstance(sight, CardSeen)
+                    events.append(BadgeArrived(self._presented(sight, seen_ms)))
+                case Found():
+                    events.append(BadgeFound())
+                case Removed():
+                    events.append(BadgeRemoved())
+                case SeveralSeen():
+                    events.append(SeveralBadgesSeen())
+        if vigil is not None and certain == Unproven(forged=True):
+            events.append(BadgeArrived(self._impostor(vigil.claim.tag, now_ms)))
+        return events
 
-    def _presented(self, uid: bytes, seen_ms: int) -> Presented:
-        is_random = len(uid) == len(RANDOM_UID) and uid[0] == RANDOM_UID_FIRST
-        tag = badge_tag(self.keys.badge_key, RANDOM_UID if is_random else uid)
-        entry = None if is_random else self._lookup(tag)
+    def _certain(self, sight: Sight | None) -> Sight | Unproven | None:
+        """`sight`, or Unproven where the badge that lies there had to prove itself and did not."""
+        vigil = self._vigil
+        if vigil is None:
+            return sight
+        vigil.saw(sight)
+        is_it = isinstance(sight, CardSeen) and sight.uid == vigil.uid
+        if not is_it or not vigil.is_due(self.clock.boot_ms()):
+            return sight
+        assert isinstance(sight, CardSeen)
+        vigil.interrupted = True
+        finding = self._examiner.examine(sight, vigil.claim)
+        if finding is not Finding.GENUINE:
+            return Unproven(forged=finding is Finding.FORGED)
+        vigil.renewed(self.clock.boot_ms())
+        return sight
+
+    def _presented(self, card: CardSeen, seen_ms: int) -> Presented:
+        is_random = is_random_uid(card.uid)
+        tag = badge_tag(self.keys.badge_key, RANDOM_UID if is_random else card.uid)
+        entry, claim = (None, None) if is_random else self._lookup(tag)
+        finding = self._arrived(card, entry, claim)
         cache = Cache(self.version, self.cache_age_s(self.version))
         known = "random id" if is_random else "known" if entry is not None else "unknown"
         # No part of the tag: one line per badge and place would be a log of where people were.
-        LOG.info("a badge arrived: %s, snapshot %s", known, cache.version)
-        return Presented(tag, seen_ms, Assurance.UID, entry, cache)
+        proved = "" if finding is None else f", {finding.name.lower()}"
+        LOG.info("a badge arrived: %s%s, snapshot %s", known, proved, cache.version)
+        is_unknown = entry is None and not is_random and cache.version is not None
+        return Presented(
+            tag,
+            seen_ms,
+            Assurance.AES if finding is Finding.GENUINE else Assurance.UID,
+            entry,
+            cache,
+            trouble=None if finding is None else TROUBLES.get(finding),
+            code=short_code(tag) if is_unknown else None,
+        )
 
-    def _lookup(self, tag: bytes) -> Entry | None:
-        if self.cache is None:
+    def _arrived(self, card: CardSeen, entry: Entry | None, claim: Claim | None) -> Finding | None:
+        """What the badge proved; None where it has no key, or is refused whatever it could prove."""
+        if entry is None or claim is None or entry.badge is not BadgeState.ACTIVE:
             return None
         try:
-            return self.cache.lookup(tag)
+            finding = self._examiner.examine(card, claim)
+        except ReaderError:
+            # Nobody was told of this arrival, so the badge must not count as one that is there.
+            self._presence = Presence()
+            raise
+        if finding is Finding.GENUINE:
+            self._vigil = Vigil(card.uid, claim, self.clock.boot_ms())
+        return finding
+
+    def _impostor(self, tag: bytes, seen_ms: int) -> Presented:
+        """What lies there instead of the badge that proved itself before."""
+        LOG.warning("the badge in the field is not the one that proved itself")
+        entry, _ = self._lookup(tag)
+        cache = Cache(self.version, self.cache_age_s(self.version))
+        return Presented(tag, seen_ms, Assurance.UID, entry, cache, Reason.BADGE_NOT_GENUINE)
+
+    def _lookup(self, tag: bytes) -> tuple[Entry | None, Claim | None]:
+        """A badge's entry and the key it must know. A damaged cache knows neither: an entry never loses its key."""
+        if self.cache is None:
+            return None, None
+        try:
+            entry = self.cache.lookup(tag)
+            key = None if entry is None else self.cache.card_key(tag)
         except StoreError as error:
             self._damaged(error)
-            return None
+            return None, None
+        return entry, None if key is None else Claim(tag, key, self.cache.header.wrapping_key)
 
     def _verify_cache(self) -> None:
         if self.cache is None or self._verified:
@@ -204,7 +285,7 @@ class ReaderWork:
         self._errors, self._failing_since_ms = 0, None
         self._reopen_pause_ms = REOPEN_MS_MIN
         # That first poll only proved that the chip answers: nobody saw what it saw arrive.
-        self._presence = Presence()
+        self._presence, self._vigil = Presence(), None
         if not self.has_failed:
             return []
         self.has_failed = False
@@ -213,6 +294,8 @@ class ReaderWork:
 
     def _erred(self, error: ReaderError) -> list[Event]:
         now_ms = self.clock.boot_ms()
+        if self._vigil is not None:
+            self._vigil.interrupted = True
         if self._failing_since_ms is None:
             self._failing_since_ms = now_ms
         self._errors += 1
@@ -256,6 +339,7 @@ class ReaderWorker:
         hub_key: Ed25519PublicKey,
         lab: str,
         node: str,
+        decryption_key: bytes | None = None,
         emit: Callable[[Event], object],
         clock: Clock,
         cache_age_s: CacheAge,
@@ -264,10 +348,16 @@ class ReaderWorker:
         cache_path: Path | None = None,
         died: Callable[[], object] = lambda: None,
     ) -> None:
-        """`died` is the last the thread calls when it ends of something nobody foresaw; it may take its time."""
+        """`decryption_key` opens card keys; without it no badge that has one is let in.
+
+        `died` is the last the thread calls when it ends of something nobody foresaw; it may take its time."""
         self._died = died
         self._work = ReaderWork(
-            reader, CacheKeys(badge_key, hub_key, lab, node), clock, cache_age_s, arrival_gap_ms
+            reader,
+            CacheKeys(badge_key, hub_key, lab, node, decryption_key),
+            clock,
+            cache_age_s,
+            arrival_gap_ms,
         )
         self._emit = emit
         self._clock = clock

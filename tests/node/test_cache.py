@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from interlock.errors import StoreError
-from interlock.node.cache import BadgeCache, cache_files, version_of
+from interlock.node.cache import BadgeCache, cache_files, line_sum, version_of
+from interlock.node.snapshot_builder import build
+from interlock.protocol.card_keys import CardSlot, Scheme, wrap
+from interlock.protocol.snapshots import entry_line, entry_lines, signed_snapshot
 from tests.node.journals import KEYS
-from tests.node.signed_snapshots import HUB, STRANGER, built, entry, tag
+from tests.node.signed_snapshots import HUB, STRANGER, built, entry, header, order, tag
 
 pytestmark = pytest.mark.fast
 
@@ -36,6 +39,34 @@ def test_every_badge_of_the_snapshot_is_found_and_no_other(path: Path) -> None:
         ("saw",),
         86_400,
     )
+    cache.close()
+
+
+def test_a_badge_s_wrapped_key_stands_beside_its_entry(tmp_path: Path) -> None:
+    slot = CardSlot(Scheme.DESFIRE_AES, bytes.fromhex("010af5"), 1)
+    key = wrap(b"w" * 32, b"k" * 16, node=KEYS.node, tag=tag(1), slot=slot)
+    lines = entry_lines([entry(1), entry(2)], {tag(1): key})
+    spool = tmp_path / "snapshot"
+    spool.write_bytes(signed_snapshot(HUB, header(lines, wrapping_key=b"sealed"), lines))
+    build(order(spool, tmp_path))
+    cache = opened(tmp_path / "auth-1-1.db")
+    assert [cache.card_key(tag(n)) for n in (1, 2, 3)] == [key, None, None]
+    assert [cache.lookup(tag(n)) for n in (1, 2, 3)] == [entry(1), entry(2), None]
+    assert cache.header.wrapping_key == b"sealed"
+    cache.close()
+
+
+def test_a_damaged_key_is_no_badge_without_a_key(tmp_path: Path) -> None:
+    slot = CardSlot(Scheme.DESFIRE_AES, bytes.fromhex("010af5"), 1)
+    key = wrap(b"w" * 32, b"k" * 16, node=KEYS.node, tag=tag(1), slot=slot)
+    path = built(tmp_path, [entry(1)])
+    line = entry_line(entry(1), key).replace(b'"scheme":"desfire_aes"', b'"scheme":"rot13"')
+    with sqlite3.connect(path) as direct:
+        direct.execute("UPDATE entries SET line = ?, sum = ?", (line, line_sum(line)))
+    direct.close()
+    cache = opened(path)
+    with pytest.raises(StoreError):
+        cache.card_key(tag(1))
     cache.close()
 
 

@@ -18,6 +18,7 @@ from interlock.node.presence import (
     Removed,
     SeveralSeen,
     Sighting,
+    Unproven,
     step,
 )
 from interlock.readers import CardSeen, SeveralCards, Sight
@@ -32,7 +33,9 @@ A, B = CardSeen(b"aaaa", b"\x04\x00", 8), CardSeen(b"bbbb", b"\x04\x00", 8)
 BOTH = SeveralCards()
 NOTHING = None
 
-Poll = tuple[int, Sight | None]
+DOUBTED, FORGED = Unproven(), Unproven(forged=True)
+
+Poll = tuple[int, Sight | Unproven | None]
 
 
 def told(polls: Sequence[Poll]) -> list[tuple[int, Sighting]]:
@@ -136,6 +139,33 @@ def test_time_nobody_looked_does_not_make_an_arrival() -> None:
     assert told([(0, NOTHING), (60_000, NOTHING), (60_050, A)])[-1][1] == Found()
 
 
+def test_a_badge_that_fails_to_prove_itself_counts_as_missed_and_is_there_when_it_succeeds() -> (
+    None
+):
+    arrived = [Arrived(A.uid, GAP_POLLS * POLL_MS)]
+    assert sightings(EMPTY_GAP, A, (DOUBTED, GAP_POLLS - 1), (A, 5)) == arrived
+    assert sightings(EMPTY_GAP, A, NOTHING, DOUBTED, NOTHING, A, (DOUBTED, 3), A) == arrived
+
+
+def test_a_badge_that_fails_for_the_gap_is_removed_and_must_leave_before_it_counts_again() -> None:
+    history = sightings(EMPTY_GAP, A, (DOUBTED, GAP_POLLS), DOUBTED, (A, 20), (DOUBTED, 20), (A, 5))
+    assert history[1:] == [Removed()]
+    history = sightings(
+        EMPTY_GAP, A, (DOUBTED, 20), (A, 5), (NOTHING, GAP_POLLS - 1), A, EMPTY_GAP, A
+    )
+    assert [type(one) for one in history][1:] == [Removed, Arrived]
+
+
+def test_missed_and_failed_polls_count_together_but_failed_ones_are_no_empty_field() -> None:
+    both = [poll for _ in range(GAP_POLLS) for poll in (NOTHING, DOUBTED)]
+    assert sightings(EMPTY_GAP, A, *both, *both, (A, 3))[1:] == [Removed()]
+
+
+def test_a_forged_badge_is_removed_at_once_and_never_arrives_without_an_empty_field() -> None:
+    assert sightings(EMPTY_GAP, A, NOTHING, FORGED, (A, 30), FORGED)[1:] == [Removed()]
+    assert sightings(EMPTY_GAP, A, FORGED, BOTH, BOTH, A)[1:] == [Removed(), SeveralSeen()]
+
+
 POLLS = st.lists(
     st.tuples(
         st.sampled_from((20, 50, 50, 50, 150, 300, 1_000, 1_001, 5_000)),
@@ -145,7 +175,7 @@ POLLS = st.lists(
 )
 
 
-def as_polls(steps: Sequence[tuple[int, Sight | None]]) -> list[Poll]:
+def as_polls(steps: Sequence[tuple[int, Sight | Unproven | None]]) -> list[Poll]:
     now_ms, polls = 0, []
     for pause_ms, sight in steps:
         now_ms += pause_ms
@@ -178,7 +208,7 @@ def reference(polls: Sequence[Poll]) -> list[tuple[int, Sighting]]:
     for number, (now_ms, sight) in enumerate(polls):
         emptied = [earlier for earlier in range(number) if emptied_at(polls, earlier)]
         episode = polls[emptied[-1] + 1 if emptied else 0 : number]
-        cards = [seen for _, seen in episode if seen is not None]
+        cards = [seen for _, seen in episode if isinstance(seen, CardSeen | SeveralCards)]
         badges = [seen for seen in cards if seen != BOTH]
         if sight is None:
             if emptied_at(polls, number) and badges and not crowded(cards):
@@ -204,6 +234,25 @@ def test_the_steps_tell_what_a_look_back_over_all_polls_tells(
 ) -> None:
     polls = as_polls(steps)
     assert told(polls) == reference(polls)
+
+
+DOUBTFUL_POLLS = st.lists(
+    st.tuples(
+        st.sampled_from((20, 50, 50, 50, 150, 300, 1_000, 1_001)),
+        st.sampled_from((NOTHING, NOTHING, NOTHING, A, A, B, BOTH, DOUBTED, DOUBTED, FORGED)),
+    ),
+    max_size=60,
+)
+
+
+@given(DOUBTFUL_POLLS)
+def test_no_badge_arrives_unless_the_field_was_seen_empty_for_the_gap(
+    steps: list[tuple[int, Sight | Unproven | None]],
+) -> None:
+    polls = as_polls(steps)
+    for number, sighting in told(polls):
+        if isinstance(sighting, Arrived):
+            assert emptied_at(polls, number - 1)
 
 
 @given(POLLS)
