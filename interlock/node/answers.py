@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from interlock import __version__
@@ -17,6 +18,7 @@ from interlock.clock import Clock
 from interlock.config import NodeConfig, digest, warnings
 from interlock.core.effects import Panel
 from interlock.core.events import CutRequested, EndRequested, Event, FaultCleared
+from interlock.core.evidence import inputs_wire
 from interlock.core.model import Presented
 from interlock.core.states import FaultFacts
 from interlock.errors import ProtocolError, StoreError
@@ -178,6 +180,8 @@ class NodeAnswers:
                 "last_snapshot": self.installer.last,
             },
             "clock": {"wall_at": now.wall_at, "trusted": now.wall_trusted},
+            "hub_told_s": self.timekeeper.since_told_s(),
+            "inputs": inputs_wire(state.inputs),
             "late_us_max": self.loop.lateness.worst_us,
         }
 
@@ -190,10 +194,16 @@ class NodeAnswers:
         """Numbers only."""
         return {
             "boot_ms": self.clock.boot_ms(),
+            "process_ms": self.clock.boot_ms() - self.loop.began_ms,
             "powered_ms": self.timekeeper.powered_ms(),
             "loop": self.loop.lateness.to_wire(),
             "steps": self.loop.steps,
             "closings": self.loop.closings,
+            "enable": {
+                "turns": self.loop.enable_turns,
+                "gap_ms_max": self.loop.enable_gap_ms_max,
+            },
+            "written_bytes": _written_bytes(),
             "inbox": len(self.inbox),
             "threads": threading.active_count(),
         }
@@ -228,6 +238,16 @@ class NodeAnswers:
             "acked": journal.acknowledged.to_wire(),
             "unsent": journal.unsent,
         }
+
+
+def _written_bytes(counters: Path = Path("/proc/self/io")) -> int | None:
+    """What this process caused to be written to the disk (proc(5)); None where the kernel does not count."""
+    try:
+        lines = counters.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    counted = dict(line.split(": ") for line in lines)
+    return int(counted["write_bytes"])
 
 
 def moment_to_wire(moment: Moment) -> dict[str, Any]:

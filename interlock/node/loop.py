@@ -165,10 +165,13 @@ class Loop:
         """`state` is what the machine begins with: coil off."""
         self.state = state
         self.state_since_ms = state.gate_ms
+        self.began_ms = state.gate_ms
         self.shown = state.shown or panel_of(state, state.gate_ms)
         self.coil_on = False
         self._enabled_ms = state.gate_ms
         self.closings = 0
+        self.enable_turns = 0
+        self.enable_gap_ms_max = 0
         self.steps = 0
         self.lateness = Lateness()
         self.flight: FlightRecorder = FlightRecorder(step, state)
@@ -244,6 +247,8 @@ class Loop:
             self._follow(ContactLost(), now)
             return
         self._pins.toggle_enable()
+        self.enable_turns += 1
+        self.enable_gap_ms_max = max(self.enable_gap_ms_max, now.boot_ms - self._enabled_ms)
         self._enabled_ms = now.boot_ms
 
     def _follow(self, event: Event, now: Now) -> None:

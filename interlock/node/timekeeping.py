@@ -160,6 +160,14 @@ class Timekeeper:
         """All the time this node was ever powered, as far as it was saved."""
         return self._powered_ms(self._marks, self._clock.boot_ms())
 
+    def since_told_s(self) -> int | None:
+        """Powered seconds since the hub last told its time; None when it never did."""
+        marks = self._marks
+        if marks.trusted_wall_ms is None:
+            return None
+        powered_ms = self._powered_ms(marks, self._clock.boot_ms())
+        return (powered_ms - marks.trusted_powered_ms) // 1_000
+
     def marks(self) -> TimeMarks:
         """What to keep on the disk now."""
         return self._wound_on(self._marks)

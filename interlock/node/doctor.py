@@ -1,0 +1,320 @@
+"""Everything a Pi and its node say of their health in, findings in words out: `interlock doctor`.
+
+A finding is a sentence and what to do about it. Nothing is guessed: what cannot be looked at from here (no node
+runs, no Pi, no permission) is "unknown" and says how to find out. Nothing is changed and no relay moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from interlock.config import NodeConfig, digest, warnings
+from interlock.errors import InterlockError
+from interlock.node.words import N_
+from interlock.protocol.control import Op
+
+HUB_SILENT_S = 120
+"""Sync greets the hub every 30 s; four times that without its word is trouble."""
+
+WEAR_BYTES_PER_DAY = 50_000_000
+"""The SD card's budget (7-targets.md)."""
+
+WEAR_KNOWN_AFTER_MS = 3_600_000
+"""What was written in less than an hour says little about a day."""
+
+UNSENT_MANY = 10_000
+"""More than a month of a busy machine: sync has not delivered for long."""
+
+LATE_US_MAX = 100_000
+"""A loop five ticks late was starved; twelve ticks drop the dynamic enable."""
+
+Say = Callable[[str], str]
+"""A msgid to the sentence in the reader's language."""
+
+
+class Verdict(StrEnum):
+    """How bad it is. CARE works and should not stay so; UNKNOWN could not be looked at."""
+
+    GOOD = "good"
+    CARE = "care"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report: `name` is stable for programs, the other two are for people."""
+
+    name: str
+    verdict: Verdict
+    what: str
+    remedy: str = ""
+
+    def to_wire(self) -> dict[str, str]:
+        """The finding as one JSON object."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "what": self.what,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the running node answered; `why` says why it did not, and then both answers are empty."""
+
+    status: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    why: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it answered."""
+        return bool(self.status)
+
+
+def ask_node(ask: Callable[[Op], dict[str, Any]]) -> Node:
+    """What a node says of itself, or why it says nothing."""
+    try:
+        return Node(ask(Op.STATUS), ask(Op.METRICS))
+    except InterlockError as error:
+        return Node({}, {}, error.what)
+
+
+def examine_node(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
+    """What the node's own answers tell; one finding when it does not run."""
+    if not node.runs:
+        yield Finding(
+            "node",
+            Verdict.BAD,
+            say(N_("The node does not answer: %(why)s")) % {"why": node.why},
+            say(N_("Start it: systemctl start interlock-node; see: journalctl -u interlock-node")),
+        )
+        return
+    yield from _runs(node, config, say)
+    yield _reader(node.status, say)
+    yield _journal(node.status, say)
+    yield _cache(node.status, say)
+    yield _clock(node.status, say)
+    yield _hub(node.status, say)
+    yield from _inputs(node.status, say)
+    yield _enable(node, config, say)
+    yield _wear(node.metrics, say)
+
+
+def _runs(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
+    status = node.status
+    state = {"state": status["state"], "software": status["software"]}
+    yield Finding(
+        "node", Verdict.GOOD, say(N_("The node runs: version %(software)s, %(state)s")) % state
+    )
+    if status["config_digest"] != digest(config):
+        yield Finding(
+            "config",
+            Verdict.CARE,
+            say(N_("The node runs with another configuration than the file's")),
+            say(N_("Restart it when the machine is free: systemctl restart interlock-node")),
+        )
+    for warning in warnings(config):
+        yield Finding("config", Verdict.CARE, warning)
+    for fault in status["faults"]:
+        yield Finding(
+            "fault",
+            Verdict.BAD,
+            say(N_("A fault is latched: %(fault)s")) % {"fault": fault},
+            say(N_("Mend the machine first (docs/faults.md), then: interlock node clear-faults")),
+        )
+    late_us = status["late_us_max"]
+    if late_us > LATE_US_MAX:
+        yield Finding(
+            "loop",
+            Verdict.CARE,
+            say(N_("The loop was %(ms)d ms late at worst")) % {"ms": late_us // 1_000},
+            say(N_("Something starves the Pi: stop other programs, check its power supply")),
+        )
+
+
+def _reader(status: Mapping[str, Any], say: Say) -> Finding:
+    if status["reader"] == "ok":
+        return Finding("reader", Verdict.GOOD, say(N_("The badge reader answers")))
+    return Finding(
+        "reader",
+        Verdict.BAD,
+        say(N_("The badge reader is dead: %(why)s")) % {"why": status["reader"]},
+        say(N_("Check its cable and its 3.3 V; stop the node and run: interlock reader test")),
+    )
+
+
+def _journal(status: Mapping[str, Any], say: Say) -> Finding:
+    journal = status["journal"]
+    if journal["state"] != "ok":
+        return Finding(
+            "journal",
+            Verdict.BAD,
+            say(N_("The journal cannot write: %(why)s")) % {"why": journal["state"]},
+            say(N_("Check the SD card: free space, read-only, dying; nobody can start until then")),
+        )
+    unsent = {"unsent": journal["unsent"]}
+    if journal["unsent"] > UNSENT_MANY:
+        return Finding(
+            "journal",
+            Verdict.CARE,
+            say(N_("The journal writes, but %(unsent)d records wait for the hub")) % unsent,
+            say(N_("See the line on the hub; records are kept until it has them")),
+        )
+    return Finding(
+        "journal",
+        Verdict.GOOD,
+        say(N_("The journal writes; %(unsent)d records wait for the hub")) % unsent,
+    )
+
+
+def _cache(status: Mapping[str, Any], say: Say) -> Finding:
+    cache = status["cache"]
+    if cache["version"] is None:
+        return Finding(
+            "cache",
+            Verdict.BAD,
+            say(N_("There is no list of badges: everybody is refused")),
+            say(
+                N_("The hub sends one as soon as sync reaches it: systemctl status interlock-sync")
+            ),
+        )
+    seen = {"version": ".".join(map(str, cache["version"])), "hours": cache["age_s"] // 3_600}
+    return Finding(
+        "cache",
+        Verdict.GOOD,
+        say(N_("The list of badges is version %(version)s, current %(hours)d h ago")) % seen,
+    )
+
+
+def _clock(status: Mapping[str, Any], say: Say) -> Finding:
+    if status["clock"]["trusted"]:
+        return Finding("clock", Verdict.GOOD, say(N_("The clock was set by the hub in this boot")))
+    return Finding(
+        "clock",
+        Verdict.CARE,
+        say(N_("The clock is not trusted yet: day passes and opening hours are refused")),
+        say(N_("It sets itself at the first contact with the hub")),
+    )
+
+
+def _hub(status: Mapping[str, Any], say: Say) -> Finding:
+    told_s = status["hub_told_s"]
+    if told_s is None or told_s > HUB_SILENT_S:
+        what = (
+            say(N_("The hub was never reached"))
+            if told_s is None
+            else say(N_("The hub was last heard %(minutes)d min ago")) % {"minutes": told_s // 60}
+        )
+        return Finding(
+            "hub",
+            Verdict.CARE,
+            what,
+            say(
+                N_(
+                    "Check network and hub; see: journalctl -u interlock-sync. Trained members can work"
+                )
+            ),
+        )
+    return Finding("hub", Verdict.GOOD, say(N_("The hub was heard %(s)d s ago")) % {"s": told_s})
+
+
+_LET_GO = N_("Let go of it; else its contact or wire is broken")
+_EXPECTED = {
+    "emergency_stop_closed": (
+        True,
+        N_("The stop chain is open"),
+        N_("Release the emergency stop; else its wire is broken"),
+    ),
+    "mirror_closed": (
+        True,
+        N_("The mirror contact says that the contactor is closed, with its coil off"),
+        N_("Cut the mains: the contactor may be welded"),
+    ),
+    "machine_switch_on": (
+        False,
+        N_("The machine's own switch is on"),
+        N_("Switch it off: nobody can start while it is on"),
+    ),
+    "bypass_on": (
+        False,
+        N_("The bypass key is turned: use is not metered"),
+        N_("Turn it back, unless you need it now"),
+    ),
+    "stop_pressed": (False, N_("The stop button is pressed"), _LET_GO),
+    "broken_pressed": (False, N_('The "broken" button is pressed'), _LET_GO),
+    "long_job_pressed": (False, N_("The long-job button is pressed"), _LET_GO),
+}
+"""What every input shows at an idle machine, and what it means when it does not."""
+
+
+def _inputs(status: Mapping[str, Any], say: Say) -> Iterator[Finding]:
+    if status["relay_on"]:
+        yield Finding(
+            "inputs",
+            Verdict.UNKNOWN,
+            say(N_("Somebody works: levels are compared at an idle machine only")),
+            say(N_("Run it again when the session is over")),
+        )
+        return
+    levels = status["inputs"]
+    odd = False
+    for name, (expected, what, remedy) in _EXPECTED.items():
+        if levels.get(name) is (not expected):
+            odd = True
+            yield Finding(f"input {name}", Verdict.BAD, say(what), say(remedy))
+    if not odd:
+        yield Finding("inputs", Verdict.GOOD, say(N_("Every input is as it is at rest")))
+
+
+def _enable(node: Node, config: NodeConfig, say: Say) -> Finding:
+    if config.relay.dynamic_enable_pin is None:
+        return Finding(
+            "dynamic enable",
+            Verdict.CARE,
+            say(N_("No dynamic enable is declared: a hung node is stopped by its watchdog only")),
+            say(N_("Wire one (docs/wiring.md) and name its pin: relay.dynamic_enable_pin")),
+        )
+    seen = node.metrics["enable"]
+    if not seen["turns"]:
+        return Finding(
+            "dynamic enable",
+            Verdict.UNKNOWN,
+            say(N_("The dynamic enable has not moved yet: nobody has worked since the start")),
+            say(N_("Run it again after a session")),
+        )
+    worst = {"turns": seen["turns"], "ms": seen["gap_ms_max"]}
+    return Finding(
+        "dynamic enable",
+        Verdict.GOOD,
+        say(N_("The dynamic enable turned %(turns)d times, at most %(ms)d ms apart")) % worst,
+    )
+
+
+def _wear(metrics: Mapping[str, Any], say: Say) -> Finding:
+    written, boot_ms = metrics["written_bytes"], metrics["process_ms"]
+    if written is None or boot_ms < WEAR_KNOWN_AFTER_MS:
+        return Finding(
+            "wear",
+            Verdict.UNKNOWN,
+            say(N_("The node has not run for an hour: its wear of the SD card is not known yet")),
+        )
+    per_day = written * 86_400_000 // boot_ms
+    spent = {"mb": per_day // 1_000_000, "budget": WEAR_BYTES_PER_DAY // 1_000_000}
+    if per_day > WEAR_BYTES_PER_DAY:
+        return Finding(
+            "wear",
+            Verdict.CARE,
+            say(N_("The node writes %(mb)d MB a day; the SD card's budget is %(budget)d")) % spent,
+            say(N_("Raise times.progress_s to 60; look for a flood of refusals on the hub")),
+        )
+    return Finding(
+        "wear",
+        Verdict.GOOD,
+        say(N_("The node writes %(mb)d MB a day, of a budget of %(budget)d")) % spent,
+    )

@@ -1,0 +1,239 @@
+"""The doctor says what is wrong, only what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from interlock.config import NodeConfig, digest, parse_node
+from interlock.errors import LinkError
+from interlock.node.doctor import Finding, Node, Verdict, ask_node, examine_node
+from interlock.node.doctor_pi import PERSIST, WALLS, Pi, examine_pi
+from interlock.protocol.control import Op
+from tests.node.node_rig import NodeBench
+
+pytestmark = pytest.mark.fast
+
+DOCUMENT: dict[str, Any] = {
+    "machine": {"name": "Saw", "restart_protection": "no_volt_release"},
+    "relay": {"pin": 17, "dynamic_enable_pin": 27},
+    "inputs": {"stop_button": {"pin": 5}, "emergency_stop": {"pin": 12}},
+}
+HOUR_MS = 3_600_000
+
+Tree = dict[str, Any]
+
+
+def config_of(folder: Path) -> NodeConfig:
+    return parse_node({**DOCUMENT, "paths": {"state_dir": str(folder)}})
+
+
+def healthy(config: NodeConfig) -> Node:
+    status = {
+        "state": "locked",
+        "software": "0.1.0",
+        "config_digest": digest(config),
+        "faults": [],
+        "late_us_max": 900,
+        "reader": "ok",
+        "journal": {"state": "ok", "unsent": 3},
+        "cache": {"version": [1, 7], "age_s": 40},
+        "clock": {"trusted": True},
+        "hub_told_s": 12,
+        "relay_on": False,
+        "inputs": {"emergency_stop_closed": True, "stop_pressed": False, "mirror_closed": None},
+    }
+    metrics = {
+        "enable": {"turns": 900, "gap_ms_max": 22},
+        "written_bytes": 1_000_000,
+        "process_ms": HOUR_MS,
+    }
+    return Node(status, metrics)
+
+
+def findings(node: Node, config: NodeConfig) -> dict[str, Finding]:
+    return {one.name: one for one in examine_node(node, config, str)}
+
+
+def broken(node: Node, change: Callable[[Tree, Tree], object]) -> Node:
+    status, metrics = copy.deepcopy(dict(node.status)), copy.deepcopy(dict(node.metrics))
+    change(status, metrics)
+    return Node(status, metrics)
+
+
+def test_a_healthy_node_is_good_all_over(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    seen = findings(healthy(config), config)
+    assert {one.verdict for one in seen.values()} == {Verdict.GOOD}
+    assert all(one.remedy == "" for one in seen.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "verdict"),
+    [
+        (lambda s, m: s.update(reader="no chip answers"), "reader", Verdict.BAD),
+        (lambda s, m: s["journal"].update(state="disk full"), "journal", Verdict.BAD),
+        (lambda s, m: s["journal"].update(unsent=20_000), "journal", Verdict.CARE),
+        (lambda s, m: s["cache"].update(version=None), "cache", Verdict.BAD),
+        (lambda s, m: s["clock"].update(trusted=False), "clock", Verdict.CARE),
+        (lambda s, m: s.update(hub_told_s=None), "hub", Verdict.CARE),
+        (lambda s, m: s.update(hub_told_s=121), "hub", Verdict.CARE),
+        (lambda s, m: s.update(faults=["contactor_welded"]), "fault", Verdict.BAD),
+        (lambda s, m: s.update(config_digest="0" * 64), "config", Verdict.CARE),
+        (lambda s, m: s.update(late_us_max=100_001), "loop", Verdict.CARE),
+        (
+            lambda s, m: s["inputs"].update(emergency_stop_closed=False),
+            "input emergency_stop_closed",
+            Verdict.BAD,
+        ),
+        (lambda s, m: s["inputs"].update(stop_pressed=True), "input stop_pressed", Verdict.BAD),
+        (lambda s, m: s["inputs"].update(mirror_closed=False), "input mirror_closed", Verdict.BAD),
+        (lambda s, m: s["inputs"].update(bypass_on=True), "input bypass_on", Verdict.BAD),
+        (lambda s, m: s.update(relay_on=True), "inputs", Verdict.UNKNOWN),
+        (lambda s, m: m["enable"].update(turns=0), "dynamic enable", Verdict.UNKNOWN),
+        (lambda s, m: m.update(written_bytes=3_000_000), "wear", Verdict.CARE),
+        (lambda s, m: m.update(process_ms=HOUR_MS - 1), "wear", Verdict.UNKNOWN),
+    ],
+)
+def test_one_thing_wrong_is_one_finding(
+    tmp_path: Path, change: Callable[[Tree, Tree], object], name: str, verdict: Verdict
+) -> None:
+    config = config_of(tmp_path)
+    seen = findings(broken(healthy(config), change), config)
+    assert seen[name].verdict is verdict
+    others = {one.verdict for key, one in seen.items() if key != name}
+    assert others == {Verdict.GOOD}
+
+
+def test_a_node_that_does_not_answer_is_one_finding_that_says_why(tmp_path: Path) -> None:
+    def ask(op: Op) -> dict[str, Any]:
+        raise LinkError("nobody listens", where="control.sock")
+
+    config = config_of(tmp_path)
+    (only,) = examine_node(ask_node(ask), config, str)
+    assert (only.name, only.verdict, "nobody listens" in only.what) == ("node", Verdict.BAD, True)
+    assert "systemctl start" in only.remedy
+
+
+# ------------------------------------------------------------------------------------ the Pi around
+
+
+class Computer:
+    """A Pi's files and what its systemd says; the default is one as install.sh leaves it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.shown = {**WALLS, "LoadState": "loaded", "NRestarts": "0"}
+        self.watchdog = "15s"
+        self.write(PERSIST[0], "N\n")
+        self.write("proc/device-tree/model", "Raspberry Pi Zero 2 W Rev 1.0\0")
+        self.write("etc/os-release", 'NAME=x\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
+        self.write("dev/watchdog", "")
+        self.config = config_of(root)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def run(self, command: Sequence[str]) -> str | None:
+        if "--property=RuntimeWatchdogUSec" in command:
+            return self.watchdog
+        return "\n".join(f"{name}={value}" for name, value in self.shown.items())
+
+    def findings(self) -> dict[str, Finding]:
+        return {one.name: one for one in examine_pi(Pi(self.root, self.run), self.config, str)}
+
+
+@pytest.fixture
+def pi(tmp_path: Path) -> Computer:
+    return Computer(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def lgpio(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A driver that looks like the real one: nothing is called."""
+    driver = ModuleType("lgpio")
+    driver.gpiochip_open = print  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lgpio", driver)
+    monkeypatch.setitem(sys.modules, "gpiozero.pins.lgpio", ModuleType("gpiozero.pins.lgpio"))
+    return driver
+
+
+def test_a_pi_as_installed_is_good_all_over(pi: Computer) -> None:
+    seen = pi.findings()
+    assert {name: one.verdict for name, one in seen.items() if one.verdict != Verdict.GOOD} == {}
+    assert "Zero 2 W" in seen["versions"].what
+
+
+def test_a_kernel_that_keeps_the_relay_is_bad_and_says_whether_a_restart_is_enough(
+    pi: Computer,
+) -> None:
+    pi.write(PERSIST[0], "Y\n")
+    assert "Add dtparam=strict_gpiod" in pi.findings()["strict_gpiod"].remedy
+    pi.write("boot/firmware/config.txt", "[all]\ndtparam=spi=on\ndtparam=strict_gpiod\n")
+    assert "restart the Pi" in pi.findings()["strict_gpiod"].remedy
+    assert pi.findings()["strict_gpiod"].verdict is Verdict.BAD
+
+
+def test_a_line_that_is_commented_out_is_not_there(pi: Computer) -> None:
+    pi.write(PERSIST[0], "Y\n")
+    pi.write("boot/firmware/config.txt", "#dtparam=strict_gpiod\n")
+    assert "Add dtparam" in pi.findings()["strict_gpiod"].remedy
+
+
+def test_a_kernel_that_does_not_say_is_unknown_and_never_good(pi: Computer) -> None:
+    (pi.root / PERSIST[0]).unlink()
+    assert pi.findings()["strict_gpiod"].verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("fed", ["0", "infinity", "1min", "16s"])
+def test_a_hardware_watchdog_that_bites_late_or_never_is_bad(pi: Computer, fed: str) -> None:
+    pi.watchdog = fed
+    assert pi.findings()["hardware watchdog"].verdict is Verdict.BAD
+
+
+@pytest.mark.parametrize("wall", sorted(WALLS))
+def test_each_lowered_wall_is_named(pi: Computer, wall: str) -> None:
+    pi.shown[wall] = "no"
+    unit = pi.findings()["unit"]
+    assert (unit.verdict, wall in unit.what) == (Verdict.BAD, True)
+
+
+def test_a_node_that_is_no_service_and_one_that_keeps_dying_are_told(pi: Computer) -> None:
+    pi.shown["NRestarts"] = "4"
+    assert pi.findings()["restarts"].verdict is Verdict.CARE
+    pi.shown["LoadState"] = "not-found"
+    assert pi.findings()["unit"].verdict is Verdict.BAD
+
+
+def test_pypi_s_empty_lgpio_is_not_taken_for_a_driver(pi: Computer, lgpio: ModuleType) -> None:
+    del lgpio.gpiochip_open
+    assert pi.findings()["gpio"].verdict is Verdict.BAD
+
+
+def test_a_damaged_list_of_badges_is_found(pi: Computer) -> None:
+    pi.write("auth-1-7.db", "this is no database at all" * 100)
+    assert pi.findings()["database"].verdict is Verdict.BAD
+
+
+# --------------------------------------------------------------------------------- the real answers
+
+
+@pytest.mark.real
+def test_a_running_node_answers_everything_the_doctor_asks() -> None:
+    bench = NodeBench()
+    try:
+        bench.start()
+        seen = findings(ask_node(bench.client.ask), bench.config)
+    finally:
+        bench.close()
+    assert seen["node"].verdict is Verdict.GOOD
+    assert seen["reader"].verdict is Verdict.GOOD
+    assert seen["cache"].verdict is Verdict.BAD, "no hub has told it of a badge yet"
