@@ -34,6 +34,7 @@ from interlock.core.model import (
     Level,
     Now,
     Presented,
+    Reason,
     Right,
     Rules,
 )
@@ -53,6 +54,8 @@ ADA = Entry(
 )
 BEN = replace(ADA, tag=b"\x02" * 16, member="m-ben", language="en")
 UNTRAINED = replace(ADA, tag=b"\x03" * 16, member="m-new", rights=())
+TRAINEE = replace(BEN, tag=b"\x05" * 16, member="m-tin", rights=(Right("saw", Level.SUPERVISED),))
+TRAINER = replace(BEN, tag=b"\x06" * 16, member="m-tra", rights=(Right("saw", Level.TRAINER),))
 TECHNICIAN = replace(ADA, tag=b"\x04" * 16, member="m-tec", technician=True)
 
 TAP = Rules(badge_use=BadgeUse.TAP, grace_s=2, warning_s=5, idle_timeout_s=30, progress_s=10)
@@ -157,6 +160,8 @@ class Rig:
         assurance: Assurance = Assurance.UID,
         tag: bytes = b"\xff" * 16,
         ago_ms: int = 0,
+        trouble: Reason | None = None,
+        code: str | None = None,
     ) -> tuple[Effect, ...]:
         self.ms += 1
         badge = Presented(
@@ -165,6 +170,8 @@ class Rig:
             assurance=assurance,
             entry=entry,
             cache=cache,
+            trouble=trouble,
+            code=code,
         )
         return self.give(BadgeArrived(badge))
 
