@@ -91,9 +91,8 @@ def _heard(
 ) -> tuple[MachineState, tuple[Event, ...]]:
     """What time did to the reports of other nodes and to the run-on, behind what the inputs signal."""
     lost = interlocks.lost(state.rules.interlocks, state.remote, now.boot_ms)
-    news = tuple(name for name in lost if name not in state.remote_lost)
-    if news:
-        signals += (RemoteInterlockLost(news),)
+    if lost and state.session is not None:
+        signals += (RemoteInterlockLost(lost),)
     if state.run_on_until_ms is not None and now.boot_ms >= state.run_on_until_ms:
         signals += (RunOnOver(),)
     return replace(state, remote_lost=lost), signals

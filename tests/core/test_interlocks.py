@@ -259,6 +259,18 @@ def test_reports_that_stop_coming_end_the_session_of_a_resting_machine() -> None
     assert rig.written("session_ended")[0]["how"] == "interlock_opened"
 
 
+def test_a_tap_in_the_idle_warning_does_not_outlive_a_lost_report() -> None:
+    rig = cooled()
+    rig.arrive(ADA)
+    rig.pass_ms(31_000)
+    assert rig.at() is State.ENDING
+    rig.give(RemoteInterlockReported("chiller", None))
+    rig.pass_ms(100)
+    rig.arrive(ADA)
+    rig.pass_ms(TICK_MS)
+    assert not rig.is_on
+
+
 def test_without_a_current_sensor_a_lost_report_only_warns() -> None:
     rig = Rig(replace(COOLED, idle_timeout_s=None), inputs=replace(QUIET, busy=None))
     rig.give(RemoteInterlockReported("chiller", True))
