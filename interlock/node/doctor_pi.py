@@ -20,7 +20,8 @@ from pathlib import Path
 from interlock import __version__
 from interlock.config import NodeConfig
 from interlock.node.cache import cache_files
-from interlock.node.doctor import N_, Finding, Say, Verdict
+from interlock.node.doctor import Finding, Say, Verdict
+from interlock.node.words import N_
 
 WATCHDOG_S_MAX = 15
 """The hardware watchdog of every Pi counts to 15 s (BCM2835: 16 s, rounded down); more never fires."""
