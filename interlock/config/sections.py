@@ -86,7 +86,6 @@ class CurrentConfig:
     spi_device: int
     reference_mv: int
     clamp_ma_per_v: int
-    mains_hz: int
     busy_above_ma: int | None
     idle_below_ma: int | None
 

@@ -112,7 +112,6 @@ _SENSES = (
     number("current.spi_device", 1, 0, 1, "chip select; the badge reader has the other"),
     number("current.reference_mv", 3_300, 2_700, 5_000, "the supply that the clamp's bias halves"),
     number("current.clamp_ma_per_v", 30_000, 100, 1_000_000, "an SCT-013-030: 30 A give 1 V"),
-    number("current.mains_hz", 50, 50, 60, "50 or 60; whole periods are measured"),
     number("current.busy_above_ma", None, 1, 1_000_000, "working; else learned at commissioning"),
     number("current.idle_below_ma", None, 1, 1_000_000, "not working; below busy_above_ma"),
     choice("panel.language", "en", "en fr", "until a badge brings its owner's language"),

@@ -1,4 +1,4 @@
-"""Relay, dynamic enable, lamp and buzzer levels into a Pi's GPIO, levels of declared inputs out.
+"""Relay, extraction, enable, lamp and buzzer levels into a Pi's GPIO, levels of declared inputs out.
 
 Whoever makes the pins names the gpiozero Factory: never gpiozero's own choice, whose silent
 fall-back and GPIOZERO_PIN_FACTORY would let safety code pretend (1-architecture.md). The relay is
@@ -39,19 +39,30 @@ class MachinePins:
     """Every pin of one machine, claimed until `close()`. All methods belong to the loop's thread."""
 
     def __init__(
-        self, config: NodeConfig, factory: Factory, wake: Callable[[], None] = lambda: None
+        self,
+        config: NodeConfig,
+        factory: Factory,
+        wake: Callable[[], None] = lambda: None,
+        busy: Callable[[], bool | None] = lambda: None,
     ) -> None:
         """The relay is off and every pin is claimed. Raises PinError, having let go of all of
         them.
+
+        `busy` is the last verdict of a current sensor that hangs on no pin; it must not block.
         """
         self._factory = factory
         self._wake = wake
+        self._busy = busy
         self._outputs: dict[str, Any] = {}
         self._levels: dict[str, bool] = {}
         self._contacts: dict[str, _Contact] = {}
+        self._interlocks = tuple(
+            None if one.contact is None else f"interlock {one.name}" for one in config.interlocks
+        )
         try:
             self._claim_output("relay", config.relay.pin, config.relay.active_high)
             self._claim_output("dynamic enable", config.relay.dynamic_enable_pin)
+            self._claim_output("extraction", config.relay.extraction_pin)
             panel = config.panel
             self._claim_output("lamp red", panel.lamp_red_pin)
             self._claim_output("lamp green", panel.lamp_green_pin)
@@ -61,6 +72,9 @@ class MachinePins:
                 declared: InputConfig | None = getattr(config.inputs, name)
                 if declared is not None:
                     self._claim_input(name, declared)
+            for label, one in zip(self._interlocks, config.interlocks, strict=True):
+                if label is not None and one.contact is not None:
+                    self._claim_input(label, one.contact)
         except PinError:
             self.close()
             raise
@@ -94,7 +108,12 @@ class MachinePins:
             emergency_stop_closed=at_rest.get("emergency_stop"),
             mirror_closed=at_rest.get("mirror_contact"),
             machine_switch_on=_not(at_rest.get("machine_switch")),
-            busy=_not(at_rest.get("current_sensor")),
+            busy=_not(at_rest["current_sensor"]) if "current_sensor" in at_rest else self._busy(),
+            bypass_on=_not(at_rest.get("bypass_key")),
+            long_job_pressed=at_rest.get("long_job_button") is False,
+            interlocks_closed=tuple(
+                None if name is None else at_rest[name] for name in self._interlocks
+            ),
         )
 
     def close(self) -> None:
@@ -150,9 +169,11 @@ SIGNALS = (
     "emergency_stop",
     "stop_button",
     "broken_button",
+    "long_job_button",
     "mirror_contact",
     "machine_switch",
     "current_sensor",
+    "bypass_key",
 )
 
 

@@ -8,6 +8,7 @@ All wiring is pull-up with contacts to ground, as in config/.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
@@ -20,12 +21,14 @@ from tests.waiting import wait_until
 
 RELAY, ENABLE = 17, 27
 STOP, BROKEN, EMERGENCY, MIRROR, SWITCH, CURRENT = 5, 6, 13, 12, 16, 26
+BYPASS, LONG_JOB, LID, FLOW = 18, 19, 20, 21
 RED, GREEN, BLUE, BUZZER = 22, 23, 24, 4
-OUTPUTS = (RELAY, ENABLE, RED, GREEN, BLUE, BUZZER)
+EXTRACTION = 14
+OUTPUTS = (RELAY, ENABLE, EXTRACTION, RED, GREEN, BLUE, BUZZER)
 
 DOCUMENT: dict[str, Any] = {
     "machine": {"name": "Table saw", "restart_protection": "no_volt_release"},
-    "relay": {"pin": RELAY, "dynamic_enable_pin": ENABLE},
+    "relay": {"pin": RELAY, "dynamic_enable_pin": ENABLE, "extraction_pin": EXTRACTION},
     "inputs": {
         "stop_button": {"pin": STOP},
         "broken_button": {"pin": BROKEN},
@@ -33,7 +36,14 @@ DOCUMENT: dict[str, Any] = {
         "mirror_contact": {"pin": MIRROR},
         "machine_switch": {"pin": SWITCH},
         "current_sensor": {"pin": CURRENT},
+        "bypass_key": {"pin": BYPASS},
+        "long_job_button": {"pin": LONG_JOB},
     },
+    "interlocks": [
+        {"name": "Lid", "pin": LID},
+        {"name": "Chiller", "remote": "cellar/Chiller"},
+        {"name": "Air flow", "pin": FLOW, "normally": "open"},
+    ],
     "panel": {
         "lamp_red_pin": RED,
         "lamp_green_pin": GREEN,
@@ -42,8 +52,15 @@ DOCUMENT: dict[str, Any] = {
     },
 }
 
+CLOSED_AT_REST = (EMERGENCY, MIRROR, LID)
+
 AT_REST = Inputs(
-    emergency_stop_closed=True, mirror_closed=True, machine_switch_on=False, busy=False
+    emergency_stop_closed=True,
+    mirror_closed=True,
+    machine_switch_on=False,
+    busy=False,
+    bypass_on=False,
+    interlocks_closed=(True, None, True),
 )
 
 
@@ -72,9 +89,7 @@ def shows(bench: PinBench, levels: dict[int, bool]) -> None:
 
 
 class PinContract:
-    """Subclass as `Test…`, provide `bench` with every contact at rest (emergency stop and mirror
-    closed).
-    """
+    """Subclass as `Test…`, provide `bench` with every contact at rest (`CLOSED_AT_REST` closed)."""
 
     def test_every_output_is_off_once_claimed(self, bench: PinBench) -> None:
         pins = MachinePins(pin_config(), bench.factory)
@@ -108,24 +123,39 @@ class PinContract:
             shows(bench, dict(zip((RED, GREEN, BLUE, BUZZER), (*light, sounding), strict=True)))
         pins.close()
 
+    def test_the_extraction_follows_its_command_and_not_the_relay(self, bench: PinBench) -> None:
+        pins = MachinePins(pin_config(), bench.factory)
+        pins.extraction(True)
+        shows(bench, {EXTRACTION: True, RELAY: False})
+        pins.relay(True)
+        pins.relay(False)
+        shows(bench, {EXTRACTION: True, RELAY: False})
+        pins.extraction(False)
+        shows(bench, {EXTRACTION: False})
+        pins.close()
+
     @pytest.mark.parametrize(
         ("pin", "closed", "expected"),
         [
-            (STOP, True, Inputs(True, False, True, True, False, False)),
-            (BROKEN, True, Inputs(False, True, True, True, False, False)),
-            (EMERGENCY, False, Inputs(False, False, False, True, False, False)),
-            (MIRROR, False, Inputs(False, False, True, False, False, False)),
-            (SWITCH, True, Inputs(False, False, True, True, True, False)),
-            (CURRENT, True, Inputs(False, False, True, True, False, True)),
+            (STOP, True, {"stop_pressed": True}),
+            (BROKEN, True, {"broken_pressed": True}),
+            (LONG_JOB, True, {"long_job_pressed": True}),
+            (EMERGENCY, False, {"emergency_stop_closed": False}),
+            (MIRROR, False, {"mirror_closed": False}),
+            (SWITCH, True, {"machine_switch_on": True}),
+            (CURRENT, True, {"busy": True}),
+            (BYPASS, True, {"bypass_on": True}),
+            (LID, False, {"interlocks_closed": (False, None, True)}),
+            (FLOW, True, {"interlocks_closed": (True, None, False)}),
         ],
     )
     def test_each_contact_moves_its_own_input_and_back(
-        self, bench: PinBench, pin: int, closed: bool, expected: Inputs
+        self, bench: PinBench, pin: int, closed: bool, expected: dict[str, Any]
     ) -> None:
         pins = MachinePins(pin_config(), bench.factory)
         wait_until(lambda: pins.sample() == AT_REST)
         bench.conduct(pin, closed)
-        wait_until(lambda: pins.sample() == expected)
+        wait_until(lambda: pins.sample() == replace(AT_REST, **expected))
         bench.conduct(pin, not closed)
         wait_until(lambda: pins.sample() == AT_REST)
         pins.close()

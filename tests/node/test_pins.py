@@ -14,9 +14,11 @@ from interlock.errors import PinError
 from interlock.node import pins as node_pins
 from interlock.node.pins import MachinePins, chip_number
 from tests.node.pin_contract import (
+    CLOSED_AT_REST,
     DOCUMENT,
     EMERGENCY,
     ENABLE,
+    LID,
     MIRROR,
     OUTPUTS,
     RELAY,
@@ -40,11 +42,11 @@ class WiredPin(MockPin):  # type: ignore[misc] # gpiozero has no types
 
 
 class MockBench:
-    """gpiozero's MockFactory with contacts; those of emergency stop and mirror are closed."""
+    """gpiozero's MockFactory with contacts, each at rest."""
 
     def __init__(self) -> None:
         self.factory = MockFactory(pin_class=WiredPin)
-        for pin in (EMERGENCY, MIRROR):
+        for pin in CLOSED_AT_REST:
             self.factory.pin(pin).contact_closed = True
 
     def conduct(self, pin: int, closed: bool) -> None:
@@ -87,7 +89,7 @@ def test_the_relay_is_claimed_before_and_let_go_before_every_other_pin(bench: Mo
     bench.factory.release_pins = release
     pins.close()
     assert freed[0] == f"GPIO{RELAY}"
-    assert len(freed) == 12
+    assert len(freed) == 17
 
 
 def test_the_relay_of_an_active_low_board_is_high_when_off(bench: MockBench) -> None:
@@ -132,8 +134,33 @@ def test_what_is_not_declared_is_unknown(bench: MockBench) -> None:
     assert sampled.machine_switch_on is None
     assert sampled.busy is None
     assert sampled.stop_pressed is False
+    assert sampled.long_job_pressed is False
+    assert sampled.bypass_on is None
+    assert sampled.interlocks_closed == ()
+    pins.extraction(True)
     pins.toggle_enable()
     pins.show((True, True, True), True)
+    pins.close()
+
+
+def test_a_current_sensor_without_a_pin_is_asked_and_one_with_a_pin_goes_before(
+    bench: MockBench,
+) -> None:
+    verdicts: list[bool | None] = [True, False, None]
+    without = copy.deepcopy(DOCUMENT)
+    del without["inputs"]["current_sensor"]
+    pins = MachinePins(parse_node(without), bench.factory, busy=lambda: verdicts.pop(0))
+    assert [pins.sample().busy for _ in range(3)] == [True, False, None]
+    pins.close()
+    pins = MachinePins(pin_config(), bench.factory, busy=lambda: True)
+    assert pins.sample().busy is False
+    pins.close()
+
+
+def test_a_cut_wire_of_an_interlock_reads_as_open(bench: MockBench) -> None:
+    pins = MachinePins(pin_config(), bench.factory)
+    bench.conduct(LID, False)
+    assert pins.sample().interlocks_closed == (False, None, True)
     pins.close()
 
 

@@ -26,7 +26,7 @@ from interlock.errors import PinError
 from interlock.node.pins import MachinePins
 from interlock.sim.pin_factory import WorldFactory, local_factory, world_factory
 from interlock.sim.world_wiring import Button
-from tests.node.pin_contract import PinContract
+from tests.node.pin_contract import DOCUMENT, PinContract, pin_config
 from tests.sim.worlds import (
     EMERGENCY,
     GREEN,
@@ -354,7 +354,7 @@ class _VirtualBench:
     """The contract's bench on a world in this process."""
 
     def __init__(self) -> None:
-        self.bench = VirtualWorld(config_of(enable=True))
+        self.bench = VirtualWorld(pin_config())
         self.factory = local_factory(self.bench.world)
 
     def conduct(self, pin: int, closed: bool) -> None:
@@ -391,7 +391,7 @@ class TestLocalFactory(PinContract):
 class TestFactoryAcrossProcesses(PinContract):
     @pytest.fixture
     def bench(self) -> Iterator[_ProcessBench]:
-        with world_process(enable=True) as world:
+        with world_process(document=DOCUMENT) as world:
             bench = _ProcessBench(world)
             yield bench
             bench.factory.close()

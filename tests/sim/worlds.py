@@ -162,10 +162,13 @@ class WorldProcess:
 
 
 @contextmanager
-def world_process(*, strict: bool = True, enable: bool = False) -> Iterator[WorldProcess]:
-    """A world process, ended at the end of the test."""
+def world_process(
+    *, strict: bool = True, enable: bool = False, document: dict[str, Any] | None = None
+) -> Iterator[WorldProcess]:
+    """A world process, of another node's `document` if given, ended at the end of the test."""
     with short_directory() as directory:
-        world = WorldProcess(directory, document_of(enable=enable), strict=strict)
+        chosen = document or document_of(enable=enable)
+        world = WorldProcess(directory, chosen, strict=strict)
         try:
             yield world
         finally:
