@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from datetime import datetime
@@ -18,7 +19,9 @@ from interlock.cli.parts import (
     Group,
     hub_dir_option,
     hub_url_option,
+    json_option,
     log,
+    print_values,
     progress,
     talk,
 )
@@ -101,6 +104,95 @@ def hub_import(file: Path, directory: Path, partial: bool) -> int:
     if imported.bad and not partial:
         talk("Nothing was imported. Correct the lines above, or take the others with --partial.")
     return EXIT_FAULT if imported.bad else 0
+
+
+@hub.command("import-badges")
+@click.argument("file", type=FILE)
+@hub_dir_option
+@click.option("--dry-run", is_flag=True, help="Say what would be taken, and take nothing.")
+@click.option("--partial", is_flag=True, help="Take the good lines although others are bad.")
+def hub_import_badges(file: Path, directory: Path, dry_run: bool, partial: bool) -> int:
+    """Give members the badges in FILE, a CSV with the columns member, old_id or badge, and label.
+
+    Old ids are the whole numbers that the Python library mfrc522 prints. Their check byte is verified and
+    dropped; ids that begin with 88 name no card, so their members are marked "enrol again".
+
+    Example: interlock hub import-badges badges.csv --dry-run
+    """
+    from interlock.hub import commands
+
+    with progress("Importing") as move:
+        done = commands.import_badges(
+            directory, file, dry_run=dry_run, partial=partial, progress=move
+        )
+    for line in done.bad:
+        talk(f"{file}, line {line.number}: {line.reason}")
+    click.echo(f"{done.given} badges given, {done.enrol_again} to enrol again", nl=False)
+    click.echo(f", {done.unchanged} unchanged, {len(done.bad)} refused, of {done.total}")
+    if dry_run:
+        talk("Nothing was changed. Without --dry-run it will be.")
+    elif done.bad and not partial:
+        talk("Nothing was imported. Correct the lines above, or take the others with --partial.")
+    return EXIT_FAULT if done.bad else 0
+
+
+@hub.group("api-token")
+def hub_api_token() -> None:
+    """Tokens by which programs, such as the enrolment desk, use the hub."""
+
+
+@hub_api_token.command("add")
+@click.argument("name")
+@hub_dir_option
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    help="What it may do: members:read, badges:read, badges:write, card-keys:write.",
+)
+@click.option("--days", type=int, default=365, show_default=True, help="How long it lives.")
+def hub_api_token_add(name: str, directory: Path, scopes: tuple[str, ...], days: int) -> None:
+    """Print a new token for the program called NAME. It is shown this once.
+
+    Example: interlock hub api-token add desk --scope badges:read
+    """
+    from interlock.hub import commands
+
+    click.echo(commands.add_token(directory, name, list(scopes), days))
+    talk("Keep it like a key; whoever has it may do what it may.")
+
+
+@hub_api_token.command("list")
+@hub_dir_option
+@json_option
+def hub_api_token_list(directory: Path, as_json: bool) -> None:
+    """Every live token: what it may, when it ends, when it was last used.
+
+    Example: interlock hub api-token list
+    """
+    from interlock.hub import commands
+
+    found = commands.list_tokens(directory)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for token in found:
+        print_values(token, as_json)
+
+
+@hub_api_token.command("revoke")
+@click.argument("name")
+@hub_dir_option
+def hub_api_token_revoke(name: str, directory: Path) -> None:
+    """End the token called NAME at once.
+
+    Example: interlock hub api-token revoke "front desk"
+    """
+    from interlock.hub import commands
+
+    commands.revoke_token(directory, name)
+    talk(f"{name} is revoked.")
 
 
 @hub.group("export")

@@ -20,6 +20,7 @@ from interlock.hub.directory import HubConfig, HubDirectory
 if TYPE_CHECKING:
     from interlock.hub.exporting import Filter
     from interlock.hub.importing import Imported
+    from interlock.hub.importing_badges import ImportedBadges
     from interlock.hub.models import Lab
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -158,6 +159,66 @@ def import_members(
     from interlock.hub.permissions import Actor
 
     return import_into(Actor(SystemClock()), the_lab(), path, partial=partial, progress=progress)
+
+
+def import_badges(
+    directory: Path,
+    path: Path,
+    *,
+    dry_run: bool = False,
+    partial: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ImportedBadges:
+    """The badges in the CSV at `path` are their members': all or none, or with `partial` the good lines;
+    with `dry_run` nothing changes. The answer names every bad line with its number and reason."""
+    open_hub(directory)
+    from interlock.hub.importing_badges import import_badges as import_into
+    from interlock.hub.importing_badges import lines_of
+    from interlock.hub.permissions import Actor
+
+    actor, lines = Actor(SystemClock()), lines_of(path)
+    return import_into(actor, the_lab(), lines, dry_run=dry_run, partial=partial, progress=progress)
+
+
+def add_token(directory: Path, name: str, scopes: list[str], days: int) -> str:
+    """The secret of a new API token, told this once. Raises ConfigError."""
+    open_hub(directory)
+    from interlock.hub.domain.tokens import create_token
+    from interlock.hub.permissions import Actor
+
+    return create_token(Actor(SystemClock()), the_lab(), name, scopes, days).secret
+
+
+def revoke_token(directory: Path, name: str) -> None:
+    """The live API token of that name is nobody's any more. Raises ConfigError when there is none."""
+    open_hub(directory)
+    from interlock.hub.domain import tokens
+    from interlock.hub.models import ApiToken
+    from interlock.hub.permissions import Actor
+
+    live = ApiToken.objects.filter(lab=the_lab(), revoked_at=None).select_related("lab")
+    found = live.filter(name=name).first()
+    if found is None:
+        known = ", ".join(live.order_by("name").values_list("name", flat=True)) or "none"
+        raise ConfigError("there is no such token", where=name, remedy=f"The tokens are: {known}")
+    tokens.revoke_token(Actor(SystemClock()), found)
+
+
+def list_tokens(directory: Path) -> list[dict[str, str]]:
+    """Every live API token: name, scopes, when it ends and when it was last used."""
+    open_hub(directory)
+    from interlock.hub.models import ApiToken
+
+    live = ApiToken.objects.filter(lab=the_lab(), revoked_at=None).order_by("name")
+    return [
+        {
+            "name": token.name,
+            "scopes": " ".join(token.scopes),
+            "expires": f"{token.expires_at:%Y-%m-%d}",
+            "last_used": f"{token.last_used_at:%Y-%m-%d}" if token.last_used_at else "never",
+        }
+        for token in live
+    ]
 
 
 def export_sessions(directory: Path, out: Path, wanted: Filter | None = None) -> int:

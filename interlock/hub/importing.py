@@ -1,18 +1,14 @@
 """A list of members as CSV to members, badges and trainings of a lab: all of it, or none.
 
-Takes what people have: UTF-8 with or without BOM, Excel's cp1252 and UTF-16, semicolons, commas or
-tabs, English or French headings. Every line that cannot be taken is named with its reason.
+Every line that cannot be taken is named with its reason.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import re
-import unicodedata
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,19 +21,19 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
-from interlock.hub import days
+from interlock.hub import days, old_ids
 from interlock.hub.directory import LANGUAGES
 from interlock.hub.domain import limits
+from interlock.hub.domain.badges import check_uid, record_enrol_again
 from interlock.hub.domain.members import assign_badge, create_member
 from interlock.hub.domain.trainings import grant_training
 from interlock.hub.models import Badge, Group, Lab, Member, Payer, Training
 from interlock.hub.permissions import Actor, Permission, require
-from interlock.protocol.tags import UID_LENGTHS, badge_tag
+from interlock.hub.spreadsheets import BadLine, Line, read_lines
+from interlock.protocol.tags import badge_tag
 
 T = TypeVar("T")
 
-FILE_BYTES_MAX = 8 * 1_048_576
-LINES_MAX = 20_000
 LINES_AT_ONCE_MAX = 500
 """One transaction of lines with e-mail, badge and training: 3.9 s of processor measured on a machine
 of two cores. All the hub's other writes wait for it, records of the nodes among them."""
@@ -54,20 +50,13 @@ COLUMNS = {
     "payer": ("payer", "payeur", "organisation", "organization", "structure"),
     "until": ("until", "memberuntil", "expires", "jusquau", "fin", "finadhesion", "echeance"),
     "badge": ("badge", "uid", "badgeuid", "carte"),
+    "old_id": old_ids.COLUMN,
     "trainings": ("trainings", "training", "formations", "formation", "habilitations"),
 }
 """Every heading that is understood, without accents, case, spaces and signs."""
 
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%d.%m.%Y", "%d/%m/%y")
 """ISO, and what French spreadsheets write: the day first."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that was not taken: its number in the file (the heading is 1), and why."""
-
-    number: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +69,6 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    number: int
-    values: dict[str, str]
-    surplus: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Checked:
     """A line whose every cell is understood: what the domain functions will be asked."""
 
@@ -94,6 +76,7 @@ class _Checked:
     name: str
     member: dict[str, Any]
     uid: bytes | None
+    enrol_again: bytes | None
     trainings: list[Training]
 
 
@@ -116,7 +99,7 @@ def import_members(
     without a heading), or is too long to be taken all at once.
     """
     require(actor, lab, Permission.EDIT_MEMBERS)
-    lines = list(_lines(path))
+    lines = list(read_lines(path, COLUMNS, "name"))
     desk = _Desk(actor, lab)
     good = [checked for line in lines if (checked := desk.check(line)) is not None]
     if partial:
@@ -165,7 +148,7 @@ class _Desk:
         self.bad: list[BadLine] = []
         self.created = 0
 
-    def check(self, line: _Line) -> _Checked | None:
+    def check(self, line: Line) -> _Checked | None:
         """What the line asks for; None when it is now among the bad ones."""
         try:
             return self._checked(line)
@@ -183,7 +166,7 @@ class _Desk:
             if self._done % PROGRESS_EVERY == 0 or self._done == total:
                 progress(self._done, total)
 
-    def _checked(self, line: _Line) -> _Checked:
+    def _checked(self, line: Line) -> _Checked:
         values = line.values
         if line.surplus:
             raise ConfigError(_("it has more cells than the heading"))
@@ -192,6 +175,7 @@ class _Desk:
         limits.check_name(values["name"], "name", limits.PERSON_LENGTH_MAX)
         self._refuse_repeats(line)
         self._refuse_known(values)
+        uid, enrol_again = self._badge(values["badge"], values["old_id"])
         return _Checked(
             number=line.number,
             name=values["name"],
@@ -202,7 +186,8 @@ class _Desk:
                 "payer": _named(self._payers, values["payer"], "payer"),
                 "until_at": self._end(values["until"]),
             },
-            uid=self._free_uid(values["badge"]) if values["badge"] else None,
+            uid=uid,
+            enrol_again=enrol_again,
             trainings=[
                 _known(self._trainings, name, "trainings") for name in _list(values["trainings"])
             ],
@@ -215,6 +200,8 @@ class _Desk:
                 member = create_member(self._actor, self._lab, line.name, **line.member)
                 if line.uid is not None:
                     assign_badge(self._actor, member, line.uid)
+                if line.enrol_again is not None:
+                    record_enrol_again(self._actor, member, line.enrol_again)
                 for training in line.trainings:
                     grant_training(self._actor, member, training)
         except ConfigError as error:
@@ -222,10 +209,11 @@ class _Desk:
         else:
             self.created += 1
 
-    def _refuse_repeats(self, line: _Line) -> None:
+    def _refuse_repeats(self, line: Line) -> None:
         """People are told apart by e-mail, else by name; badges by UID."""
         who = line.values["email"].casefold() or line.values["name"].casefold()
-        keys = {("person", who), ("badge", re.sub(r"\W", "", line.values["badge"]).casefold())}
+        badge = line.values["badge"] or line.values["old_id"]
+        keys = {("person", who), ("badge", re.sub(r"\W", "", badge).casefold())}
         for kind, value in sorted(keys):
             first = self._seen.setdefault((kind, value), line.number)
             if value and first != line.number:
@@ -241,15 +229,26 @@ class _Desk:
                 raise ConfigError(
                     _("a member with this e-mail exists already"), where=values["email"]
                 )
-        elif not values["badge"] and values["name"].casefold() in self._names:
+        elif not (values["badge"] or values["old_id"]) and values["name"].casefold() in self._names:
             raise ConfigError(
                 _("%(name)s exists already") % {"name": values["name"]},
                 where="name",
                 remedy=_("Give an e-mail, if this is somebody else"),
             )
 
-    def _free_uid(self, text: str) -> bytes:
-        uid = _uid(text)
+    def _badge(self, text: str, old_id: str) -> tuple[bytes | None, bytes | None]:
+        """The line's UID, or the head of one that has to be enrolled again."""
+        if text and old_id:
+            raise ConfigError(_("give the badge or its old id, not both"), where="old_id")
+        if old_id:
+            old = old_ids.read(old_id)
+            if old.uid is None:
+                return None, old.head
+            return self._free_uid(old.uid, old_id), None
+        return (self._free_uid(old_ids.read_uid(text), text) if text else None), None
+
+    def _free_uid(self, uid: bytes, text: str) -> bytes:
+        check_uid(uid)
         owner = self._tags.get(badge_tag(settings.HUB.badge_key(), uid))
         if owner is not None:
             raise ConfigError(_("this badge belongs to %(name)s") % {"name": owner}, where=text)
@@ -270,88 +269,6 @@ class _Desk:
             where="until",
             remedy=_("Write it like 2027-12-31 or 31/12/2027"),
         )
-
-
-def _lines(path: Path) -> Iterator[_Line]:
-    text = _text(path)
-    head = text.split("\n", 1)[0]
-    delimiter = max(";,\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        names = _heading(next(reader, []), path)
-        count = 0
-        while True:
-            number = reader.line_num + 1
-            row = next(reader, None)
-            if row is None:
-                return
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            count += 1
-            if count > LINES_MAX:
-                raise ConfigError(
-                    f"it has more than {LINES_MAX} lines", where=str(path), remedy="Split it"
-                )
-            values = dict.fromkeys(COLUMNS, "")
-            values.update((name, cell) for name, cell in zip(names, cells, strict=False) if name)
-            yield _Line(number, values, surplus=any(cells[len(names) :]))
-    except csv.Error as error:
-        raise ConfigError(f"it is not CSV: {error}", where=str(path)) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as source:
-            raw = source.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    if len(raw) > FILE_BYTES_MAX:
-        raise ConfigError(f"it is larger than {FILE_BYTES_MAX} bytes", where=str(path))
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    else:
-        # cp1252 accepts nearly every byte, so UTF-8, which does not, is tried first.
-        encodings = ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        try:
-            return raw.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError:
-            continue
-    raise ConfigError(
-        "its letters cannot be read",
-        where=str(path),
-        remedy="Save it as “CSV UTF-8” in the spreadsheet",
-    )
-
-
-def _heading(cells: list[str], path: Path) -> list[str]:
-    """Each column's own name, empty for one that nobody reads."""
-    known = {alias: name for name, aliases in COLUMNS.items() for alias in aliases}
-    names = [known.get(_plain(cell), "") for cell in cells]
-    if "name" not in names:
-        raise ConfigError(
-            "its first line does not name the columns",
-            where=str(path),
-            remedy=f"Begin it with: {';'.join(COLUMNS)} (only name is required)",
-        )
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    unread = [cell for cell, name in zip(cells, names, strict=True) if cell.strip() and not name]
-    if twice:
-        raise ConfigError(f"two columns are called {twice[0]}", where=str(path))
-    if unread:
-        raise ConfigError(
-            f"nobody reads the column {unread[0]!r}",
-            where=str(path),
-            remedy=f"Rename or remove it; known are: {', '.join(COLUMNS)}",
-        )
-    return names
-
-
-def _plain(heading: str) -> str:
-    """Without accents, case, spaces and signs."""
-    decomposed = unicodedata.normalize("NFKD", heading.casefold())
-    return "".join(letter for letter in decomposed if letter.isalnum())
 
 
 def _named(known: dict[str, T], name: str, where: str) -> T | None:
@@ -392,18 +309,3 @@ def _language(text: str) -> str:
             _("%(text)s is no language of the hub") % {"text": text}, where="language"
         )
     return language
-
-
-def _uid(text: str) -> bytes:
-    try:
-        uid = bytes.fromhex(re.sub(r"[\s:.-]", "", text))
-    except ValueError as error:
-        raise ConfigError(
-            _("%(text)s is not a UID in hexadecimal") % {"text": text}, where="badge"
-        ) from error
-    if len(uid) not in UID_LENGTHS:
-        lengths = ", ".join(str(length) for length in UID_LENGTHS)
-        raise ConfigError(
-            _("a badge's UID has %(lengths)s bytes") % {"lengths": lengths}, where="badge"
-        )
-    return uid

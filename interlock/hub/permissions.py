@@ -48,6 +48,7 @@ class Permission(StrEnum):
     EDIT_TARIFFS = "edit_tariffs"
     EDIT_NODES = "edit_nodes"
     EDIT_ROLES = "edit_roles"
+    EDIT_TOKENS = "edit_tokens"
     EDIT_LAB = "edit_lab"
     GRANT_ANY = "grant_any"
     GRANT_OWN = "grant_own"
@@ -73,18 +74,25 @@ ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
 """GRANT_OWN: only the trainings the user holds as trainer; GRANT_ANY needs no such training."""
 
 
+CONSOLE = "console"
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who makes a change: a user (their roles decide) or, with None, the console or a job."""
 
     clock: Clock
     user: User | None = None
-    label: str = "console"
+    label: str = CONSOLE
 
     @property
     def name(self) -> str:
         """What the audit log calls them."""
-        return self.user.name if self.user else self.label
+        if self.user is None:
+            return self.label
+        # Through a program: the log tells what its maker did from what it did in their name.
+        through = "" if self.label == CONSOLE else f" ({self.label})"
+        return self.user.name + through
 
     def now(self) -> datetime:
         """The hub's time, aware UTC."""

@@ -13,6 +13,7 @@ from interlock.hub.changes import log_change
 from interlock.hub.domain.badges import random_tag
 from interlock.hub.models import Badge, Lab, Node, Topic, UnknownBadge
 from interlock.hub.permissions import Actor, Permission, require
+from interlock.protocol.tags import short_code
 
 KEPT = timedelta(hours=24)
 """Until the desk is open again; longer would be a record of who passed where."""
@@ -65,6 +66,16 @@ def listed(lab: Lab, now: datetime) -> QuerySet[UnknownBadge]:
 def is_badge(row: UnknownBadge) -> bool:
     """False for a phone, whose number changes each time."""
     return bytes(row.tag) != random_tag()
+
+
+def code_of(tag: bytes) -> str:
+    """What the machine's screen showed when it refused the card."""
+    return short_code(tag)
+
+
+def place_of(row: UnknownBadge) -> str:
+    """Where the card was met: a machine's name, or the desk's."""
+    return row.node.machine.name if row.node is not None else row.desk
 
 
 def forget(lab: Lab, tag: bytes) -> None:
