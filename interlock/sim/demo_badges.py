@@ -29,6 +29,11 @@ _STORIES = {
     "technician": _Story("good", {"en": "Technician", "fr": "Technicienne"}),
     "company": _Story("good", {"en": "A company's badge", "fr": "Badge d'entreprise"}),
     "unknown": _Story("unknown", {"en": "Never seen by the lab", "fr": "Jamais vu par le lab"}),
+    "genuine": _Story("good", {"en": "Genuine: DESFire", "fr": "Authentique : DESFire"}),
+    "copy": _Story(
+        "unknown", {"en": "Amelia’s number, no key", "fr": "Le numéro d’Amelia, sans clé"}
+    ),
+    "ntag424": _Story("limited", {"en": "Genuine: NTAG 424", "fr": "Authentique : NTAG 424"}),
 }
 _PLAIN = _Story("limited", {"en": "A badge", "fr": "Un badge"})
 
@@ -41,7 +46,7 @@ def offers() -> tuple[BadgeOffer, ...]:
     uids = {badge.key: badge.uid.hex() for badge in TRAY}
     singles = tuple(
         BadgeOffer(
-            badge.holder or "Unknown badge",
+            badge.printed,
             (badge.uid.hex(),),
             _STORIES.get(badge.key, _PLAIN).mood,
             _STORIES.get(badge.key, _PLAIN).hint,

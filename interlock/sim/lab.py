@@ -1,6 +1,7 @@
 """The demo's lab: twelve members, six trainings, three tariffs and machines, and a tray of badges.
 
-Made with the hub's own domain functions, so that the demo shows what a lab could have typed in.
+Made with the hub's own domain functions, so that the demo shows what a lab could have typed in. Genuine
+badges get their keys as the desk would give them: each badge's own, never the site's (`card_tray`).
 """
 
 from __future__ import annotations
@@ -12,27 +13,34 @@ from typing import TYPE_CHECKING
 
 from interlock.clock import SystemClock
 from interlock.core.model import BadgeUse, Needs
+from interlock.sim.card_tray import KEY_VERSION, CardBox, CardKind, Made, machines_key_of, slot_of
 from interlock.sim.clocks import VirtualClock
 
 if TYPE_CHECKING:
-    from interlock.hub.models import Member
+    from interlock.hub.models import Badge, Member
 
 SAW, LASER, PRINTER = "saw", "laser", "printer"
 MACHINES = (SAW, LASER, PRINTER)
+"""Ids of the three machines: of their nodes and front panels too."""
 
 FORGIVE_S = 2
 """A real lab forgives a wrong tap of ten seconds; in the demo nobody wants to wait that long for a price."""
-"""Ids of the three machines: of their nodes and front panels too."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrayBadge:
-    """A card in the demo's tray: its UID, whose it is, and what to expect of it."""
+    """A card in the demo's tray: its UID, whose it is, what to expect of it, and what it is made of."""
 
     key: str
     uid: bytes
     holder: str
     story: str
+    kind: CardKind = CardKind.UID_ONLY
+
+    @property
+    def printed(self) -> str:
+        """What the page calls it: its holder, or what it is."""
+        return self.holder or ("Copied badge" if self.kind is CardKind.COPY else "Unknown badge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class Person:
     lost: tuple[str, ...] = ()
 
 
+_GENUINE, _NTAG424 = bytes.fromhex("0463a9d21c7580"), bytes.fromhex("04e81b6af35c90")
+
 TRAY = (
     TrayBadge("trained", bytes.fromhex("04a2241a5f6180"), "Camille Laurent", "Trained for all"),
     TrayBadge("woodwork", bytes.fromhex("0491b37a2e5c80"), "Oliver Hughes", "Trained for the saw"),
@@ -64,6 +74,9 @@ TRAY = (
     TrayBadge("technician", bytes.fromhex("04b15d0277ce84"), "Fatou Diallo", "Technician"),
     TrayBadge("company", bytes.fromhex("7d02c9b84e51a60f3322"), "Emma Bernard", "Company's badge"),
     TrayBadge("unknown", bytes.fromhex("c4d81f97"), "", "Never seen by the lab"),
+    TrayBadge("genuine", _GENUINE, "Amelia Wright", "Genuine: DESFire", CardKind.DESFIRE),
+    TrayBadge("copy", _GENUINE, "", "Amelia's number without her key", CardKind.COPY),
+    TrayBadge("ntag424", _NTAG424, "Léa Rousseau", "Genuine: NTAG 424", CardKind.NTAG424),
 )
 """UIDs of 4, 7 and 10 bytes, as the cards people carry have them."""
 
@@ -82,8 +95,8 @@ PEOPLE = (
     Person("Fatou Diallo", "fr", "staff", _ALL, technician=True, badges=("technician",)),
     Person("Emma Bernard", "fr", "company", _ALL, payer="Atelier Bernard", badges=("company",)),
     Person("Noah Fischer", "en", "company", ("safety", "printer-3d"), payer="Atelier Bernard"),
-    Person("Léa Rousseau", "fr", "student", ("safety", "printer-3d")),
-    Person("Amelia Wright", "en", "resident", ("safety", "laser-cutter", "soldering")),
+    Person("Léa Rousseau", "fr", "student", ("safety", "printer-3d"), badges=("ntag424",)),
+    Person("Amelia Wright", "en", "resident", _ALL, badges=("genuine",)),
 )
 
 _WORDS = {
@@ -133,6 +146,11 @@ _WORDS = {
 def tray() -> tuple[TrayBadge, ...]:
     """The named badges of the demo, in the order of the tray."""
     return TRAY
+
+
+def card_box() -> CardBox:
+    """The physical cards of the tray, for one virtual world."""
+    return CardBox(tuple(Made((one.printed, one.key), one.uid, one.kind) for one in TRAY))
 
 
 def sample_lab(directory: Path, language: str = "en") -> None:
@@ -254,13 +272,22 @@ class _Furnisher:
             technician=person.technician,
         )
         self._train(member, person)
-        uids = {badge.key: badge.uid for badge in TRAY}
+        in_tray = {badge.key: badge for badge in TRAY}
         for key in (*person.badges, *person.lost):
-            badge = members.assign_badge(self._actor, member, uids[key], key)
+            badge = members.assign_badge(self._actor, member, in_tray[key].uid, key)
+            self._make_genuine(badge, in_tray[key])
             if key in person.lost:
                 members.block_badge(self._actor, badge, BadgeCondition.LOST, "left on the bus")
         if person.suspended:
             members.suspend_member(self._actor, member, "ran the saw without its guard")
+
+    def _make_genuine(self, badge: Badge, card: TrayBadge) -> None:
+        """The hub knows the key the card was given, if it was given one."""
+        from interlock.hub.domain.badges import set_card_key
+
+        slot, key = slot_of(card.kind), machines_key_of(card.uid, card.kind)
+        if slot is not None and key is not None:
+            set_card_key(self._actor, badge, slot, key, KEY_VERSION)
 
     def _train(self, member: Member, person: Person) -> None:
         from interlock.hub.domain.trainings import grant_training

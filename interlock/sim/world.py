@@ -67,6 +67,7 @@ class World:
         *,
         now_us: Callable[[], int],
         strict_gpiod: bool = True,
+        card_for: Callable[[str, bytes], Card] = lambda _, uid: Card(uid),
     ) -> None:
         self.wiring = wiring
         self.plant = plant
@@ -80,6 +81,7 @@ class World:
         self._later: list[tuple[int, Callable[[], None]]] = []
         self._due_us: int | None = None
         self._pressed: frozenset[Button] = frozenset()
+        self._card_for = card_for
         self._cards: dict[Badge, Card] = {}
         self._reader_plugged = True
         self._forced: dict[int, bool] = {}
@@ -159,7 +161,7 @@ class World:
         with self._lock:
             self.catch_up()
             if badge not in self._cards:
-                self._cards[badge] = Card(badge.uid)
+                self._cards[badge] = self._card_for(badge.label, badge.uid)
                 self.chip.place(self._cards[badge])
 
     def take(self, badge: Badge | None = None) -> None:
@@ -168,7 +170,7 @@ class World:
             self.catch_up()
             for one in [badge] if badge else list(self._cards):
                 card = self._cards.pop(one, None)
-                if card is not None:
+                if card is not None and card not in self._cards.values():
                     self.chip.remove(card)
 
     def tap(self, badge: Badge, for_ms: int) -> None:

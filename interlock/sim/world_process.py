@@ -20,6 +20,7 @@ from pathlib import Path
 from interlock.clock import perf_us
 from interlock.config import NodeConfig
 from interlock.errors import PinError
+from interlock.sim.lab import card_box
 from interlock.sim.physics import Plant
 from interlock.sim.pin_server import PinConnection
 from interlock.sim.spi_server import SpiConnection
@@ -56,7 +57,11 @@ def run_world(
     """
     end_with_parent(parent_pid)
     world = World(
-        wiring_of(config), plant or plant_of(config), now_us=perf_us, strict_gpiod=strict_gpiod
+        wiring_of(config),
+        plant or plant_of(config),
+        now_us=perf_us,
+        strict_gpiod=strict_gpiod,
+        card_for=card_box().card,
     )
     with _ended_by_signal() as wake_fd:
         serve_world(world, directory, wake_fd)

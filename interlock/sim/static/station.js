@@ -3,7 +3,7 @@
 import { act, fault } from "./link.js";
 import { motionOf } from "./motion.js";
 import { buzz } from "./sound.js";
-import { hold, inHand, lieAt, whereabouts, withUid } from "./tray.js";
+import { cardOf, hold, inHand, lieAt, whereabouts } from "./tray.js";
 import { language, pick, t, translate } from "./words.js";
 
 const LIGHTS = {
@@ -130,7 +130,7 @@ export function station(machine, { tell }) {
   }
 
   function drawReader(world) {
-    const labels = [...new Set(world.badges.map(({ uid, label }) => t(withUid(uid)?.label ?? label)))];
+    const labels = [...new Set(world.badges.map((card) => t(cardOf(card)?.label ?? card.label)))];
     const reader = $(".reader");
     reader.classList.toggle("full", labels.length > 0);
     reader.classList.toggle("dead", !world.reader || !world.pi);
@@ -138,7 +138,7 @@ export function station(machine, { tell }) {
     const use = machine.badge_use === "hold" ? t("Put a badge into the slot") : t("Tap a badge here");
     $(".reader-words").textContent = labels.length ? t("Take it away") : use;
     $(".reader-name").textContent = t("Reader of {machine}.", { machine: pick(machine.name) });
-    lieAt(machine.id, machine.name, world.badges.map(({ uid }) => uid));
+    lieAt(machine.id, machine.name, world.badges);
   }
 
   function drawCabinet(world, { faults }) {

@@ -10,8 +10,10 @@ let onPick = () => {};
 /** The badge in the visitor's hand, or null. */
 export const inHand = () => held;
 
-/** The badge of the tray that has `uid`, or undefined. */
-export const withUid = (uid) => badges.find((badge) => badge.uids.includes(uid));
+/** The badge of the tray that is the card `uid` on which `label` is printed: a copy has the same uid. */
+export const cardOf = ({ uid, label }) =>
+  badges.find((badge) => badge.label === label && badge.uids.length === 1 && badge.uids[0] === uid) ??
+  badges.find((badge) => badge.uids.includes(uid));
 
 /** Fill the tray; `drop(badge, element)` is called when one is dragged onto a reader. */
 export function fillTray(list, offers, { drop, picked }) {
@@ -40,9 +42,9 @@ export function hold(badge) {
   onPick(badge);
 }
 
-/** Exactly these uids lie at `machine`, which people call `name`. */
-export function lieAt(machine, name, uids) {
-  lying.set(machine, { name, uids });
+/** Exactly these cards (uid, label) lie at `machine`, which people call `name`. */
+export function lieAt(machine, name, cards) {
+  lying.set(machine, { name, cards });
   drawTray();
 }
 
@@ -50,8 +52,11 @@ const lying = new Map();
 
 /** Where the cards of `badge` lie now: a list of { machine, name, uid }. */
 export const whereabouts = (badge) =>
-  [...lying].flatMap(([machine, { name, uids }]) =>
-    uids.filter((uid) => badge.uids.includes(uid)).map((uid) => ({ machine, name, uid })));
+  [...lying].flatMap(([machine, { name, cards }]) =>
+    cards.filter((card) => isPartOf(badge, card)).map(({ uid }) => ({ machine, name, uid })));
+
+const isPartOf = (badge, card) =>
+  badge.uids.includes(card.uid) && (badge.uids.length > 1 || cardOf(card) === badge);
 
 /** Labels, hints and whereabouts, in the chosen language. */
 export function drawTray() {
