@@ -154,26 +154,28 @@ def _coasting(state: MachineState, now_ms: int) -> Panel | None:
 
 def _starting(state: MachineState, facts: StartingFacts, now_ms: int) -> Panel:
     granted = facts.granted
-    if facts.pre_run_until_ms is None:
+    turns = _coasting(state, now_ms) if facts.not_before_ms is not None else None
+    if turns is not None:
+        return turns
+    if facts.pre_run_until_ms is not None and facts.rules.pre_run_s:
         return Panel(
             Colour.BLUE,
-            Pattern.FAST_BLINK,
+            Pattern.DOUBLE_BLINK,
             Pattern.OFF,
-            Message.STARTING,
+            Message.PRE_RUN,
             facts.since_ms,
             granted.language,
             name=granted.name,
+            seconds=_seconds_left(facts.pre_run_until_ms, now_ms),
         )
-    turns = _coasting(state, now_ms) if facts.not_before_ms is not None else None
-    return turns or Panel(
+    return Panel(
         Colour.BLUE,
-        Pattern.DOUBLE_BLINK,
+        Pattern.FAST_BLINK,
         Pattern.OFF,
-        Message.PRE_RUN,
+        Message.STARTING,
         facts.since_ms,
         granted.language,
         name=granted.name,
-        seconds=_seconds_left(facts.pre_run_until_ms, now_ms),
     )
 
 

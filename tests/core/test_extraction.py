@@ -348,7 +348,7 @@ def test_a_handover_closes_when_contactor_and_tool_have_come_to_rest(turns_s: in
     rig.sample(mirror_closed=False)
     rig.answer(write)
     assert (rig.at(), rig.relay) == (State.STARTING, [])
-    assert rig.panel.message is (Message.COASTING if turns_s else Message.PRE_RUN)
+    assert rig.panel.message is (Message.COASTING if turns_s else Message.STARTING)
     rig.sample(mirror_closed=True)
     rig.pass_ms(11_000)
     ((closed_ms, on),) = rig.relay

@@ -2,65 +2,308 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from interlock.core.effects import Message, Panel, ShowPanel
-from interlock.core.events import BadgeRemoved, JournalFailed, ReaderFailed
-from interlock.core.model import Fault
-from interlock.core.states import Recovered
-from tests.core.rig import ADA, HOLD, UNTRAINED, Rig, enabled
+from interlock.core import outputs
+from interlock.core.effects import Colour, Message, Panel, Pattern, ShowPanel
+from interlock.core.events import (
+    BadgeRemoved,
+    JournalFailed,
+    ReaderFailed,
+    RemoteInterlockReported,
+    SnapshotActivated,
+)
+from interlock.core.model import Cache, Credit, Demands, Enforcement, Fault, Interlock
+from interlock.core.states import Company, EnabledFacts, Recovered, State
+from tests.core.rig import ADA, HOLD, QUIET, TAP, TRAINEE, TRAINER, UNTRAINED, Rig, enabled
 
 pytestmark = pytest.mark.fast
 
-
-def situations() -> dict[str, Panel]:
-    panels = {"ready": Rig().panel}
-    starting = Rig(durable=False)
-    starting.arrive(ADA)
-    panels["starting"] = starting.panel
-    panels["in use"] = enabled().panel
-    missing = enabled(HOLD)
-    missing.give(BadgeRemoved())
-    panels["badge missing"] = missing.panel
-    ending = enabled()
-    ending.sample(busy=True)
-    ending.arrive(ADA)
-    panels["ending"] = ending.panel
-    refused = Rig()
-    refused.arrive(UNTRAINED)
-    panels["refused"] = refused.panel
-    panels["locked out"] = Rig(recovered=Recovered(locked_out=True)).panel
-    panels["fault"] = Rig(recovered=Recovered(frozenset({Fault.CONTACTOR_WELDED}))).panel
-    stopped = Rig()
-    stopped.sample(emergency_stop_closed=False)
-    panels["emergency stop"] = stopped.panel
-    for name, event in (("reader", ReaderFailed("x")), ("journal", JournalFailed("x"))):
-        rig = Rig()
-        rig.give(event)
-        panels[name] = rig.panel
-    return panels
+LID = Interlock("lid", permit_after_ms=0)
+CHILLER = Interlock("chiller", remote=True)
+GUARDED = replace(TAP, interlocks=(LID,))
+COOLED = replace(TAP, interlocks=(CHILLER,))
+AIRED = replace(TAP, pre_run_s=3, run_on_s=30)
+POWERED = {
+    "in use",
+    "badge missing",
+    "ending",
+    "idle soon off",
+    "supervised",
+    "confirm supervision",
+    "long job",
+    "not seen while running",
+}
+NOTICES = {"low credit", "would be refused", "training granted"}
 
 
-def test_no_two_situations_say_the_same_words() -> None:
-    panels = situations()
-    assert len({panel.message for panel in panels.values()}) == len(panels)
+def _starting() -> Rig:
+    rig = Rig(durable=False)
+    rig.arrive(ADA)
+    return rig
 
 
-def test_no_meaning_is_carried_by_colour_alone() -> None:
-    """Powered and unpowered situations differ in pattern or colour AND in words; red never means powered."""
-    panels = situations()
-    looks = {name: (panel.colour, panel.lamp) for name, panel in panels.items()}
-    alike = [name for name in looks if list(looks.values()).count(looks[name]) > 1]
-    assert sorted(alike) == ["journal", "reader"], "both mean: call somebody"
-    powered = {"in use", "badge missing", "ending"}
-    assert all(panels[name].colour != "red" for name in powered)
-    assert all(panels[name].colour in ("green", "yellow") for name in powered)
+def _missing() -> Rig:
+    rig = enabled(HOLD)
+    rig.give(BadgeRemoved())
+    return rig
 
 
-def test_the_panel_counts_down_to_every_planned_cut() -> None:
-    panels = situations()
-    assert panels["ending"].seconds == 5
-    assert panels["badge missing"].seconds == 2
+def _ending() -> Rig:
+    rig = enabled()
+    rig.sample(busy=True)
+    rig.arrive(ADA)
+    return rig
+
+
+def _idle_soon_off() -> Rig:
+    rig = enabled()
+    rig.pass_ms(30_000)
+    return rig
+
+
+def _refused() -> Rig:
+    rig = Rig()
+    rig.arrive(UNTRAINED)
+    return rig
+
+
+def _sampled(**levels: bool) -> Rig:
+    rig = Rig()
+    rig.sample(**levels)
+    return rig
+
+
+def _told(event: ReaderFailed | JournalFailed | SnapshotActivated) -> Rig:
+    rig = Rig()
+    rig.give(event)
+    return rig
+
+
+def _pre_run() -> Rig:
+    rig = Rig(AIRED)
+    rig.arrive(ADA)
+    return rig
+
+
+def _run_on() -> Rig:
+    rig = _pre_run()
+    rig.pass_ms(3_200)
+    rig.arrive(ADA)
+    rig.pass_ms(TAP.notice_s * 1_000 + 100)
+    return rig
+
+
+def _session_ended() -> Rig:
+    rig = enabled()
+    rig.arrive(ADA)
+    return rig
+
+
+def _coasting() -> Rig:
+    rig = enabled(replace(TAP, coast_down_s=10))
+    rig.arrive(ADA)
+    return rig
+
+
+def _tripped() -> Rig:
+    rig = Rig(GUARDED, inputs=replace(QUIET, interlocks_closed=(True,)))
+    rig.arrive(ADA)
+    rig.sample(interlocks_closed=(False,))
+    return rig
+
+
+def _open() -> Rig:
+    rig = _tripped()
+    rig.pass_ms(TAP.notice_s * 1_000 + 100)
+    return rig
+
+
+def _unknown_while_running() -> Rig:
+    rig = Rig(COOLED)
+    rig.give(RemoteInterlockReported("chiller", True))
+    rig.arrive(ADA)
+    rig.sample(busy=True)
+    rig.give(RemoteInterlockReported("chiller", None))
+    rig.sample()
+    return rig
+
+
+def _unmetered() -> Rig:
+    rig = Rig(inputs=replace(QUIET, bypass_on=True, mirror_closed=False))
+    rig.pass_ms(200)
+    return rig
+
+
+def _waiting_for_trainer() -> Rig:
+    rig = Rig()
+    rig.arrive(TRAINEE)
+    return rig
+
+
+def _waiting_for_second() -> Rig:
+    rig = Rig(replace(TAP, second_person=True))
+    rig.arrive(ADA)
+    return rig
+
+
+def _supervised() -> Rig:
+    rig = Rig(replace(TAP, supervise_s=20, idle_timeout_s=None))
+    rig.tap(TRAINEE)
+    rig.arrive(TRAINER)
+    rig.pass_ms(100)
+    return rig
+
+
+def _confirm() -> Rig:
+    rig = _supervised()
+    rig.pass_ms(20_000)
+    return rig
+
+
+def _long_job() -> Rig:
+    rig = enabled(replace(TAP, long_jobs=True))
+    rig.sample(busy=True)
+    rig.sample(long_job_pressed=True)
+    return rig
+
+
+def _low_credit() -> Rig:
+    rig = Rig()
+    rig.arrive(replace(ADA, credit=Credit.LOW))
+    rig.sample()
+    return rig
+
+
+def _would_be_refused() -> Rig:
+    rig = Rig(replace(TAP, enforcement=Enforcement.WARN_ONLY))
+    rig.arrive(UNTRAINED)
+    rig.sample()
+    return rig
+
+
+def _granted() -> Rig:
+    rig = _supervised()
+    rig.give(SnapshotActivated(rig.state.cache, Demands(("saw",), offsets=((0, 3_600),))))
+    rig.sample(long_job_pressed=True)
+    rig.arrive(TRAINER)
+    return rig
+
+
+SITUATIONS: dict[str, Callable[[], Rig]] = {
+    "ready": Rig,
+    "starting": _starting,
+    "in use": enabled,
+    "badge missing": _missing,
+    "ending": _ending,
+    "idle soon off": _idle_soon_off,
+    "refused": _refused,
+    "session ended": _session_ended,
+    "locked out": lambda: Rig(recovered=Recovered(locked_out=True)),
+    "fault": lambda: Rig(recovered=Recovered(frozenset({Fault.CONTACTOR_WELDED}))),
+    "emergency stop": lambda: _sampled(emergency_stop_closed=False),
+    "reader": lambda: _told(ReaderFailed("x")),
+    "journal": lambda: _told(JournalFailed("x")),
+    "rights": lambda: _told(SnapshotActivated(Cache(), Demands())),
+    "waiting for trainer": _waiting_for_trainer,
+    "waiting for second": _waiting_for_second,
+    "pre-run": _pre_run,
+    "run-on": _run_on,
+    "coasting": _coasting,
+    "supervised": _supervised,
+    "confirm supervision": _confirm,
+    "training granted": _granted,
+    "long job": _long_job,
+    "low credit": _low_credit,
+    "would be refused": _would_be_refused,
+    "interlock open": _open,
+    "interlock tripped": _tripped,
+    "not seen": lambda: Rig(COOLED),
+    "not seen while running": _unknown_while_running,
+    "unmetered": _unmetered,
+}
+
+
+@pytest.fixture(scope="module")
+def panels() -> dict[str, Panel]:
+    return {name: rig().panel for name, rig in SITUATIONS.items()}
+
+
+def test_every_message_there_is_has_a_situation(panels: dict[str, Panel]) -> None:
+    assert {panel.message for panel in panels.values()} == set(Message)
+
+
+def test_every_state_has_a_situation() -> None:
+    assert {rig().at() for rig in SITUATIONS.values()} == set(State)
+
+
+def test_no_two_situations_say_the_same_words(panels: dict[str, Panel]) -> None:
+    seen_twice = {"not seen while running"}
+    assert len({panel.message for panel in panels.values()}) == len(panels) - len(seen_twice)
+
+
+ALIKE = [
+    {"reader", "journal", "rights"},
+    {"in use", "supervised", "low credit", "would be refused", "training granted"},
+    {"ending", "idle soon off", "confirm supervision"},
+    {"waiting for trainer", "waiting for second"},
+    {"interlock open", "interlock tripped", "not seen"},
+    {"long job", "not seen while running"},
+]
+"""Call somebody · in use · power is about to go · another badge · close it first · it runs, look at it."""
+
+
+def test_no_meaning_is_carried_by_colour_alone(panels: dict[str, Panel]) -> None:
+    """What differs in meaning differs in colour and pattern together; what looks alike means the same."""
+    looks: dict[tuple[Colour, Pattern], set[str]] = {}
+    for name, panel in panels.items():
+        looks.setdefault((panel.colour, panel.lamp), set()).add(name)
+    alike = [names for names in looks.values() if len(names) > 1]
+    assert sorted(alike, key=min) == sorted(ALIKE, key=min)
+    patterns = {panels[name].lamp for name in ("ready", "in use", "emergency stop")}
+    assert patterns == {Pattern.STEADY}, "ready, in use and stopped are told apart by their words"
+
+
+def test_a_powered_machine_is_never_red_nor_white_nor_blue(panels: dict[str, Panel]) -> None:
+    for name, rig in SITUATIONS.items():
+        powered = rig().is_on or name == "unmetered"
+        assert powered is (panels[name].colour is Colour.GREEN or name in POWERED), name
+        assert powered is (name in POWERED | NOTICES | {"unmetered"}), name
+
+
+def test_the_panel_counts_down_to_every_planned_change(panels: dict[str, Panel]) -> None:
+    counted = {
+        "ending": 5,
+        "badge missing": 2,
+        "idle soon off": 5,
+        "confirm supervision": 5,
+        "pre-run": 3,
+        "run-on": 24,
+        "coasting": 10,
+        "waiting for trainer": 30,
+        "waiting for second": 30,
+    }
+    assert {name: panels[name].seconds for name in counted} == counted
+
+
+def test_every_open_interlock_is_named(panels: dict[str, Panel]) -> None:
+    named = {name: panel.detail for name, panel in panels.items() if panel.detail is not None}
+    assert named == {
+        "interlock open": "lid",
+        "interlock tripped": "lid",
+        "not seen": "chiller",
+        "not seen while running": "chiller",
+    }
+
+
+def test_what_asks_for_a_hand_is_heard_too(panels: dict[str, Panel]) -> None:
+    warned = {name for name in panels if panels[name].buzzer is Pattern.WARNING_BEEPS}
+    assert warned == {"ending", "idle soon off", "badge missing", "confirm supervision"}
+    twice = {name for name in panels if panels[name].buzzer is Pattern.TWO_BEEPS}
+    assert twice == {"refused", "interlock tripped", "would be refused", "not seen while running"}
 
 
 def test_the_panel_is_told_only_when_it_changes() -> None:
@@ -71,6 +314,33 @@ def test_the_panel_is_told_only_when_it_changes() -> None:
     assert rig.panel.message is Message.READY
 
 
-def test_the_member_is_spoken_to_in_their_language() -> None:
-    panels = situations()
-    assert {panels[name].language for name in ("starting", "in use", "refused", "ending")} == {"fr"}
+def test_the_member_is_spoken_to_in_their_language(panels: dict[str, Panel]) -> None:
+    names = ("starting", "in use", "refused", "ending", "pre-run", "session ended")
+    assert {panels[name].language for name in names} == {"fr"}
+
+
+def test_a_refusal_at_a_powered_machine_leaves_its_lamp_green() -> None:
+    rig = enabled()
+    rig.sample(busy=True)
+    rig.arrive(UNTRAINED)
+    assert rig.panel.message is Message.REFUSED
+    assert (rig.panel.colour, rig.panel.lamp) == (Colour.GREEN, Pattern.STEADY)
+    keyed = _unmetered()
+    keyed.arrive(ADA)
+    assert keyed.panel.message is Message.REFUSED
+    assert keyed.panel.colour is Colour.GREEN, "the key powers it"
+
+
+def test_extraction_is_a_function_of_the_state() -> None:
+    """S10: the same answer for the same facts, whatever way led there."""
+    running = {name for name, rig in SITUATIONS.items() if outputs.extraction_on(rig().state)}
+    powered = {name for name, rig in SITUATIONS.items() if rig().is_on}
+    assert running == powered | {"pre-run", "run-on"}
+
+
+def test_a_supervised_long_job_says_that_it_is_unattended() -> None:
+    rig = enabled()
+    assert isinstance(rig.state.facts, EnabledFacts)
+    session = replace(rig.state.facts.session, long_job=True, company=Company(supervisor="m-x"))
+    state = replace(rig.state, facts=EnabledFacts(session))
+    assert outputs.panel(state, rig.ms).message is Message.LONG_JOB
