@@ -18,6 +18,8 @@ class Reference:
         self.gate_ms = now_ms
         self.holder: str | None = None
         self.pending: tuple[str, int] | None = None
+        self.airing: tuple[str, int] | None = None
+        self.not_before_ms: int | None = None
         self.journal_ok = True
         self.reader_ok = True
         self.locked_out = False
@@ -42,7 +44,7 @@ class Reference:
 
     def force_off(self, now_ms: int) -> None:
         self.gate_ms = max(self.gate_ms, now_ms)
-        self.pending = None
+        self.pending = self.airing = None
         if self.on:
             self.off(now_ms)
 
@@ -62,6 +64,7 @@ class Reference:
     ) -> None:
         if self.on:
             if member != self.holder:
+                self.take_over(member, entitled and self.counts(seen_ms, now_ms), now_ms)
                 return
             may_go_on = not blocked and self.counts(seen_ms, now_ms)
             if self.ask is not None:
@@ -74,11 +77,25 @@ class Reference:
             else:
                 self.want_end("tap", now_ms)
             return
-        if self.pending is not None or self.locked_out or not self.counts(seen_ms, now_ms):
+        taken = self.pending is not None or self.airing is not None
+        if taken or self.locked_out or not self.counts(seen_ms, now_ms):
             return
+        if entitled and self.agrees:
+            self.pending, self.not_before_ms = (member, now_ms), None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing at the machine forbids closing."""
         held = self.stop_held or self.broken_held
-        if entitled and self.journal_ok and self.chain_closed and not held:
+        return self.journal_ok and self.chain_closed and not held
+
+    def take_over(self, member: str, entitled: bool, now_ms: int) -> None:
+        """The next member at an idle machine: it goes off, and on again for them once the contactor let go."""
+        is_asked = self.ask is not None and self.ask[0] not in ("gone", "idle")
+        if entitled and self.agrees and self.busy is False and not is_asked:
+            self.off(now_ms)
             self.pending = (member, now_ms)
+            self.not_before_ms = now_ms + self.rules.open_time_ms
 
     def resume(self, now_ms: int) -> None:
         self.ask = None
@@ -89,14 +106,22 @@ class Reference:
             return
         member, _ = self.pending
         self.pending = None
-        if self.journal_ok and self.chain_closed and not (self.stop_held or self.broken_held):
+        self.airing = (member, self.not_before_ms or now_ms)
+        self.end_pre_run(now_ms)
+
+    def end_pre_run(self, now_ms: int) -> None:
+        """What a recorded start waited for is over; everything is looked at once more."""
+        if self.airing is None or now_ms < self.airing[1]:
+            return
+        (member, _), self.airing = self.airing, None
+        if self.agrees:
             self.holder = member
             self.idle_ms = now_ms if self.busy is False else None
 
     def removed(self, now_ms: int) -> None:
         if not self.is_hold:
             return
-        if self.pending is not None:
+        if self.pending is not None or self.airing is not None:
             self.force_off(now_ms)
         elif self.on and self.gone_ms is None:
             self.gone_ms = now_ms
@@ -106,7 +131,7 @@ class Reference:
             self.lock_after = True
             self.want_end("broken", now_ms)
         else:
-            self.pending = None
+            self.pending = self.airing = None
             self.locked_out = True
             self.gate_ms = now_ms
 
@@ -124,6 +149,7 @@ class Reference:
             self.off(now_ms)
 
     def time_passed(self, now_ms: int) -> None:
+        self.end_pre_run(now_ms)
         if self.pending is not None and now_ms >= self.pending[1] + self.rules.start_deadline_ms:
             self.pending = None
             self.journal_ok = False

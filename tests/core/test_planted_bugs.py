@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from interlock.core import admission, events, outputs, sessions, table
+from interlock.core import admission, events, outputs, people, sessions, table
 from interlock.core.model import Decision, Granted, Now, Presented
 from interlock.core.outcomes import Outcome, enabled, ignore
-from interlock.core.states import MachineState, State
+from interlock.core.states import MachineState, Session, StartingFacts, State
 from tests.core.rig import ADA, BEN
 from tests.core.test_machine_stateful import ENTRIES, HoldLife, Life
 
@@ -139,7 +140,7 @@ def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_policy_that_grants_everybody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def generous(state: MachineState, badge: Presented, now: Now) -> Decision:
+    def generous(state: MachineState, badge: Presented, now: Now, *_: object) -> Decision:
         return Granted(badge.entry.member if badge.entry else "nobody", "en")
 
     monkeypatch.setattr(admission, "admit", generous)
@@ -157,6 +158,34 @@ def test_an_arrival_of_a_dead_reader_that_counts_is_found(monkeypatch: pytest.Mo
     monkeypatch.setattr(
         admission, "counts_as_arrival", lambda state, badge, now: badge.seen_ms > state.gate_ms
     )
+    assert seeds_needed(Life) is not None
+
+
+def test_a_handover_that_cuts_a_busy_machine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S8."""
+    careful = people.hand_over
+
+    def careless(state: MachineState, session: Session, badge: Presented, now: Now) -> Outcome:
+        inputs = replace(state.inputs, busy=False)
+        state = replace(state, watch=replace(state.watch, inputs=inputs))
+        return careful(state, session, badge, now)
+
+    monkeypatch.setattr(people, "hand_over", careless)
+    assert seeds_needed(Life) is not None
+
+
+def test_a_handover_that_does_not_wait_for_the_contactor_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    careful = people.hand_over
+
+    def hasty(state: MachineState, session: Session, badge: Presented, now: Now) -> Outcome:
+        state, effects = careful(state, session, badge, now)
+        if isinstance(state.facts, StartingFacts):
+            state = replace(state, facts=replace(state.facts, not_before_ms=None))
+        return state, effects
+
+    monkeypatch.setattr(people, "hand_over", hasty)
     assert seeds_needed(Life) is not None
 
 
