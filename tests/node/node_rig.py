@@ -107,6 +107,7 @@ class NodeBench:
     """One machine over any number of starts of its node; `close()` ends what runs."""
 
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    interlocks: list[dict[str, Any]] = field(default_factory=list)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="il-")))
     reader: HandReader = field(default_factory=HandReader)
     exit_codes: list[int] = field(default_factory=list)
@@ -122,7 +123,9 @@ class NodeBench:
 
     @property
     def config(self) -> NodeConfig:
-        document: dict[str, Any] = {table: dict(keys) for table, keys in DOCUMENT.items()}
+        tables = {table: keys for table, keys in DOCUMENT.items() if table != "interlocks"}
+        document: dict[str, Any] = {table: dict(keys) for table, keys in tables.items()}
+        document["interlocks"] = self.interlocks
         document["times"] = dict(SHORT_TIMES)
         document["paths"] = {"state_dir": str(self.folder / "state")}
         for table, keys in self.changes.items():
