@@ -107,7 +107,9 @@ class Chip:
         self._next = None
 
     def answer(self, command: bytes) -> Reply | None:
-        """The framed answer to a framed command."""
+        """The framed answer to a framed command; nothing to nothing."""
+        if not command:
+            return Reply(b"")
         if command[0] == ISO_CLASS:
             return Reply(self._iso(command), QUICK_US)
         if command[0] == WRAPPED_CLASS:

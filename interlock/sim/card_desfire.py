@@ -27,6 +27,7 @@ AIDS_PER_FRAME = 19
 """Nineteen identifiers fill a frame of 60 bytes."""
 KEY_COUNT = 0x0F
 KEY_KIND = 0xC0
+KINDS = {kind.value: kind for kind in KeyKind}
 DF_NAME = bytes.fromhex("d2760000850100")
 DESFIRE_ATQA = b"\x44\x03"
 VERSION_HARDWARE = bytes.fromhex("04010101001805")
@@ -151,12 +152,11 @@ class Desfire(Chip):
             return Said(Status.AUTHENTICATION_ERROR)
         if self._has(aid):
             return Said(Status.DUPLICATE)
-        kinds = {kind.value: kind for kind in KeyKind}
-        if keys & KEY_KIND not in kinds or not 1 <= keys & KEY_COUNT <= KEYS_MAX:
+        if keys & KEY_KIND not in KINDS or not 1 <= keys & KEY_COUNT <= KEYS_MAX:
             return Said(Status.PARAMETER_ERROR)
         if len(self.memory) > APPLICATIONS_MAX:
             return Said(Status.COUNT_ERROR)
-        key = DesfireKey(kind=kinds[keys & KEY_KIND])
+        key = DesfireKey(kind=KINDS[keys & KEY_KIND])
         self.memory = (*self.memory, Application(aid, (key,) * (keys & KEY_COUNT), settings))
         return self._done(work_us=WRITE_US)
 
@@ -245,6 +245,8 @@ class Desfire(Chip):
         """
         session, application = self.session, self.selected
         number, kind = self._named_key(body[0])
+        if kind is None:
+            return Said(Status.PARAMETER_ERROR)
         if number >= len(application.keys):
             return Said(Status.NO_SUCH_KEY)
         refusal = self._change_refused(number)
@@ -264,11 +266,11 @@ class Desfire(Chip):
         self.session = None if is_own else session
         return self._done(work_us=CRYPTO_US + WRITE_US)
 
-    def _named_key(self, code: int) -> tuple[int, KeyKind]:
+    def _named_key(self, code: int) -> tuple[int, KeyKind | None]:
         """Which key ChangeKey means; at the card's own level its upper bits name the new kind."""
         if self._aid != PICC_AID:
             return code, self.selected.keys[0].kind
-        return code & ~KEY_KIND, KeyKind.AES_128 if code & KEY_KIND else KeyKind.TWO_KEY_3DES
+        return code & ~KEY_KIND, KINDS.get(code & KEY_KIND)
 
     def _change_refused(self, number: int) -> Status | None:
         """Why the session must not change key `number`; None when it may."""
