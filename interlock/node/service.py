@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ from interlock.node.timekeeping import Timekeeper, marks_from_wire
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import RecordType
 from interlock.readers import Reader
+from interlock.readers.opening import reader_of
 
 if TYPE_CHECKING:
     from gpiozero.pins import Factory
@@ -110,8 +111,8 @@ def run_node(
     """The exit code of a node that has run until SIGTERM (0) or a fault (1); the relay is off
     afterwards.
 
-    Without arguments it is the real one: keys from their file, the Pi's pins and SPI bus, the
-    system's clock. `ready` is called with the loop just before it starts.
+    Without arguments it is the real one: keys from their file, the Pi's pins, the reader that the
+    file names, the system's clock. `ready` is called with the loop just before it starts.
     """
     with _unblocking_log():
         try:
@@ -120,7 +121,7 @@ def run_node(
             config.paths.state_dir.mkdir(parents=True, exist_ok=True)
             config.paths.spool_dir.mkdir(parents=True, exist_ok=True)
             factory = (pins or _pi_pins)(config)
-            node = _Node(config, keys, factory, open_reader or spi_reader, clock, environ)
+            node = _Node(config, keys, factory, open_reader or reader_of, clock, environ)
             return node.run(ready)
         except InterlockError as error:
             LOG.critical("%s", error)
@@ -141,23 +142,10 @@ def safe_state(config: NodeConfig, factory: Factory | None = None) -> None:
     MachinePins(bare, factory or _pi_pins(config)).close()
 
 
-def spi_reader(config: NodeConfig, clock: Clock) -> Reader:
-    """The badge reader on the Pi's own SPI bus, not yet opened."""
-    # Not at the top: it drags in the chip's library, which a node with another reader has not got.
-    from interlock.readers.mfrc522 import Mfrc522Reader, spidev_opener
-
-    chosen = config.reader
-    opener = spidev_opener(chosen.spi_bus, chosen.spi_device, chosen.spi_speed_hz)
-    return Mfrc522Reader(opener, clock)
-
-
 def rules_to_wire(rules: Rules) -> dict[str, Any]:
     """Every rule of the file as JSON, for the record that says the configuration changed."""
-    return {
-        name: _plain(getattr(rules, name))
-        for name in rules.__slots__
-        if name not in ("trainings", "needs")
-    }
+    # The hub's demands come with the snapshot, which every decision's record names.
+    return {name: _plain(getattr(rules, name)) for name in rules.__slots__ if name != "demands"}
 
 
 class _Node:
@@ -400,6 +388,8 @@ def _faults(names: Iterable[str]) -> frozenset[Fault]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [asdict(interlock) for interlock in value]
     return value.name.lower() if isinstance(value, Assurance) else getattr(value, "value", value)
 
 

@@ -1,0 +1,77 @@
+"""Which badge reader a configuration names flows in, a reader that is not open yet flows out.
+
+Each kind is imported when it is asked for: none of their libraries is needed by a node with another
+reader, and none by a laptop without any.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from interlock.clock import Clock
+from interlock.config import NodeConfig
+from interlock.errors import ConfigError
+from interlock.readers import Reader
+
+KINDS = ("mfrc522", "pn532", "pcsc", "usb_keyboard")
+SPI_SPEED_HZ = 1_000_000
+
+
+class NamedReader(Reader, Protocol):
+    """A reader that can say what it is."""
+
+    @property
+    def chip_name(self) -> str:
+        """Which chip or device answered when it was opened; empty before."""
+
+
+def reader_of(config: NodeConfig, clock: Clock) -> NamedReader:
+    """The badge reader of a node. Raises ConfigError for one that cannot do what its machine asks."""
+    chosen = config.reader
+    if chosen.kind == "usb_keyboard" and config.machine.badge_use == "hold":
+        raise ConfigError(
+            "a keyboard reader tells when a badge comes, never whether it still lies there",
+            where="machine.badge_use",
+            remedy='Write badge_use = "tap", or use another reader: a held badge needs one that looks',
+        )
+    return reader_for(
+        chosen.kind,
+        chosen.device or "",
+        clock,
+        spi_bus=chosen.spi_bus,
+        spi_device=chosen.spi_device,
+        spi_speed_hz=chosen.spi_speed_hz,
+    )
+
+
+def reader_for(
+    kind: str,
+    device: str,
+    clock: Clock,
+    *,
+    spi_bus: int = 0,
+    spi_device: int = 0,
+    spi_speed_hz: int = SPI_SPEED_HZ,
+) -> NamedReader:
+    """A reader of `kind` at `device`: a serial line, a part of a PC/SC name ("" for the first), an
+    input device; an mfrc522 is where its SPI bus is. Raises ConfigError for another kind.
+    """
+    if kind == "mfrc522":
+        from interlock.readers.mfrc522 import Mfrc522Reader, spidev_opener
+
+        return Mfrc522Reader(spidev_opener(spi_bus, spi_device, spi_speed_hz), clock)
+    if kind == "pn532":
+        from interlock.readers.pn532 import Pn532Reader, serial_opener
+
+        return Pn532Reader(serial_opener(device), clock)
+    if kind == "pcsc":
+        from interlock.readers.pcsc import PcscReader
+
+        return PcscReader(device, clock)
+    if kind == "usb_keyboard":
+        from interlock.readers.usb_keyboard import UsbKeyboardReader, evdev_opener
+
+        return UsbKeyboardReader(evdev_opener(device), clock)
+    raise ConfigError(
+        f"there is no reader {kind!r}", where="reader.kind", remedy=f"Choose of {', '.join(KINDS)}"
+    )
