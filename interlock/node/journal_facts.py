@@ -1,4 +1,4 @@
-"""Records in, what they leave true out: the open session, latched faults, lock-outs, and the persisted marks.
+"""Records in, what they leave true out: open session, faults, lock-outs, grants, the day's use, persisted marks.
 
 `after(facts, …)` is a pure fold, written in the transaction of the record itself, so that the facts of a
 journal are always those of its last durable record and can be computed again from the records alone.
@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from interlock.core.day_use import counted
+from interlock.core.evidence import grant_wire
+from interlock.core.model import Assurance, DayUse, LocalGrant
+from interlock.core.promises import with_grants
 from interlock.errors import ProtocolError
 from interlock.protocol import fields as wire_fields
 from interlock.protocol.records import RecordType
@@ -39,12 +43,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session without an end: the id of its start record and its totals at its last proof of life."""
+    """A session without an end: the id of its start record and its totals at its last proof of life.
+
+    `member` is None for somebody nobody knows, and in a journal written before there was a daily limit.
+    """
 
     id: str
     enabled_ms: int = 0
     busy_ms: int = 0
     idle_ms: int = 0
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,23 @@ class Facts:
     open_session: OpenSession | None = None
     faults: frozenset[str] = frozenset()
     lock_outs: Mapping[str, str] = field(default_factory=dict)
+    grants: tuple[LocalGrant, ...] = ()
+    day_use: DayUse = field(default_factory=DayUse)
 
     @property
     def locked_out(self) -> bool:
         """True while anybody's lock-out stands."""
         return bool(self.lock_outs)
+
+    def delivered(self, epoch: int, seq: int) -> tuple[str, ...]:
+        """The ids of the granted trainings' records up to the one that the hub acknowledged."""
+        ids = {grant.record for grant in self.grants}
+        return tuple(sorted(id for id in ids if _place(id) <= (epoch, seq)))
+
+    def grants_after(self, epoch: int, seq: int) -> tuple[LocalGrant, ...]:
+        """The grants, told which of them the hub holds: everything up to (epoch, seq)."""
+        held = self.delivered(epoch, seq)
+        return tuple(replace(one, delivered=one.record in held) for one in self.grants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +118,14 @@ def after(facts: Facts, record_id: str, type: RecordType, body: Mapping[str, Any
     """The facts once this record is durable. Raises ProtocolError for a body that lacks what it must say."""
     match type:
         case RecordType.SESSION_STARTED:
-            return replace(facts, open_session=OpenSession(record_id))
+            member = wire_fields.optional_text(body, "member")
+            return replace(facts, open_session=OpenSession(record_id, member=member))
         case RecordType.SESSION_PROGRESS:
             return _progressed(facts, body)
         case RecordType.SESSION_ENDED | RecordType.SESSION_VOIDED:
-            return _ended(facts, wire_fields.text(body, "session", length_max=64))
+            return _ended(facts, body)
+        case RecordType.TRAINING_GRANTED:
+            return replace(facts, grants=with_grants(facts.grants, _granted(record_id, body)))
         case RecordType.FAULT_RAISED:
             return replace(facts, faults=facts.faults | {wire_fields.text(body, "fault")})
         case RecordType.FAULT_CLEARED:
@@ -128,6 +151,8 @@ def facts_to_wire(facts: Facts) -> dict[str, Any]:
         else {name: getattr(session, name) for name in _SESSION_FIELDS},
         "faults": sorted(facts.faults),
         "lock_outs": dict(facts.lock_outs),
+        "grants": [grant_wire(one) for one in facts.grants],
+        "day_use": [facts.day_use.day, [list(one) for one in facts.day_use.used]],
     }
 
 
@@ -139,6 +164,9 @@ def facts_from_wire(wire: Mapping[str, Any]) -> Facts:
             open_session=None if session is None else OpenSession(**session),
             faults=frozenset(wire["faults"]),
             lock_outs=dict(wire["lock_outs"]),
+            # A journal of the first days knows neither grants nor a daily limit.
+            grants=tuple(LocalGrant(**one) for one in wire.get("grants", [])),
+            day_use=_day_use(*wire.get("day_use", [0, []])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError("the stored facts are not facts", where="journal") from error
@@ -178,11 +206,48 @@ def _progressed(facts: Facts, body: Mapping[str, Any]) -> Facts:
         enabled_ms=wire_fields.integer(body, "enabled_ms"),
         busy_ms=wire_fields.integer(body, "busy_ms"),
         idle_ms=wire_fields.integer(body, "idle_ms"),
+        member=session.member,
     )
-    return replace(facts, open_session=grown)
+    return replace(facts, open_session=grown, day_use=_used(facts, session, body))
 
 
-def _ended(facts: Facts, session: str) -> Facts:
-    if facts.open_session is None or facts.open_session.id != session:
+def _ended(facts: Facts, body: Mapping[str, Any]) -> Facts:
+    session = facts.open_session
+    if session is None or session.id != wire_fields.text(body, "session", length_max=64):
         return facts
-    return replace(facts, open_session=None)
+    return replace(facts, open_session=None, day_use=_used(facts, session, body))
+
+
+def _used(facts: Facts, session: OpenSession, body: Mapping[str, Any]) -> DayUse:
+    """The day's use with what is new in the session's totals; `day` stands there only under a daily limit."""
+    day = wire_fields.optional_integer(body, "day")
+    if day is None or session.member is None:
+        return facts.day_use
+    more_ms = wire_fields.integer(body, "enabled_ms") - session.enabled_ms
+    return counted(facts.day_use, session.member, more_ms, day)
+
+
+def _granted(record_id: str, body: Mapping[str, Any]) -> tuple[LocalGrant, ...]:
+    trainings = body.get("trainings")
+    if not isinstance(trainings, list) or not trainings:
+        raise ProtocolError("trainings must name what was granted")
+    return tuple(
+        LocalGrant(
+            member=wire_fields.text(body, "member"),
+            training=wire_fields.text({"training": training}, "training"),
+            since_at=wire_fields.integer(body, "since_at"),
+            until_at=wire_fields.integer(body, "until_at"),
+            record=record_id,
+            clonable=wire_fields.text(body, "assurance") != Assurance.AES.name.lower(),
+        )
+        for training in trainings
+    )
+
+
+def _day_use(day: int, used: list[list[Any]]) -> DayUse:
+    return DayUse(int(day), tuple((str(member), int(ms)) for member, ms in used))
+
+
+def _place(record_id: str) -> tuple[int, int]:
+    epoch, _, seq = record_id.partition(".")
+    return int(epoch), int(seq)

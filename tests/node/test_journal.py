@@ -161,7 +161,7 @@ def test_the_facts_are_those_of_the_durable_records_only(tmp_path: Path) -> None
         journal.append([started(), draft(RecordType.FAULT_RAISED)])
     assert journal.facts == Facts()
     journal.append([started()])
-    assert journal.facts.open_session == OpenSession("1.1")
+    assert journal.facts.open_session == OpenSession("1.1", member="m1")
     journal.close()
 
 
