@@ -286,11 +286,15 @@ class _Node:
         )
 
     def _new_loop(self, recovery: Recovery | None) -> Loop:
-        known = recovery.facts if recovery is not None else None
-        recovered = Recovered(
-            faults=_faults(known.faults) if known else frozenset(),
-            locked_out=known.locked_out if known else False,
-        )
+        recovered = Recovered()
+        if recovery is not None:
+            known, acked = recovery.facts, self._journal.status().acknowledged
+            recovered = Recovered(
+                faults=_faults(known.faults),
+                locked_out=known.locked_out,
+                grants=known.grants_after(acked.epoch, acked.seq),
+                day_use=known.day_use,
+            )
         if self._unopened is not None:
             self._inbox.put(JournalFailed(self._unopened))
         silence_ms = self._config.times.silence_ms
