@@ -17,7 +17,13 @@ from interlock import __version__
 from interlock.clock import Clock
 from interlock.config import NodeConfig, digest, warnings
 from interlock.core.effects import Panel
-from interlock.core.events import CutRequested, EndRequested, Event, FaultCleared
+from interlock.core.events import (
+    CutRequested,
+    EndRequested,
+    Event,
+    FaultCleared,
+    RecordsDelivered,
+)
 from interlock.core.evidence import inputs_wire
 from interlock.core.model import Presented
 from interlock.core.states import FaultFacts
@@ -108,7 +114,11 @@ class NodeAnswers:
     def ack(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The hub holds everything up to this head. Raises ProtocolError when ours is another."""
         head: Head = head_from_wire(request)
-        return {"acked": self.journal.acknowledge(head).to_wire()}
+        acked = self.journal.acknowledge(head)
+        delivered = self.journal.status().facts.delivered(acked.epoch, acked.seq)
+        if delivered:
+            self.inbox.put(RecordsDelivered(delivered))
+        return {"acked": acked.to_wire()}
 
     def snapshot(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """A file of the spool is being verified and built; `hello` says when it is live."""
