@@ -20,6 +20,7 @@ from interlock.cli.hub import hub
 from interlock.cli.journal import journal
 from interlock.cli.node import node, sync
 from interlock.cli.parts import EXIT_CONFIGURATION, EXIT_FAULT, Group
+from interlock.cli.reader import reader
 from interlock.cli.sim import demo, sim
 from interlock.errors import ConfigError, InterlockError
 
@@ -62,5 +63,5 @@ def interlock() -> None:
     """Access control and metering for the machines of a fab lab."""
 
 
-for command in (demo, doctor, hub, journal, node, sim, sync):
+for command in (demo, doctor, hub, journal, node, reader, sim, sync):
     interlock.add_command(command)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from interlock.clock import Clock
 from interlock.config import NodeConfig
-from interlock.errors import ConfigError
+from interlock.errors import ConfigError, ReaderError
 from interlock.readers import Reader
 
 KINDS = ("mfrc522", "pn532", "pcsc", "usb_keyboard")
@@ -54,11 +54,18 @@ def reader_for(
     spi_speed_hz: int = SPI_SPEED_HZ,
 ) -> NamedReader:
     """A reader of `kind` at `device`: a serial line, a part of a PC/SC name ("" for the first), an
-    input device; an mfrc522 is where its SPI bus is. Raises ConfigError for another kind.
+    input device; an mfrc522 is where its SPI bus is. Raises ConfigError for another kind, and
+    ReaderError where the library of the mfrc522 is missing; the others' are missed by `open()`.
     """
     if kind == "mfrc522":
-        from interlock.readers.mfrc522 import Mfrc522Reader, spidev_opener
-
+        try:
+            from interlock.readers.mfrc522 import Mfrc522Reader, spidev_opener
+        except ImportError as missing:
+            raise ReaderError(
+                "the library mfrc522 is not installed",
+                where="reader mfrc522",
+                remedy="Install it: pip install --no-deps mfrc522 spidev",
+            ) from missing
         return Mfrc522Reader(spidev_opener(spi_bus, spi_device, spi_speed_hz), clock)
     if kind == "pn532":
         from interlock.readers.pn532 import Pn532Reader, serial_opener
