@@ -13,6 +13,7 @@ whether a node has to be told anything.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from interlock.errors import StoreError
 from interlock.hub.models import BadgeCondition, CardKey, Lab, Node
 from interlock.protocol import canonical, card_keys
-from interlock.protocol.card_keys import CardSlot, Scheme
+from interlock.protocol.card_keys import CardSlot, Scheme, WrappedKey
 
 AT_REST = b"interlock card keys at rest v1"
 WRAPPING = b"interlock wrapping key of a node v1"
@@ -33,6 +34,8 @@ FINGERPRINTS = b"interlock requests of the API v1"
 WORKING_KEY_BYTES = 32
 """AES-SIV with two AES-128 keys, as card_keys.WRAPPING_KEY_BYTES."""
 FINGERPRINT_BYTES = 32
+NOT_WRAPPED = bytes(card_keys.CARD_KEY_BYTES + 16)
+"""As long as a wrapped key: AES-SIV puts its 16 bytes before what it encrypts."""
 NO_CARD = b'"card":null'
 """How an entry's line says it, once: no quotation mark stands unescaped inside a JSON text."""
 
@@ -50,9 +53,12 @@ class Vault:
 
     def open(self, lab: str, tag: bytes, row: CardKey) -> bytes:
         """The badge's key: keep it no longer than one wrapping. Raises StoreError."""
-        bound = _bound(lab, tag, slot_of(row), row.key_version)
+        return self.open_bound(_bound(lab, tag, slot_of(row), row.key_version), bytes(row.sealed))
+
+    def open_bound(self, bound: list[bytes], sealed: bytes) -> bytes:
+        """What `seal` was given, of the badge that `bound` names. Raises StoreError."""
         try:
-            return self._at_rest.decrypt(bytes(row.sealed), bound)
+            return self._at_rest.decrypt(sealed, bound)
         except (InvalidTag, ValueError) as error:
             raise StoreError(
                 "its card key cannot be opened",
@@ -86,7 +92,9 @@ class _Keyed:
 
     index: int
     tag: bytes
-    row: CardKey
+    slot: CardSlot
+    bound: list[bytes]
+    sealed: bytes
     before: bytes
     after: bytes
 
@@ -95,43 +103,43 @@ class KeyedLines:
     """The lines of one list of rights, as every node gets them but for its own wrapped keys."""
 
     def __init__(
-        self, tags: Sequence[bytes], lines: list[bytes], rows: dict[bytes, CardKey]
+        self, lab: str, tags: Sequence[bytes], lines: list[bytes], rows: dict[bytes, CardKey]
     ) -> None:
         self.lines = lines
+        self._lab = lab
         self._keyed = [
-            _Keyed(index, tag, rows[tag], *_cut(lines[index]))
+            _keyed(lab, index, tag, rows[tag], lines[index])
             for index, tag in enumerate(tags)
             if tag in rows
         ]
         self.fingerprint = self._fingerprint()
 
-    def for_node(self, vault: Vault, lab: str, node: Node) -> tuple[list[bytes], list[str]]:
+    def for_node(self, vault: Vault, node: Node) -> tuple[list[bytes], list[str]]:
         """The lines `node` is sent; and the badges left out because their keys cannot be opened: without
         its key a copy of the badge would count as the badge."""
         lines: list[bytes] = list(self.lines)
         closed: list[str] = []
         lost: list[int] = []
-        key = vault.wrapping_key(lab, node)
+        key = vault.wrapping_key(self._lab, node)
         for one in self._keyed:
             try:
-                opened = vault.open(lab, one.tag, one.row)
+                opened = vault.open_bound(one.bound, one.sealed)
             except StoreError as error:
                 closed.append(f"{one.tag[:4].hex()}: {error.what}")
                 lost.append(one.index)
                 continue
-            slot = slot_of(one.row)
-            wrapped = card_keys.wrap(key, opened, node=node.slug, tag=one.tag, slot=slot)
-            said = b'"card":' + canonical.dumps(wrapped.to_wire())
-            lines[one.index] = one.before + said + one.after
+            wrapped = card_keys.wrap(key, opened, node=node.slug, tag=one.tag, slot=one.slot)
+            lines[one.index] = one.before + wrapped.wrapped.hex().encode() + one.after
         for index in reversed(lost):
             del lines[index]
         return lines, closed
 
-    def sealed_wrapping_key(self, vault: Vault, lab: str, node: Node) -> bytes | None:
+    def sealed_wrapping_key(self, vault: Vault, node: Node) -> bytes | None:
         """The wrapping key for the header, None where no badge has a key."""
         if not self._keyed or node.decryption_public_key is None:
             return None
-        return card_keys.seal(bytes(node.decryption_public_key), vault.wrapping_key(lab, node))
+        key = vault.wrapping_key(self._lab, node)
+        return card_keys.seal(bytes(node.decryption_public_key), key)
 
     def _fingerprint(self) -> str:
         """Moves with every key, slot and version, whoever the list is for; empty without any."""
@@ -139,7 +147,7 @@ class KeyedLines:
             return ""
         digest = blake2b(digest_size=FINGERPRINT_BYTES)
         for one in self._keyed:
-            digest.update(one.tag + bytes(one.row.sealed))
+            digest.update(one.tag + one.sealed)
         return digest.hexdigest()
 
 
@@ -149,9 +157,19 @@ def rows_of(lab: Lab) -> dict[bytes, CardKey]:
     return {bytes(row.badge.tag): row for row in found.select_related("badge")}
 
 
-def _cut(line: bytes) -> tuple[bytes, bytes]:
+def _keyed(lab: str, index: int, tag: bytes, row: CardKey, line: bytes) -> _Keyed:
+    slot = slot_of(row)
     before, _, after = line.partition(NO_CARD)
-    return before, after
+    opening, _, closing = _card_of(slot).partition(NOT_WRAPPED.hex().encode())
+    bound = _bound(lab, tag, slot, row.key_version)
+    sealed = bytes(row.sealed)
+    return _Keyed(index, tag, slot, bound, sealed, before + opening, closing + after)
+
+
+@functools.cache
+def _card_of(slot: CardSlot) -> bytes:
+    """How a line names a key in that slot, wrapped as zeros. A lab has a handful of slots."""
+    return b'"card":' + canonical.dumps(WrappedKey(slot, NOT_WRAPPED).to_wire())
 
 
 def _bound(lab: str, tag: bytes, slot: CardSlot, key_version: int) -> list[bytes]:

@@ -159,9 +159,9 @@ class _Mill:
             return (epoch, old.counter)
         counter = 1 if old is None else old.counter + 1
         lines = shared.lines
-        wrapping_key = shared.sealed_wrapping_key(self._vault, self._lab.slug, node)
+        wrapping_key = shared.sealed_wrapping_key(self._vault, node)
         if wrapping_key is not None:
-            lines, closed = shared.for_node(self._vault, self._lab.slug, node)
+            lines, closed = shared.for_node(self._vault, node)
             self.left_out[node.pk] = [*self.left_out[node.pk], *closed]
             digest = digest_lines(lines)
         header = SnapshotHeader(
@@ -194,7 +194,10 @@ class _Mill:
             entries, self._left_out[trainings] = entries_of(self._lab, trainings)
             lines = entry_lines(entries)
             tags = sorted(entry.tag for entry in entries)
-            self._lines[trainings] = (KeyedLines(tags, lines, self._cards), digest_lines(lines))
+            self._lines[trainings] = (
+                KeyedLines(self._lab.slug, tags, lines, self._cards),
+                digest_lines(lines),
+            )
         return self._lines[trainings]
 
     def _content(self, node: Node, demands: core.Demands, digest: bytes, cards: str) -> bytes:
