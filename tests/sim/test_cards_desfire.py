@@ -274,6 +274,19 @@ def test_a_changed_bit_in_a_key_change_changes_nothing() -> None:
         assert desk.chip.memory == (PICC, APP)
 
 
+def test_a_changed_bit_in_a_change_of_the_own_key_or_the_settings_changes_nothing() -> None:
+    """Where no second CRC stands behind the first."""
+    for head, content in ((b"\xc4\x00", NEW + b"\x07"), (b"\x54", b"\x01")):
+        plain = content + crc32_nxp(head + content)
+        plain += bytes(-len(plain) % 16)
+        for place in range(len(plain)):
+            desk = Desk(chip(), 0, KEYS[0].content)
+            secret = bytearray(desk.key.encrypted(plain, bytes(16)))
+            secret[place] ^= 1
+            assert told(desk.chip, (head + secret).hex()) == ["1e"], (head, place)
+            assert desk.chip.memory == (PICC, APP)
+
+
 def test_formatting_leaves_the_cards_own_key() -> None:
     desk = Desk(chip(), 0, bytes(16), aid=PICC_AID)
     assert desk.ask("fc") == "00"

@@ -157,6 +157,14 @@ def test_a_command_repeated_word_for_word_is_refused() -> None:
     assert told(one, CHANGE_KEY_2, CHANGE_KEY_2)[1] == "911e"
 
 
+def test_no_key_but_key_0_changes_keys() -> None:
+    one = in_session(2)
+    assert one.session is not None
+    one.session.key_number = 1
+    assert told(one, CHANGE_KEY_2) == ["91ae"]
+    assert one.keys == FACTORY_KEYS
+
+
 def test_another_old_key_than_the_desk_believed_changes_nothing() -> None:
     keys = (*FACTORY_KEYS[:2], NtagKey(b"\x01" * 16), *FACTORY_KEYS[3:])
     one = in_session(2, keys=keys)
