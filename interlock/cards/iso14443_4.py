@@ -113,7 +113,7 @@ class Link:
         part_bytes = min(ats.frame_bytes, FRAME_BYTES_MAX) - _PCB_BYTES - CRC_BYTES
         parts = [command[at : at + part_bytes] for at in range(0, len(command), part_bytes)]
         for part in parts[:-1]:
-            if self._block(_I | _CHAINED, part, extension) is not None:
+            if self._block(_I | _CHAINED, part, extension)[0] not in (_R_ACK, _R_ACK | 1):
                 raise _failed("it answered before the command was whole")
         return self._whole_answer(parts[-1] if parts else b"", extension)
 
@@ -130,26 +130,23 @@ class Link:
         heard = self._block(_I, last_part, extension)
         answer = b""
         for _ in range(ANSWER_BLOCKS_MAX):
-            if heard is None:
-                raise _failed("it acknowledges instead of answering")
             answer += heard[_PCB_BYTES:]
             if not heard[0] & _CHAINED:
                 return answer
             heard = self._acknowledge(extension)
         raise _failed("its answer does not end")
 
-    def _block(self, pcb: int, part: bytes, extension: _Extension) -> bytes | None:
-        """One I-block is delivered: the card's I-block, or None when it acknowledged (rules 4, 6 and 7)."""
+    def _block(self, pcb: int, part: bytes, extension: _Extension) -> bytes:
+        """One I-block is delivered: the card's I-block, or its R(ACK) if ours chains (rules 4, 6 and 7)."""
         block = bytes((pcb | self._number,)) + part
         sending, tries = block, 0
         while True:
             heard = self._extended(sending, extension)
-            if heard is not None and self._is_information(heard):
+            if heard is not None and (
+                self._is_information(heard) or (heard == self._r_block(_R_ACK) and pcb & _CHAINED)
+            ):
                 self._number ^= 1
                 return heard
-            if heard == self._r_block(_R_ACK) and pcb & _CHAINED:
-                self._number ^= 1
-                return None
             # An acknowledgement of the block before says that this one never arrived.
             is_unheard = heard == self._r_block(_R_ACK, number=self._number ^ 1)
             sending = block if is_unheard else self._r_block(_R_NAK)
