@@ -1,4 +1,4 @@
-"""`interlock journal …`: what a node recorded, read and verified."""
+"""`interlock journal …`: what a node recorded, read, verified and decided again."""
 
 from __future__ import annotations
 
@@ -81,6 +81,30 @@ def journal_verify(export: Path | None, socket_path: Path | None, keys: Path, as
     }
     print_values(answer, as_json)
     return 0 if verdict.is_whole else EXIT_FAULT
+
+
+@journal.command("replay")
+@click.argument("export", type=FILE, required=False)
+@socket_option
+@json_option
+def journal_replay(export: Path | None, socket_path: Path | None, as_json: bool) -> int:
+    """Whether every decision in EXPORT, or of the live node, is made again from its evidence.
+
+    Example: interlock journal replay export.jsonl
+    """
+    from interlock.node.replay import replay_export
+
+    with _records(export, socket_path) as path:
+        found = replay_export(path)
+    for difference in found.differences:
+        talk(str(difference))
+    answer = {
+        "agrees": f"{found.agreed} of {found.decided}",
+        "first_difference": str(found.differences[0]) if found.differences else None,
+        "without_evidence": found.skipped,
+    }
+    print_values(answer, as_json)
+    return 0 if found.agreed == found.decided else EXIT_FAULT
 
 
 @contextlib.contextmanager

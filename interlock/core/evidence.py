@@ -10,7 +10,7 @@ from typing import Any
 
 from interlock.core import admission
 from interlock.core.day_use import used_ms
-from interlock.core.hours import foreign_reservation, local_s, schedule_of
+from interlock.core.hours import foreign_reservation, offsets_around, schedule_of
 from interlock.core.model import (
     Demands,
     Entry,
@@ -94,7 +94,6 @@ def refused_body(
 def rules_wire(rules: Rules, entry: Entry | None, now: Now) -> dict[str, Any]:
     """The part of the rules that decides about this person at this hour."""
     demands = rules.demands
-    local = None if now.wall_at is None else local_s(now.wall_at, demands.offsets)
     schedule = None if entry is None else schedule_of(entry, demands)
     reserved = None if entry is None else foreign_reservation(entry, demands, now)
     return {
@@ -108,7 +107,7 @@ def rules_wire(rules: Rules, entry: Entry | None, now: Now) -> dict[str, Any]:
         "enforcement": rules.enforcement.value,
         "second_person": rules.second_person,
         "daily_limit_s": demands.daily_limit_s,
-        "east_s": None if local is None or now.wall_at is None else local - now.wall_at,
+        "offsets": [list(pair) for pair in offsets_around(demands.offsets, now.wall_at)],
         "schedule": None
         if schedule is None
         else {"name": schedule.name, "windows": [list(window) for window in schedule.windows]},

@@ -7,7 +7,7 @@ has no minute between two and three; on the night it is set back that hour happe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from interlock.core.model import Demands, Entry, Now, Reason, Reservation, Schedule
 
@@ -31,6 +31,17 @@ def local_day(at: int, offsets: Offsets) -> int:
     return (at if local is None else local) // DAY_S
 
 
+def offsets_around(offsets: Offsets, at: int | None) -> Offsets:
+    """Those that matter to a decision at `at`: the one in force, and any that begins before the next day is over."""
+    if at is None:
+        return ()
+    return tuple(
+        (start_at, east)
+        for start_at, east, end_at in _stretches(offsets)
+        if start_at <= at + 2 * DAY_S and (end_at is None or end_at > at)
+    )
+
+
 def week_minute(local: int) -> int:
     """Minutes since Monday 00:00 of the lab's own clock."""
     return (local // 60 + FIRST_WEEKDAY * 24 * 60) % WEEK_MINUTES
@@ -41,8 +52,7 @@ def midnight_after(at: int, offsets: Offsets) -> int | None:
     if local_s(at, offsets) is None:
         return None
     next_day_s = (local_day(at, offsets) + 1) * DAY_S
-    ends_at = [start_at for start_at, _ in offsets[1:]]
-    for (start_at, east), end_at in zip(offsets, [*ends_at, None], strict=True):
+    for start_at, east, end_at in _stretches(offsets):
         if end_at is not None and end_at <= at:
             continue
         # A clock set forward over midnight skips it: the day then begins with the change itself.
@@ -93,6 +103,13 @@ def not_now(entry: Entry, demands: Demands, now: Now) -> Reason | None:
         if not any(first <= minute < last for first, last in schedule.windows):
             return Reason.OUTSIDE_HOURS
     return Reason.RESERVED if reservation is not None else None
+
+
+def _stretches(offsets: Offsets) -> Iterator[tuple[int, int, int | None]]:
+    """Each offset with the UTC second at which the next one begins, None for the last."""
+    for index, (start_at, east) in enumerate(offsets):
+        is_last = index + 1 == len(offsets)
+        yield start_at, east, None if is_last else offsets[index + 1][0]
 
 
 def _covering(reservations: Iterable[Reservation], at: int) -> Reservation | None:

@@ -64,9 +64,22 @@ def write_export(source: Iterable[Record], target: BinaryIO) -> int:
     return count
 
 
+def read_export(path: Path) -> Iterator[tuple[int, Record | ProtocolError]]:
+    """Each line's number (from 1) and its record, or what is wrong with it. Raises StoreError."""
+    try:
+        with path.open("rb") as source:
+            for number, line in enumerate(_bounded(source), start=1):
+                try:
+                    yield number, records.from_wire(canonical.loads(line, where="record"))
+                except ProtocolError as error:
+                    yield number, error
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", where=str(path)) from error
+
+
 def show_export(path: Path) -> Iterator[str]:
     """Each record of the export as one line for people; an unreadable one says so. Raises StoreError."""
-    for number, record in _lines(path):
+    for number, record in read_export(path):
         if isinstance(record, ProtocolError):
             yield f"line {number}: {record}"
         else:
@@ -77,7 +90,7 @@ def verify_export(path: Path, chain_key: bytes, *, head: Head | None = None) -> 
     """What the whole export proves. `head`: where somebody else says that the chain ends. Raises StoreError."""
     walk = _Walk(chain_key)
     number = 0
-    for number, record in _lines(path):
+    for number, record in read_export(path):
         walk.take(number, record)
     return walk.verdict(number, head)
 
@@ -163,18 +176,6 @@ class _Walk:
             told == epoch and start <= first and (end is None or last <= end)
             for told, start, end in self.declared
         )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Record | ProtocolError]]:
-    try:
-        with path.open("rb") as source:
-            for number, line in enumerate(_bounded(source), start=1):
-                try:
-                    yield number, records.from_wire(canonical.loads(line, where="record"))
-                except ProtocolError as error:
-                    yield number, error
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def _bounded(source: BinaryIO) -> Iterator[bytes]:
