@@ -6,20 +6,27 @@ plugs. Histories are compared whole: between two stable sights nothing else may 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import pytest
 
+from interlock.cards.authentication import Proof, authenticate
 from interlock.clock import Clock
 from interlock.errors import CardError, ReaderError
+from interlock.protocol.card_keys import CardSlot, Scheme
 from interlock.readers import CardSeen, Reader, SeveralCards, Sight
 from interlock.sim.card_blocks import BlockCard, Reply
+from interlock.sim.card_desfire import FACTORY_MASTER, Application, DesfireKey, desfire_card
+from interlock.sim.card_ntag424 import NtagKey, ntag424_card
 from interlock.sim.cards import SAK_MIFARE_CLASSIC, SAK_TYPE_2, Card
 
 FOUR = bytes.fromhex("deadbeef")
 SEVEN = bytes.fromhex("04112233445566")
 TEN = bytes.fromhex("04112233445566778899")
+KEY = bytes(range(16))
+AID = bytes.fromhex("0110f5")
 SAK_OF_SIZE = {4: SAK_MIFARE_CLASSIC, 7: SAK_TYPE_2, 10: SAK_TYPE_2}
 
 POLL_S = 0.05
@@ -47,6 +54,21 @@ def plain(uid: bytes) -> Card:
 def speaking(uid: bytes = SEVEN) -> Card:
     """A card of ISO 14443-4."""
     return BlockCard(uid, Echo())
+
+
+def genuine(kind: str) -> tuple[Card, CardSlot]:
+    """A badge that knows KEY, and where it lies."""
+    draw = random.Random(7).randbytes
+    if kind == "desfire":
+        application = Application(AID, (DesfireKey(), DesfireKey(KEY)))
+        card = desfire_card(SEVEN, draw, (FACTORY_MASTER, application))
+        return card, CardSlot(Scheme.DESFIRE_AES, AID, 1)
+    return ntag424_card(SEVEN, draw, (NtagKey(KEY),) * 5), CardSlot(Scheme.NTAG424_AES, bytes(3), 0)
+
+
+def fixed(length: int) -> bytes:
+    """What a reader would draw."""
+    return bytes(range(100, 100 + length))
 
 
 class Bench(Protocol):
@@ -257,6 +279,35 @@ class SpeakingContract(ReaderContract):
         bench.place(other)
         history(bench, self.shows(other))
         assert bench.reader.wake(sight) is None
+
+    @pytest.mark.parametrize("kind", ["desfire", "ntag424"])
+    @pytest.mark.parametrize(
+        ("key", "proof"), [(KEY, Proof.GENUINE), (bytes(16), Proof.FORGED)], ids=["right", "wrong"]
+    )
+    def test_a_badge_with_the_right_key_is_genuine_and_no_other(
+        self, bench: Bench, kind: str, key: bytes, proof: Proof
+    ) -> None:
+        card, slot = genuine(kind)
+        sight = self.opened_before(bench, card)
+        assert sight.transceive
+        assert authenticate(sight.transceive, slot, key, fixed) is proof
+        assert history(bench, self.shows(card))[-1] == self.shows(card)
+
+    def test_a_badge_that_leaves_while_it_proves_itself_proves_nothing(self, bench: Bench) -> None:
+        card, slot = genuine("desfire")
+        sight = self.opened_before(bench, card)
+        assert sight.transceive
+        talk, said = sight.transceive, list[bytes]()
+
+        def leaving(command: bytes) -> bytes:
+            if said:
+                bench.remove(card)
+            said.append(command)
+            return talk(command)
+
+        with pytest.raises(CardError):
+            authenticate(leaving, slot, KEY, fixed)
+        assert history(bench, None)[-1] is None
 
 
 class SeveralContract(SpeakingContract):
