@@ -35,7 +35,7 @@ NETWORK_NAMES = frozenset(
     TCPServer UDPServer HTTPServer""".split()
 )
 HARDWARE = frozenset(
-    "RPi evdev gpiozero lgpio luma mfrc522 serial smartcard smbus smbus2 spidev".split()
+    "PIL RPi evdev gpiozero lgpio luma mfrc522 serial smartcard smbus smbus2 spidev".split()
 )
 # Slow to import: only where the schema is worked on, never on the path of a badge.
 LAZY_ON_THE_PI = HARDWARE | {"sqlite_utils"}

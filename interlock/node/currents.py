@@ -23,6 +23,9 @@ from interlock.node.converters import Converter, open_converter
 
 LOG = logging.getLogger(__name__)
 
+CURRENT_BY_CONVERTER: Final = ("ads1115", "mcp3008")
+"""The kinds of `current.kind` that this file measures; the others hang on a pin, or on nothing."""
+
 WINDOW_MS: Final = 200
 """Ten periods of 50 Hz, twelve of 60 Hz: where the window begins within a period changes nothing."""
 

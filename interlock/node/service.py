@@ -32,6 +32,7 @@ from interlock.config import (
     to_rules,
     warnings,
 )
+from interlock.config.learned import with_learned
 from interlock.config.secret_files import read_node_keys
 from interlock.core import machine
 from interlock.core.effects import ReportRefusal, WriteRecord
@@ -45,10 +46,11 @@ from interlock.core.events import (
 )
 from interlock.core.model import Assurance, Fault, Rules
 from interlock.core.states import Recovered
-from interlock.errors import InterlockError, StoreError
+from interlock.errors import ConfigError, InterlockError, StoreError
 from interlock.node.answers import NodeAnswers
 from interlock.node.build_orders import BuildOrders
 from interlock.node.control import ControlServer, Users
+from interlock.node.currents import CURRENT_BY_CONVERTER, CurrentWorker
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal, Recovery
 from interlock.node.journal_facts import Stamp
@@ -59,6 +61,7 @@ from interlock.node.memory import lock_memory
 from interlock.node.notify import Notifier
 from interlock.node.pins import MachinePins, gpio_factory
 from interlock.node.reader_worker import ReaderWorker
+from interlock.node.screen_worker import ScreenWorker
 from interlock.node.snapshot_installer import SnapshotInstaller, usable_cache
 from interlock.node.time_saver import TimeSaver
 from interlock.node.timekeeping import Timekeeper, marks_from_wire
@@ -137,6 +140,7 @@ def safe_state(config: NodeConfig, factory: Factory | None = None) -> None:
     bare = replace(
         config,
         inputs=InputsConfig(),
+        interlocks=(),
         panel=PanelConfig(config.panel.language, None, None, None, None),
     )
     MachinePins(bare, factory or _pi_pins(config)).close()
@@ -166,8 +170,10 @@ class _Node:
         self._environ = environ
         self._open_reader = open_reader
         self._inbox = Inbox()
+        self._current = _current_worker(config, clock)
         # Before anything that can fail or take time: from here on the relay is held off.
-        self._pins = MachinePins(config, factory, self._inbox.wake)
+        busy = (lambda: None) if self._current is None else self._current.busy
+        self._pins = MachinePins(config, factory, self._inbox.wake, busy)
         self._orders = BuildOrders(lost=self._worker_died)
         self._unopened: str | None = None
         self._exit_code = EXIT_OK
@@ -237,6 +243,18 @@ class _Node:
             stack.callback(self._saver.stop)
         self._reader.start()
         stack.callback(self._reader.stop, READER_STOP_S)
+        if self._current is not None:
+            self._current.start()
+            stack.callback(self._current.stop)
+        if self._config.screen.kind != "none":
+            screen = ScreenWorker(
+                self._config.screen,
+                self._config.panel.language,
+                lambda: self._loop.shown,
+                self._clock,
+            )
+            screen.start()
+            stack.callback(screen.stop)
         server = self._new_server()
         server.start()
         stack.callback(server.stop)
@@ -375,6 +393,18 @@ class _Node:
     def _stop_journal(self) -> None:
         if not self._journal.stop(LAST_RECORD_S):
             LOG.warning("not everything reached the disk in time; the next start records the end")
+
+
+def _current_worker(config: NodeConfig, clock: Clock) -> CurrentWorker | None:
+    """What measures the machine's current, where it hangs on no pin; with what was learned of it."""
+    if config.current.kind not in CURRENT_BY_CONVERTER:
+        return None
+    try:
+        current = with_learned(config).current
+    except ConfigError as error:
+        LOG.error("busy stays unknown: %s", error)
+        current = config.current
+    return CurrentWorker(current, clock)
 
 
 def _pi_pins(config: NodeConfig) -> Factory:
