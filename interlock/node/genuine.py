@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from interlock.cards.authentication import Proof, authenticate
+from interlock.cards.exchange import REMEDY
 from interlock.clock import Clock
 from interlock.errors import CardError, ProtocolError
 from interlock.protocol.card_keys import WrappedKey, open_sealed, unwrap
@@ -43,6 +44,8 @@ class Finding(Enum):
     """Wrong key, no key, or a card that could not hold one."""
     UNSURE = auto()
     """It left, was not understood, took too long; or its key cannot be opened here."""
+    UNASKED = auto()
+    """The reader tells a number and cannot speak to cards, so no badge with a key can use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,15 @@ class Examiner:
 
     def examine(self, card: CardSeen, claim: Claim) -> Finding:
         """Whether `card` is the badge of `claim`; it may be woken once. Raises ReaderError for a dead reader."""
+        if not any(card.atqa):
+            # Every ISO 14443 card has a bit of its ATQA set (ISO 14443-3, 6.5.2.1); a number typed by a reader none.
+            return Finding.UNASKED
         began_ms = self.clock.boot_ms()
         try:
-            finding = self._attempt(card, claim)
+            finding = self._attempt(card, claim, began_ms)
             if finding is Finding.UNSURE and self._since_ms(began_ms) <= RETRY_MS_MAX:
                 woken = self.reader.wake(card)
-                finding = Finding.UNSURE if woken is None else self._attempt(woken, claim)
+                finding = Finding.UNSURE if woken is None else self._attempt(woken, claim, began_ms)
         except ProtocolError as error:
             # The member is not to blame, and UID alone would be no proof.
             LOG.error("a badge's key cannot be opened: %s", error)
@@ -80,11 +86,18 @@ class Examiner:
             return Finding.UNSURE
         return finding
 
-    def _attempt(self, card: CardSeen, claim: Claim) -> Finding:
-        if card.transceive is None:
+    def _attempt(self, card: CardSeen, claim: Claim, began_ms: int) -> Finding:
+        line = card.transceive
+        if line is None:
             return Finding.FORGED
+
+        def in_time(command: bytes) -> bytes:
+            if self._since_ms(began_ms) > TRANSACTION_MS_MAX:
+                raise CardError("it took too long", where="card", remedy=REMEDY)
+            return line(command)
+
         try:
-            return self._asked(card.transceive, claim)
+            return self._asked(in_time, claim)
         except CardError as error:
             LOG.info("a badge could not prove itself: %s", error)
             return Finding.UNSURE

@@ -66,7 +66,11 @@ VERIFY_ROWS = 50
 RANDOM_UID = bytes((RANDOM_UID_FIRST_BYTE, 0, 0, 0))
 """Stands for all UIDs that phones make up at every tap, so that one phone is one badge to whoever counts refusals."""
 
-TROUBLES = {Finding.FORGED: Reason.BADGE_NOT_GENUINE, Finding.UNSURE: Reason.PRESENT_AGAIN}
+TROUBLES = {
+    Finding.FORGED: Reason.BADGE_NOT_GENUINE,
+    Finding.UNSURE: Reason.PRESENT_AGAIN,
+    Finding.UNASKED: Reason.BADGE_NOT_SECURE_ENOUGH,
+}
 """What a badge is told that did not prove itself."""
 
 CacheAge = Callable[[SnapshotVersion | None], int]

@@ -21,8 +21,9 @@ from interlock.core.events import (
     SeveralBadgesSeen,
     SnapshotActivated,
 )
-from interlock.core.model import Assurance, Cache, Demands, Presented
+from interlock.core.model import Assurance, Cache, Demands, Presented, Reason
 from interlock.errors import StoreError
+from interlock.node.genuine import TRANSACTION_MS_MAX, Claim, Examiner, Finding
 from interlock.node.reader_worker import (
     FAILING_MS_MAX,
     RANDOM_UID,
@@ -31,12 +32,15 @@ from interlock.node.reader_worker import (
     ReaderWork,
     ReaderWorker,
 )
-from interlock.protocol.snapshots import SnapshotVersion
+from interlock.node.snapshot_builder import build
+from interlock.protocol.card_keys import CardSlot, Scheme, public_half, seal, wrap
+from interlock.protocol.snapshots import SnapshotVersion, entry_lines, signed_snapshot
 from interlock.protocol.tags import badge_tag
+from interlock.readers import CardSeen
 from interlock.sim.clocks import VirtualClock
 from tests.node.journals import KEYS
 from tests.node.scripted_reader import ScriptedReader, card
-from tests.node.signed_snapshots import HUB, built, entry
+from tests.node.signed_snapshots import HUB, built, entry, header, order
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -104,6 +108,54 @@ def test_a_badge_unknown_to_the_lab_arrives_without_an_entry(tmp_path: Path) -> 
     (event,) = bench.events()[1:]
     assert isinstance(event, BadgeArrived)
     assert (event.badge.entry, event.badge.cache.version) == (None, (1, 1))
+    bench.work.close()
+
+
+def keyed(folder: Path) -> Path:
+    """The cache of a member whose badge has a key, which nobody here can open."""
+    slot = CardSlot(Scheme.DESFIRE_AES, bytes(3), 1)
+    key = wrap(b"w" * 32, b"k" * 16, node=KEYS.node, tag=TAG, slot=slot)
+    lines = entry_lines([MEMBER], {TAG: key})
+    spool = folder / "snapshot"
+    spool.write_bytes(signed_snapshot(HUB, header(lines, wrapping_key=b"sealed"), lines))
+    build(order(spool, folder))
+    return folder / "auth-1-1.db"
+
+
+def test_a_badge_with_a_key_at_a_reader_that_cannot_ask_is_refused_without_an_alarm(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(keyed(tmp_path))
+    bench.settle()
+    bench.reader.put(CardSeen(CARD.uid, b"\x00\x00", 0))
+    bench.polls(5)
+    event = bench.events()[-1]
+    assert isinstance(event, BadgeArrived)
+    assert event.badge.entry == MEMBER
+    found = (event.badge.assurance, event.badge.trouble)
+    assert found == (Assurance.UID, Reason.BADGE_NOT_SECURE_ENOUGH)
+    bench.work.close()
+
+
+def test_an_answer_that_comes_after_the_whole_time_is_up_is_not_waited_for_again(
+    tmp_path: Path,
+) -> None:
+    """Readers that do the protocol themselves have timeouts of their own; the bound here holds for all."""
+    bench = Bench(keyed(tmp_path))
+    asked: list[bytes] = []
+
+    def slow(command: bytes) -> bytes:
+        asked.append(command)
+        bench.clock.advance_us((TRANSACTION_MS_MAX + 1) * 1_000)
+        return b"\x00"
+
+    slot = CardSlot(Scheme.DESFIRE_AES, bytes(3), 1)
+    card_seen = CardSeen(CARD.uid, b"\x44\x03", 0x20, slow)
+    wrapping_key = seal(public_half(b"d" * 32), b"w" * 32)
+    wrapped = wrap(b"w" * 32, b"k" * 16, node=KEYS.node, tag=TAG, slot=slot)
+    examiner = Examiner(bench.reader, bench.clock, KEYS.node, b"d" * 32)
+    assert examiner.examine(card_seen, Claim(TAG, wrapped, wrapping_key)) is Finding.UNSURE
+    assert len(asked) == 1
     bench.work.close()
 
 
