@@ -127,7 +127,8 @@ class Facts:
     extraction: bool
     airflow: bool
     bypass: bool
-    open_interlocks: frozenset[str]
+    open_interlocks: tuple[str, ...]
+    """By name, sorted."""
 
 
 def initial(plant: Plant, now_us: int = 0, given: Given | None = None) -> PlantState:
@@ -230,9 +231,9 @@ def _extraction(state: PlantState) -> bool:
     return state.given.extraction_pin and state.given.mains
 
 
-def _open_interlocks(plant: Plant, state: PlantState) -> frozenset[str]:
+def _open_interlocks(plant: Plant, state: PlantState) -> tuple[str, ...]:
     still_air: frozenset[str] = frozenset() if state.airflow else plant.airflow_interlocks
-    return state.given.opened | still_air
+    return tuple(sorted(state.given.opened | still_air))
 
 
 def _current_ma(plant: Plant, state: PlantState) -> int:

@@ -69,7 +69,7 @@ def state_of(world: World) -> dict[str, Any]:
         "airflow": shown.airflow,
         "extraction_broken": given.extraction_broken,
         "bypass": shown.bypass,
-        "open_interlocks": sorted(shown.open_interlocks),
+        "open_interlocks": list(shown.open_interlocks),
         "held_open": sorted(given.opened),
         "mains": given.mains,
         "pi": world.pins.powered,

@@ -333,7 +333,7 @@ class Lab:
     def history(self, since_us: int = 0) -> list[Facts]:
         """The machine's facts, each as it changed, from `since_us` on; the one in force then first."""
         lines = self._history_file.read_text(encoding="ascii").splitlines()
-        facts = [Facts(**json.loads(line)) for line in lines]
+        facts = [_facts(json.loads(line)) for line in lines]
         before = [one for one in facts if one.at_us <= since_us]
         return before[-1:] + [one for one in facts if one.at_us > since_us]
 
@@ -440,6 +440,10 @@ class Lab:
         assert [one.hash for one in ours] == [one.hash for one in theirs]
         assert self.sql("SELECT * FROM hub_setaside") == []
         return ours
+
+
+def _facts(wire: dict[str, Any]) -> Facts:
+    return Facts(**{**wire, "open_interlocks": tuple(wire["open_interlocks"])})
 
 
 def free_port() -> int:

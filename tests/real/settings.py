@@ -28,8 +28,16 @@ def toml_of(folder: MachineFolder, changes: Mapping[str, Any]) -> str:
             del values[key]
         if value is not None:
             values[path] = value
-    # A JSON string is a TOML basic string, and so are its numbers and truths.
-    return "".join(f"{path} = {json.dumps(value)}\n" for path, value in values.items())
+    return "".join(f"{path} = {_toml(value)}\n" for path, value in values.items())
+
+
+def _toml(value: Any) -> str:
+    """A value of TOML. A JSON string is a TOML basic string, and so are its numbers and truths."""
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_toml(one)}' for key, one in value.items())}}}"
+    return json.dumps(value)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
