@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import threading
@@ -10,12 +11,14 @@ from contextlib import closing
 
 import pytest
 
+from interlock.cards.authentication import Proof, authenticate
 from interlock.clock import SystemClock, perf_us
 from interlock.errors import ReaderError
 from interlock.readers import CardSeen, SeveralCards, Sight
 from interlock.readers.mfrc522 import Mfrc522Reader
 from interlock.sim.cards import Card
 from interlock.sim.rc522 import Rc522
+from tests.readers.test_mfrc522_authentication import DESFIRE, KEY, desfire
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -37,8 +40,8 @@ class ServedChip:
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
-    def place(self, uid: str) -> Card:
-        card = Card(bytes.fromhex(uid))
+    def place(self, laid: Card | str) -> Card:
+        card = Card(bytes.fromhex(laid)) if isinstance(laid, str) else laid
         with self.lock:
             self.chip.place(card)
         return card
@@ -108,6 +111,22 @@ def test_cards_come_lie_and_go_in_real_time(served: ServedChip, reader: Mfrc522R
     sighted(reader, other)
     served.remove(second)
     sighted(reader, None)
+
+
+def test_a_genuine_card_proves_itself_time_and_again_in_real_time(
+    served: ServedChip, reader: Mfrc522Reader
+) -> None:
+    served.place(desfire())
+    seven = CardSeen(bytes.fromhex(SEVEN), b"\x44\x03", 0x20)
+    sighted(reader, seven)
+    proofs = []
+    for _ in range(20):
+        sight = reader.poll()
+        assert isinstance(sight, CardSeen)
+        assert sight.transceive is not None
+        proofs.append(authenticate(sight.transceive, DESFIRE, KEY, os.urandom))
+    assert proofs == [Proof.GENUINE] * 20
+    sighted(reader, seven)
 
 
 def test_a_chip_that_dies_in_real_time_is_a_fault_and_heals_by_open(
