@@ -23,6 +23,7 @@ from interlock.core.events import (
     Event,
     FaultCleared,
     RecordsDelivered,
+    RemoteInterlockReported,
 )
 from interlock.core.evidence import inputs_wire
 from interlock.core.model import Presented
@@ -80,6 +81,7 @@ class NodeAnswers:
             Op.ACK: self.ack,
             Op.SNAPSHOT: self.snapshot,
             Op.TIME: self.time,
+            Op.INTERLOCK: self.interlock,
             Op.STATUS: self.status,
             Op.PANEL: self.panel,
             Op.METRICS: self.metrics,
@@ -141,6 +143,18 @@ class NodeAnswers:
             self.timekeeper.confirm_current(told.version)
         self.anchored(told.wall_ms)
         return {}
+
+    def interlock(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The loop hears what another node says of an interlock that this machine declares as remote."""
+        name, closed = wire.text(request, "name", length_max=64), request.get("closed")
+        if closed is not None:
+            closed = wire.flag(request, "closed")
+        if not any(one.remote and one.name == name for one in self.loop.state.rules.interlocks):
+            raise ProtocolError(
+                f"no remote interlock is called {name!r} here",
+                remedy="Compare [[interlocks]] in node.toml with what the hub sends",
+            )
+        return self._told(RemoteInterlockReported(name, closed))
 
     def clear_faults(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The loop is told that a technician mended the machine; a fault still there is found again."""

@@ -5,6 +5,7 @@
     ack EPOCH SEQ HASH             the hub holds everything up to there; refused when the hash is another
     snapshot FILE                  a signed snapshot lies in the spool folder under this plain name
     time MESSAGE                   the hub's signed answer to the last nonce
+    interlock NAME CLOSED          what another node says of a declared remote interlock: true, false, null (unknown)
     status, panel, metrics, diagnose
     clear_faults BY                a technician at the Pi's own console says the fault is mended; BY is who
     end_session, cut_now           the session ends when the machine is idle; the power goes off now
@@ -32,6 +33,7 @@ class Op(StrEnum):
     ACK = "ack"
     SNAPSHOT = "snapshot"
     TIME = "time"
+    INTERLOCK = "interlock"
     STATUS = "status"
     PANEL = "panel"
     METRICS = "metrics"
@@ -45,7 +47,7 @@ OPERATOR_OPS = frozenset(Op)
 """What root and the node's own user may ask: whoever has the Pi's console is its technician. None closes a relay."""
 
 SYNC_OPS = OPERATOR_OPS - {Op.CLEAR_FAULTS, Op.END_SESSION, Op.CUT_NOW}
-"""What `interlock-sync` may ask: the network never reaches the machine's state through it."""
+"""What `interlock-sync` may ask: nothing that acts. A remote interlock's word keeps starts back and closes nothing."""
 
 WATCHER_OPS = frozenset({Op.STATUS, Op.PANEL})
 """What any other local user who can open the socket may ask: nothing that names a badge."""
