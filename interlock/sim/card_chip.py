@@ -90,8 +90,6 @@ class Chip:
     """The software of a card: `interlock.sim.card_blocks.Software`."""
 
     speaks_native = True
-    names: Mapping[bytes, Callable[[], None]]
-    """What ISO SELECT by name selects."""
 
     def __init__(self, uid: bytes, draw: Draw) -> None:
         self.uid = uid
@@ -99,7 +97,7 @@ class Chip:
         self._draw = draw
         self._next: Callable[[bytes], Said] | None = None
         self._commands: Mapping[int, Command] = {}
-        self.names = {}
+        self._names: Mapping[bytes, Callable[[], None]] = {}
 
     def power_on(self) -> None:
         """No session, nothing half-done."""
@@ -169,14 +167,14 @@ class Chip:
     # ------------------------------------------------------------------------------ authenticating
 
     def _challenge(
-        self, key: CardCipher, finish: Callable[[bytes, bytes], Said], *, is_chained: bool
+        self, key: CardCipher, finish: Callable[[bytes, bytes, bytes], Said], *, is_chained: bool
     ) -> Said:
-        """E(RndB); `finish(RndA, last ciphertext)` follows when the reader knows `key`.
+        """E(RndB); `finish(RndA, RndB, last ciphertext)` follows when the reader knows `key`.
 
         `is_chained`: EV1 chains all three messages, EV2 begins each from zero.
         """
-        self.session = None if is_chained else self.session
-        rnd_b = self._draw(key.block_bytes if key.block_bytes == 8 else 16)
+        self.session = None
+        rnd_b = self._draw(key.block_bytes)
         challenge = key.encrypted(rnd_b, key.zeros)
 
         def proof(body: bytes) -> Said:
@@ -187,8 +185,7 @@ class Chip:
             rnd_a, turned = both[: len(rnd_b)], both[len(rnd_b) :]
             if turned != rotated(rnd_b):
                 return Said(Status.AUTHENTICATION_ERROR, work_us=CRYPTO_US)
-            self._rnd_b = rnd_b
-            return finish(rnd_a, body[-key.block_bytes :])
+            return finish(rnd_a, rnd_b, body[-key.block_bytes :])
 
         self._next = proof
         return Said(Status.MORE, challenge, CRYPTO_US)
@@ -196,8 +193,8 @@ class Chip:
     def _authenticate_ev1(self, number: int, key: CardCipher) -> Said:
         """AuthenticateISO or AuthenticateAES with `key`, three passes."""
 
-        def finish(rnd_a: bytes, chained: bytes) -> Said:
-            session_key = ev1_session_key(key, rnd_a, self._rnd_b)
+        def finish(rnd_a: bytes, rnd_b: bytes, chained: bytes) -> Said:
+            session_key = ev1_session_key(key, rnd_a, rnd_b)
             self.session = Ev1Session(number, CardCipher(key.kind, session_key))
             return Said(Status.OK, key.encrypted(rotated(rnd_a), chained), CRYPTO_US)
 
@@ -205,11 +202,10 @@ class Chip:
 
     def _authenticate_ev2(self, number: int, key: CardCipher, capabilities: bytes) -> Said:
         """AuthenticateEV2First: a new transaction (NT4H2421Gx, 9.1.5)."""
-        self.session = None
 
-        def finish(rnd_a: bytes, _: bytes) -> Said:
+        def finish(rnd_a: bytes, rnd_b: bytes, _: bytes) -> Said:
             identifier = self._draw(TI_BYTES)
-            enc, mac = ev2_session_keys(key, rnd_a, self._rnd_b)
+            enc, mac = ev2_session_keys(key, rnd_a, rnd_b)
             self.session = Ev2Session(number, enc=enc, mac=mac, identifier=identifier)
             theirs = capabilities.ljust(CAPABILITIES_BYTES, b"\x00")
             told = identifier + rotated(rnd_a) + bytes(CAPABILITIES_BYTES) + theirs
@@ -222,10 +218,9 @@ class Chip:
         previous = self.session
         if not isinstance(previous, Ev2Session):
             return Said(Status.PERMISSION_DENIED)
-        self.session = None
 
-        def finish(rnd_a: bytes, _: bytes) -> Said:
-            enc, mac = ev2_session_keys(key, rnd_a, self._rnd_b)
+        def finish(rnd_a: bytes, rnd_b: bytes, _: bytes) -> Said:
+            enc, mac = ev2_session_keys(key, rnd_a, rnd_b)
             self.session = Ev2Session(
                 number,
                 enc=enc,
@@ -236,9 +231,6 @@ class Chip:
             return Said(Status.OK, key.encrypted(rotated(rnd_a), key.zeros), CRYPTO_US)
 
         return self._challenge(key, finish, is_chained=False)
-
-    _rnd_b = b""
-    """The challenge of the authentication under way."""
 
     # ----------------------------------------------------------------------------------- ISO 7816-4
 
@@ -253,7 +245,7 @@ class Chip:
         length = command[4]
         if len(command) not in (5 + length, 6 + length):
             return SW_LENGTH
-        select = self.names.get(command[5 : 5 + length])
+        select = self._names.get(command[5 : 5 + length])
         if select is None:
             return SW_NOT_FOUND
         self.session = None

@@ -89,7 +89,7 @@ class Desfire(Chip):
         super().__init__(uid, draw)
         self.memory = memory
         self._aid = PICC_AID
-        self.names = {DF_NAME: self._select_picc}
+        self._names = {DF_NAME: self._select_picc}
         self._commands = {
             0x60: Command(self._get_version),
             0x5A: Command(self._select, (AID_BYTES,), is_raw=True),

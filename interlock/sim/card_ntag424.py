@@ -52,7 +52,7 @@ class Ntag424(Chip):
         super().__init__(uid, draw)
         self.keys = keys
         self._is_selected = False
-        self.names = {NDEF_APPLICATION: self._select, MASTER_FILE: self._deselect}
+        self._names = {NDEF_APPLICATION: self._select, MASTER_FILE: self._deselect}
         self._commands = {
             0x60: Command(self._get_version),
             0x71: Command(self._authenticate_first, range(2, 9), is_raw=True),
