@@ -11,9 +11,24 @@ from django.urls import URLPattern, get_resolver, reverse
 from django.urls.resolvers import RoutePattern, URLResolver
 
 from interlock.core.model import Level
+from interlock.hub.alarms import raise_alarm
+from interlock.hub.domain import unknown
 from interlock.hub.domain.members import create_member
+from interlock.hub.domain.tokens import Scope, create_token
 from interlock.hub.domain.trainings import grant_training
-from interlock.hub.models import AuditRow, Authorisation, Badge, Lab, Machine, Member, RoleName
+from interlock.hub.models import (
+    Alarm,
+    AlarmKind,
+    ApiToken,
+    AuditRow,
+    Authorisation,
+    Badge,
+    Lab,
+    Machine,
+    Member,
+    RoleName,
+    UnknownBadge,
+)
 from interlock.hub.pages import urls
 from interlock.hub.pages.access import PUBLIC
 from interlock.hub.permissions import ROLE_PERMISSIONS, Permission
@@ -31,11 +46,15 @@ POSTED = {
     "block-badge",
     "lock-out",
     "clear-lock-out",
+    "close-alarm",
+    "revoke-token",
 }
 OPEN = {"login", "logout", "welcome", "set_language"}
 SEEN = {
     *("board", "board-tiles", "members", "member", "me", "confirmations"),
     *("machines", "machine", "machine-state"),
+    *("todo", "unknown-badges", "unknown-badge", "badges-to-enrol"),
+    *("hand-out", "hand-out-taps", "give-badge", "tokens"),
 }
 
 
@@ -63,6 +82,12 @@ def address(name: str, lab: PageLab) -> str:
         "lock-out": [lab.small.machine.slug],
         "clear-lock-out": [lab.small.machine.slug],
         "session": [only_session().pk] if name == "session" else [],
+        "hand-out": [member],
+        "hand-out-taps": [member],
+        "give-badge": [member, UnknownBadge.objects.get().pk],
+        "unknown-badge": [UnknownBadge.objects.get().pk],
+        "close-alarm": [Alarm.objects.get().pk],
+        "revoke-token": [ApiToken.objects.get().pk],
         "welcome": ["no-such-token"],
     }
     return reverse(name, args=wanted.get(name, []))
@@ -72,6 +97,12 @@ def used_once() -> PageLab:
     lab = page_lab()
     lab.journal.session(lab.small, 60)
     lab.deliver()
+    small, actor = lab.small, console()
+    unknown.note(small.enrolled.node, [unknown.Tap(bytes(16), actor.now(), 1)], actor.now())
+    raise_alarm(
+        small.enrolled.node, AlarmKind.POSSIBLE_CLONE, "1.1", actor.now(), badge=small.badge
+    )
+    create_token(actor, small.lab, "desk", list(Scope))
     return lab
 
 

@@ -17,8 +17,9 @@ from django.views.decorators.http import require_POST
 from interlock.errors import InterlockError
 from interlock.hub.domain import machines as machine_deeds
 from interlock.hub.domain import members as member_deeds
+from interlock.hub.domain import nodes as node_deeds
 from interlock.hub.domain import trainings as training_deeds
-from interlock.hub.models import Authorisation, Badge, BadgeCondition, Training
+from interlock.hub.models import Alarm, Authorisation, Badge, BadgeCondition, Training
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.machines import machine_of
 from interlock.hub.pages.member import member_of
@@ -34,7 +35,7 @@ def grant(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """The member holds the training whose button was pressed."""
     found = member_of(viewer, public_id)
     training = _training(viewer, request.POST.get("training", ""))
-    _try(
+    attempt(
         request,
         lambda: training_deeds.grant_training(viewer.actor, found, training),
         gettext(
@@ -58,7 +59,7 @@ def revoke(request: HttpRequest, viewer: Viewer, public_id: str, training: str) 
     if held is None:
         messages.error(request, gettext("They do not hold this training."))
         return redirect("member", public_id)
-    _try(
+    attempt(
         request,
         lambda: training_deeds.revoke_training(viewer.actor, held),
         gettext("“%(training)s” is revoked. Each machine refuses as soon as its node confirms.")
@@ -75,7 +76,7 @@ def block(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     given = request.POST.get("condition", "")
     if badge is None or given not in BadgeCondition.values:
         raise Http404(gettext("There is no such badge in this lab."))
-    _try(
+    attempt(
         request,
         lambda: member_deeds.block_badge(viewer.actor, badge, BadgeCondition(given)),
         gettext("“%(badge)s” is blocked. Each machine refuses it as soon as its node confirms.")
@@ -89,7 +90,7 @@ def block(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
 def suspend(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """The member starts nothing any more."""
     found = member_of(viewer, public_id)
-    _try(
+    attempt(
         request,
         lambda: member_deeds.suspend_member(viewer.actor, found, _why(request)),
         gettext("%(name)s is suspended. Each machine refuses them as soon as its node confirms.")
@@ -103,7 +104,7 @@ def suspend(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespons
 def reinstate(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """The suspension is over."""
     found = member_of(viewer, public_id)
-    _try(
+    attempt(
         request,
         lambda: member_deeds.reinstate_member(viewer.actor, found),
         gettext("The suspension of %(name)s is over as soon as each machine's node confirms.")
@@ -117,7 +118,7 @@ def reinstate(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespo
 def lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     """Nobody starts the machine any more."""
     found = machine_of(viewer, slug)
-    _try(
+    attempt(
         request,
         lambda: machine_deeds.lock_out(viewer.actor, found, _why(request)),
         gettext("%(machine)s is locked out as soon as its node confirms.")
@@ -131,7 +132,7 @@ def lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
 def clear_lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     """The hub's lock-out is over."""
     found = machine_of(viewer, slug)
-    _try(
+    attempt(
         request,
         lambda: machine_deeds.clear_lock_out(viewer.actor, found),
         gettext("The hub's lock-out of %(machine)s is over as soon as its node confirms.")
@@ -140,13 +141,32 @@ def clear_lock_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpRespo
     return redirect("machine", slug)
 
 
+@require_POST
+@page(Permission.CLOSE_ALARMS)
+def close_alarm(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
+    """Somebody has looked at it."""
+    alarm = (
+        Alarm.objects.filter(lab=viewer.lab, pk=number)
+        .select_related("lab", "node__machine")
+        .first()
+    )
+    if alarm is None:
+        raise Http404(gettext("There is no such alarm in this lab."))
+    attempt(
+        request,
+        lambda: node_deeds.close_alarm(viewer.actor, alarm, _why(request)),
+        gettext("The alarm is closed. The next case opens a new one."),
+    )
+    return redirect("machine", alarm.node.machine.slug)
+
+
 def sentence(error: InterlockError) -> str:
     """What an error says to the person at the page: what is wrong, and what to do."""
     said = [capfirst(part) for part in (error.what, error.remedy) if part]
     return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in said)
 
 
-def _try(request: HttpRequest, deed: Callable[[], object], done: str) -> None:
+def attempt(request: HttpRequest, deed: Callable[[], object], done: str) -> None:
     """Run the deed and say so; what the domain refuses is said too, and changes nothing."""
     try:
         deed()

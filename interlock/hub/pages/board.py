@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.tiles import machines_of, tally, tile
+from interlock.hub.pages.todo import waiting_for
 from interlock.hub.permissions import Permission
 
 
@@ -17,7 +18,7 @@ from interlock.hub.permissions import Permission
 @page(Permission.VIEW_BOARD)
 def board(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Every machine, as it is now."""
-    return render(request, "hub/board.html", _context(viewer))
+    return render(request, "hub/board.html", {**_context(viewer), "todo": waiting_for(viewer)})
 
 
 @require_GET

@@ -13,8 +13,8 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET
 
 from interlock.core.model import BadgeUse
-from interlock.hub.models import Alarm, ClockAnchor, Machine, Node, Snapshot
-from interlock.hub.pages import formats, sessions, words
+from interlock.hub.models import ClockAnchor, Machine, Node, Snapshot
+from interlock.hub.pages import alarms, formats, sessions, words
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.confirmations import is_confirmed
 from interlock.hub.pages.tiles import Tile, machines_of, tile
@@ -82,7 +82,8 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
     shows_sessions = viewer.may(Permission.VIEW_SESSIONS)
     last = sessions.of_lab(viewer).filter(machine=found)[:LAST_SESSIONS] if shows_sessions else []
     return {
-        **_live(found, viewer),
+        **(shown := _live(found, viewer)),
+        "closable": [alarm for alarm in shown["alarms"] if alarm.may_close],
         "rules": _rules(found),
         "shows_node": viewer.may(Permission.VIEW_NODES),
         "node": node,
@@ -150,7 +151,7 @@ def _live(found: Machine, viewer: Viewer) -> dict[str, Any]:
     return {
         "machine": found,
         "tile": shown,
-        "alarms": _alarms(found, viewer),
+        "alarms": alarms.of_machine(found, viewer),
     }
 
 
@@ -234,17 +235,3 @@ def _current_version(node: Node) -> str | None:
         return f"{node.snapshot.epoch}.{node.snapshot.counter}"
     except Snapshot.DoesNotExist:
         return None
-
-
-def _alarms(found: Machine, viewer: Viewer) -> list[Fact]:
-    """What somebody has to look at, of earlier nodes too; for those who look after nodes."""
-    if not viewer.may(Permission.VIEW_NODES):
-        return []
-    return [
-        Fact(
-            formats.moment(alarm.last_at, viewer.zone, viewer.now),
-            alarm.get_kind_display(),
-            "fault",
-        )
-        for alarm in Alarm.objects.filter(node__machine=found, closed_at=None).order_by("-last_at")
-    ]

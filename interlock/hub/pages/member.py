@@ -14,14 +14,17 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
-from interlock.hub.models import Authorisation, Badge, BadgeCondition, Member, Training
-from interlock.hub.pages import formats, rights, sessions
+from interlock.hub.models import Authorisation, Badge, BadgeCondition, CardKey, Member, Training
+from interlock.hub.pages import alarms, formats, rights, sessions
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.confirmations import unconfirmed
 from interlock.hub.pages.members import status_of
 from interlock.hub.permissions import Permission, trainings_as_trainer
 
-BADGE_ENDS = [(one.value, one.label) for one in BadgeCondition if one is not BadgeCondition.ACTIVE]
+BADGE_ENDS = [
+    (one.value, one.label)
+    for one in (BadgeCondition.LOST, BadgeCondition.STOLEN, BadgeCondition.RETIRED)
+]
 LAST_SESSIONS = 8
 """Enough to see what somebody works on; the rest is behind the link to all of them."""
 
@@ -48,6 +51,8 @@ class BadgeHeld:
     given: str
     active: bool
     condition: str
+    waits: bool
+    genuine: str
 
 
 @require_GET
@@ -76,7 +81,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
         .select_related("training", "granted_by")
         .order_by("training__name")
     )
-    badges = list(found.badges.order_by("-given_at", "pk"))
+    badges = list(found.badges.select_related("card_key").order_by("-given_at", "pk"))
     may_grant = _may_grant(viewer)
     own = found.roles.filter(user=viewer.user).exists()
     shows_sessions = own or viewer.may(Permission.VIEW_SESSIONS)
@@ -98,6 +103,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
         "grantable": [one for one in may_grant if one.pk not in {a.training_id for a in held}],
         "may_block": viewer.may(Permission.EDIT_BADGES),
         "badge_ends": BADGE_ENDS,
+        "clones": alarms.of_member(found, viewer),
         "may_suspend": viewer.may(Permission.EDIT_MEMBERS),
         "suspended": found.status == Member.Status.SUSPENDED,
     }
@@ -146,4 +152,14 @@ def _badge(badge: Badge, viewer: Viewer) -> BadgeHeld:
         given=formats.day(badge.given_at, viewer.zone),
         active=badge.condition == Badge.Condition.ACTIVE,
         condition=badge.get_condition_display(),
+        waits=badge.condition == BadgeCondition.ENROL_AGAIN,
+        genuine=_genuine(badge),
     )
+
+
+def _genuine(badge: Badge) -> str:
+    """How the badge proves itself, empty for one that is known by its number alone."""
+    try:
+        return gettext("genuine: %(card)s") % {"card": badge.card_key.get_scheme_display()}
+    except CardKey.DoesNotExist:
+        return ""

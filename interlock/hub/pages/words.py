@@ -53,6 +53,9 @@ ENDINGS: dict[Ending, Words] = {
     Ending.EMERGENCY_STOP: gettext_lazy("Emergency stop"),
     Ending.IDLE_TIMEOUT: gettext_lazy("Idle for too long"),
     Ending.CONTACT_LOST: gettext_lazy("The contactor dropped out"),
+    Ending.INTERLOCK_OPENED: gettext_lazy("A door or an extraction contact opened"),
+    Ending.HANDED_OVER: gettext_lazy("Handed over to the next person"),
+    Ending.SUPERVISION_OVER: gettext_lazy("The supervisor left"),
     Ending.FAULT: gettext_lazy("Fault"),
     Ending.BROKEN_PRESSED: gettext_lazy("Reported broken"),
     Ending.HUB_REQUEST: gettext_lazy("Ended from the hub"),
@@ -64,6 +67,7 @@ ENDINGS: dict[Ending, Words] = {
 FAULTS: dict[Fault, Words] = {
     Fault.CONTACTOR_WELDED: gettext_lazy("the contactor stays closed"),
     Fault.CONTACTOR_FAILED: gettext_lazy("the contactor does not close"),
+    Fault.UNEXPECTED_START: gettext_lazy("the machine ran without being enabled"),
 }
 
 LEVELS: dict[Level, Words] = {
