@@ -82,7 +82,7 @@ LONG_MESSAGES: Final = {
     Message.TRAINING_GRANTED: N_("Training granted\nWell done! You may work here on your own."),
     Message.LONG_JOB: N_("Long job runs\n%(time)s\nYou may take your badge along."),
     Message.LOW_CREDIT: N_("Credit is low\nYou may go on. Top it up at the desk soon."),
-    Message.WOULD_BE_REFUSED: N_("Trial: allowed\nLater on refused: %(why)s"),
+    Message.WOULD_BE_REFUSED: N_("Trial: allowed\nLater on refused:\n%(why)s"),
     Message.INTERLOCK_OPEN: N_("Not ready yet\nClose or switch on: %(detail)s"),
     Message.INTERLOCK_TRIPPED: N_("Stopped by\n%(detail)s\nPut it right, then badge again."),
     Message.INTERLOCK_UNKNOWN: N_("No news of\n%(detail)s\nCall the staff."),

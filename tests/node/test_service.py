@@ -23,6 +23,7 @@ from interlock.node import service
 from interlock.node.reader_worker import ReaderWorker
 from interlock.protocol.control import Op
 from interlock.protocol.records import GENESIS, verify
+from interlock.protocol.tags import badge_tag, short_code
 from tests.node.node_rig import (
     ADA_UID,
     KEYS,
@@ -37,6 +38,8 @@ from tests.node.test_pins import MockBench
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
+
+STRANGER_CODE = short_code(badge_tag(KEYS.badge_key, STRANGER_UID))
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_every_record_pulled_over_the_socket_follows_the_one_before(node: NodeBe
     ("uid", "reason", "lines"),
     [
         (NEW_UID, "NOT_TRAINED", ["Not trained", "Book a training"]),
-        (STRANGER_UID, "UNKNOWN_BADGE", ["Unknown badge", "Ask the desk"]),
+        (STRANGER_UID, "UNKNOWN_BADGE", ["Unknown badge", f"Code {STRANGER_CODE}"]),
     ],
 )
 def test_a_refused_badge_reads_why_on_the_screen_and_leaves_a_record(
