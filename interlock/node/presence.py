@@ -119,7 +119,8 @@ def _doubtful(
     looked: Presence, empty_from_ms: int | None, now_ms: int, gap_ms: int, *, forged: bool
 ) -> tuple[Presence, tuple[Sighting, ...]]:
     if looked.phase is not Phase.PRESENT:
-        return looked, ()
+        # Whatever answers, the field is not empty.
+        return (_cleared(looked, Phase.DOUBTED) if looked.phase is Phase.EMPTY else looked), ()
     since_ms = next(
         known for known in (looked.doubted_from_ms, empty_from_ms, now_ms) if known is not None
     )

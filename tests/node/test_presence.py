@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.node.presence import (
@@ -246,6 +246,7 @@ DOUBTFUL_POLLS = st.lists(
 
 
 @given(DOUBTFUL_POLLS)
+@example([(20, NOTHING), (300, NOTHING), (20, DOUBTED), (20, A)])
 def test_no_badge_arrives_unless_the_field_was_seen_empty_for_the_gap(
     steps: list[tuple[int, Sight | Unproven | None]],
 ) -> None:
