@@ -10,7 +10,7 @@ import pytest
 
 from interlock.clock import SystemClock
 from interlock.errors import CardError, ReaderError
-from interlock.readers import CardSeen
+from interlock.readers import CardSeen, Sight
 from interlock.readers.pcsc import PcscReader
 from interlock.sim.card_blocks import BlockCard, Reply
 from interlock.sim.cards import Card
@@ -18,6 +18,7 @@ from interlock.sim.clocks import VirtualClock
 from interlock.sim.vpcd import VpcdReader
 from tests.readers.contract import FOUR, SEVEN, SpeakingContract, history, plain, seen, speaking
 from tests.readers.pcscd import READER_NAME, Pcscd, is_installed
+from tests.waiting import wait_until
 
 needs_pcscd = pytest.mark.skipif(
     os.geteuid() != 0 or not is_installed(),
@@ -52,6 +53,18 @@ class PcscBench:
         self.reader.close()
         self.pcscd.stop()
         self.field.close()
+
+
+def polled_until_asked(bench: PcscBench) -> list[Sight | None]:
+    """What polls tell until the virtual reader was asked for the UID several times."""
+    told: list[Sight | None] = []
+
+    def is_asked() -> bool:
+        told.append(bench.reader.poll())
+        return len(bench.field.codes) > 3
+
+    wait_until(is_asked, what="the question for the UID")
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +188,29 @@ def test_a_sight_of_an_earlier_poll_speaks_to_nobody(bench: PcscBench) -> None:
 
 @pytest.mark.root
 @needs_pcscd
+@pytest.mark.parametrize(
+    "answer", ["6a81", "deadbeef6300", "9000", "0102039000", "041122885566779000"]
+)
 def test_a_card_that_answers_no_uid_is_no_badge(
-    bench: PcscBench, monkeypatch: pytest.MonkeyPatch
+    bench: PcscBench, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.reader.open()
-    monkeypatch.setattr(bench.field, "_apdu", lambda apdu: b"\x6a\x81")
+    monkeypatch.setattr(bench.field, "_apdu", lambda apdu: bytes.fromhex(answer))
     bench.place(plain(FOUR))
-    assert [one for one in (bench.reader.poll() for _ in range(20)) if one] == []
+    told = polled_until_asked(bench)
+    assert told == [None] * len(told)
+
+
+@pytest.mark.root
+@needs_pcscd
+def test_a_contactless_card_of_another_standard_is_no_badge(
+    bench: PcscBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interlock.sim.vpcd.ISO_14443_A_PART_3", 0x0B)
+    bench.reader.open()
+    bench.place(plain(FOUR))
+    told = polled_until_asked(bench)
+    assert told == [None] * len(told)
 
 
 @pytest.mark.fast

@@ -299,6 +299,25 @@ def test_a_card_that_never_answers_is_a_card_error_in_bounded_time(habits: Habit
     assert rig.reader.poll() == seen(card)
 
 
+def test_a_chip_that_dies_while_it_speaks_to_a_card_is_no_card_error() -> None:
+    """It has acknowledged the command: the silence after it could be a slow card's, too."""
+    rig = Pn532Rig().opened()
+    rig.chip.place(speaking())
+    sight = rig.reader.poll()
+    assert isinstance(sight, CardSeen)
+    assert sight.transceive
+
+    def last_words(sent: bytes) -> bytes:
+        rig.chip.dead = True
+        return sent[: len(ACK)]
+
+    rig.chip.to_host = last_words
+    began_ms = rig.clock.boot_ms()
+    with pytest.raises(ReaderError):
+        sight.transceive(b"\x00")
+    assert rig.clock.boot_ms() - began_ms <= EXCHANGE_MS_MAX
+
+
 def test_after_a_failure_nothing_is_said_to_the_card_until_it_is_seen_again() -> None:
     rig = Pn532Rig().opened()
     card = speaking()
