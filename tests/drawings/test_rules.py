@@ -35,72 +35,72 @@ def test_there_are_four_drawings_and_each_keeps_every_rule() -> None:
     assert {drawing.name: breaches(drawing) for drawing in drawings} == {name: [] for name in NAMES}
 
 
-@pytest.mark.parametrize(
-    ("name", "right", "wrong", "says"),
-    [
-        ("small-tool", "24V S0:11-12 [", "24V [", "KM1 is fed past the emergency stop"),
-        (
-            "small-tool",
-            f"24V S0:11-12 {COIL}",
-            "24V [ [ S0:11-12 KA1:11-14 KA2:11-14 | S9:13-14 ] [ KM1:A1-A2 | V1:K-A ]",
-            "KM1 is fed past the emergency stop",
-        ),
-        (
-            "printer",
-            "S0:11-12 [ KA1:11-14 | S9:13-14 ]",
-            "[ S0:11-12 KA1:11-14 | S9:13-14 ]",
-            "KM1 is fed past the emergency stop",
-        ),
-        (
-            "laser",
-            "24V S0:11-12 [ [ KA1:11-14 KA2:11-14 | S9:13-14 ] [ KM1:A1-A2 | V1:K-A ] |",
-            "24V [ S0:11-12 [ KA1:11-14 KA2:11-14 | S9:13-14 ] [ KM1:A1-A2 | V1:K-A ] |",
-            "KM2 is fed past the emergency stop",
-        ),
-        ("small-tool", "S0:11-12", "S0:13-14", "S0:13-14 is normally open"),
-        ("laser", "B2:21-22", "B2:23-24", "B2:23-24 is normally open"),
-        ("laser", "B5:11-12", "B5:13-14", "B5:13-14 is normally open"),
-        ("printer", "S2:11-12", "S2:13-14", "S2:13-14 is normally open"),
-        ("small-tool", "KM1:21-22", "KM1:13-14", "not the normally closed one of KM1"),
-        ("small-tool", "KM1:21-22", "KM2:21-22", "not the normally closed one of KM1"),
-        ("small-tool", "[ KA1:11-14 KA2:11-14 |", "[ KA1:11-14 |", "KM1 stays in with KA2 open"),
-        (
-            "no-volt-release",
-            "KA1:11-14 KA2:11-14",
-            "[ KA1:11-14 | KA2:11-14 ]",
-            "KM1 stays in with KA1 open",
-        ),
-        ("small-tool", "KA2:11-14 | S9:13-14", "[ KA2:11-14 | S9:13-14 ]", "bypass key does not"),
-        (
-            "printer",
-            "S0:11-12 [ KA1:11-14 | S9:13-14 ]",
-            "S0:11-12 [ KA1:11-12 | S9:13-14 ]",
-            "KM1 is fed with every contact at rest",
-        ),
-        ("laser", "KA3:11-14 [ KM2", "[ KA3:11-14 | S2:13-14 ] [ KM2", "KM2 stays in with KA3"),
-        ("small-tool", '"GPIO17 R1:1-2 0V", ', "", "relay.pin: GPIO17 has no pull-down"),
-        ("laser", "GPIO23 R3:1-2 0V", "GPIO23 R3:1-2 24V", "GPIO23 has no pull-down"),
-        ("small-tool", "[ KM1:A1-A2 | V1:K-A ]", "KM1:A1-A2", "KM1 has no diode or RC"),
-        ("printer", "[ KM1:A1-A2 | Z1:1-2 ]", "KM1:A1-A2", "KM1 has no diode or RC"),
-        ("small-tool", "V1:K-A", "V1:A-K", "V1 is the wrong way round"),
-        ("printer", "0V S2:11-12", "N~ S2:11-12", "meets GPIO5"),
-        ("small-tool", "poles KM1", "poles KM1 on L", "with KM1 open M1 still has N"),
-        ("laser", '"poles KM1",', '"poles KM2",', "with KM1 open E1 still has L"),
-        ("small-tool", "poles KM1", "poles KM1 on L N PE", "KM1 lies in the protective earth"),
-        ("small-tool", "G1+ F3:1-2 24V", "S1:14 F3:1-2 24V", "net G1+ has only G1:+"),
-        ("small-tool", "KM2:A1-A2", "KM1:A1-A2", "KM1:A1 "),
-        ("small-tool", "S0:21-22", "S0:11-12", "S0:11 is used twice"),
-        ("laser", " F4 G1", " F4 G1 B1", "B1 is there twice"),
-        ("small-tool", "GPIO13", "GPIO18", "inputs.mirror_contact.pin is drawn on GPIO18"),
-        ("small-tool", "GPIO17", "GPIO4", "relay.pin is on GPIO4, which is pulled up"),
-        ("small-tool", "GPIO19", "GPIO26", "GPIO26 carries inputs"),
-        ("laser", "B3:13-14 A2:I4-O4 GPIO18", "B3:13-14 A2:I4-O4 GPIO7", "drawn on GPIO7"),
-        ("laser", '    { key = "interlocks.Alarme feu.pin"', "#", "Alarme feu.pin is in the file"),
-        ("printer", 'normally = "closed"', 'normally = "open"', "the file says open"),
-        ("laser", "pin = 24\n", "pin = 23\n", "the node refuses the file"),
-        ("small-tool", "A3:IN-OUT KA2:IN", "KA2:IN", "no monostable between GPIO27"),
-    ],
-)  # fmt: skip
+MISTAKES = [
+    ("small-tool", "24V S0:11-12 [", "24V [", "KM1 is fed past the emergency stop"),
+    (
+        "small-tool",
+        f"24V S0:11-12 {COIL}",
+        "24V [ [ S0:11-12 KA1:11-14 KA2:11-14 | S9:13-14 ] [ KM1:A1-A2 | V1:K-A ]",
+        "KM1 is fed past the emergency stop",
+    ),
+    (
+        "printer",
+        "S0:11-12 [ KA1:11-14 | S9:13-14 ]",
+        "[ S0:11-12 KA1:11-14 | S9:13-14 ]",
+        "KM1 is fed past the emergency stop",
+    ),
+    (
+        "laser",
+        "24V S0:11-12 [ [ KA1:11-14 KA2:11-14 | S9:13-14 ] [ KM1:A1-A2 | V1:K-A ] |",
+        "24V [ S0:11-12 [ KA1:11-14 KA2:11-14 | S9:13-14 ] [ KM1:A1-A2 | V1:K-A ] |",
+        "KM2 is fed past the emergency stop",
+    ),
+    ("small-tool", "S0:11-12", "S0:13-14", "S0:13-14 is normally open"),
+    ("laser", "B2:21-22", "B2:23-24", "B2:23-24 is normally open"),
+    ("laser", "B5:11-12", "B5:13-14", "B5:13-14 is normally open"),
+    ("printer", "S2:11-12", "S2:13-14", "S2:13-14 is normally open"),
+    ("small-tool", "KM1:21-22", "KM1:13-14", "not the normally closed one of KM1"),
+    ("small-tool", "KM1:21-22", "KM2:21-22", "not the normally closed one of KM1"),
+    ("small-tool", "[ KA1:11-14 KA2:11-14 |", "[ KA1:11-14 |", "KM1 stays in with KA2 open"),
+    (
+        "no-volt-release",
+        "KA1:11-14 KA2:11-14",
+        "[ KA1:11-14 | KA2:11-14 ]",
+        "KM1 stays in with KA1 open",
+    ),
+    ("small-tool", "KA2:11-14 | S9:13-14", "[ KA2:11-14 | S9:13-14 ]", "bypass key does not"),
+    (
+        "printer",
+        "S0:11-12 [ KA1:11-14 | S9:13-14 ]",
+        "S0:11-12 [ KA1:11-12 | S9:13-14 ]",
+        "KM1 is fed with every contact at rest",
+    ),
+    ("laser", "KA3:11-14 [ KM2", "[ KA3:11-14 | S2:13-14 ] [ KM2", "KM2 stays in with KA3"),
+    ("small-tool", '"GPIO17 R1:1-2 0V", ', "", "relay.pin: GPIO17 has no pull-down"),
+    ("laser", "GPIO23 R3:1-2 0V", "GPIO23 R3:1-2 24V", "GPIO23 has no pull-down"),
+    ("small-tool", "[ KM1:A1-A2 | V1:K-A ]", "KM1:A1-A2", "KM1 has no diode or RC"),
+    ("printer", "[ KM1:A1-A2 | Z1:1-2 ]", "KM1:A1-A2", "KM1 has no diode or RC"),
+    ("small-tool", "V1:K-A", "V1:A-K", "V1 is the wrong way round"),
+    ("printer", "0V S2:11-12", "N~ S2:11-12", "meets GPIO5"),
+    ("small-tool", "poles KM1", "poles KM1 on L", "with KM1 open M1 still has N"),
+    ("laser", '"poles KM1",', '"poles KM2",', "with KM1 open E1 still has L"),
+    ("small-tool", "poles KM1", "poles KM1 on L N PE", "KM1 lies in the protective earth"),
+    ("small-tool", "G1+ F3:1-2 24V", "S1:14 F3:1-2 24V", "net G1+ has only G1:+"),
+    ("small-tool", "KM2:A1-A2", "KM1:A1-A2", "KM1:A1 "),
+    ("small-tool", "S0:21-22", "S0:11-12", "S0:11 is used twice"),
+    ("laser", " F4 G1", " F4 G1 B1", "B1 is there twice"),
+    ("small-tool", "GPIO13", "GPIO18", "inputs.mirror_contact.pin is drawn on GPIO18"),
+    ("small-tool", "GPIO17", "GPIO4", "relay.pin is on GPIO4, which is pulled up"),
+    ("small-tool", "GPIO19", "GPIO26", "GPIO26 carries inputs"),
+    ("laser", "B3:13-14 A2:I4-O4 GPIO18", "B3:13-14 A2:I4-O4 GPIO7", "drawn on GPIO7"),
+    ("laser", '    { key = "interlocks.Alarme feu.pin"', "#", "Alarme feu.pin is in the file"),
+    ("printer", 'normally = "closed"', 'normally = "open"', "the file says open"),
+    ("laser", "pin = 24\n", "pin = 23\n", "the node refuses the file"),
+    ("small-tool", "A3:IN-OUT KA2:IN", "KA2:IN", "no monostable between GPIO27"),
+]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong", "says"), MISTAKES)
 def test_a_planted_wiring_mistake_is_seen(name: str, right: str, wrong: str, says: str) -> None:
     try:
         found = breaches(planted(name, {right: wrong}))
@@ -167,5 +167,13 @@ def test_the_pins_of_the_header_are_those_of_a_raspberry_pi() -> None:
     assert drawn == told
 
 
-def test_every_rule_says_why_it_is_one() -> None:
+def test_every_rule_says_why_it_is_one_and_sees_a_mistake_that_was_planted() -> None:
     assert [rule.__name__ for rule in RULES if not rule.__doc__] == []
+    unused = set(RULES)
+    for name, right, wrong, _ in MISTAKES:
+        try:
+            made = netlist(planted(name, {right: wrong}))
+        except SourceError:
+            continue
+        unused = {rule for rule in unused if not list(rule(made))}
+    assert {rule.__name__ for rule in unused} == set()
