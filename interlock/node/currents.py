@@ -30,7 +30,7 @@ WINDOW_MS: Final = 200
 """Ten periods of 50 Hz, twelve of 60 Hz: where the window begins within a period changes nothing."""
 
 SAMPLE_S: Final = 0.002
-"""Ten samples a period of 50 Hz: enough for the RMS of what motors draw, and 5 % of a Pi Zero's core."""
+"""Ten samples a period of 50 Hz: enough for the RMS of what motors draw."""
 
 SAMPLES_PER_TURN: Final = 10
 """A verdict every 20 ms, as often as the loop asks for one."""
