@@ -64,8 +64,8 @@ def uid_read_times() -> Iterator[Row]:
             f"UID read, {name}",
             f"{cost.us / 1000:.2f} ms ({cost.us / 1000 / floor_ms:.1f} × the air alone)",
             f"air-time floor {floor_ms:.1f} ms",
-            f"virtual time, {TRANSFER_US} µs per SPI call; HLTA and its 1 ms of silence are "
-            "included, a real sleep wakes later",
+            f"virtual time, {TRANSFER_US} µs per SPI call; every later poll begins with HLTA and its "
+            "1 ms of silence, a real sleep wakes later",
         )
 
 
