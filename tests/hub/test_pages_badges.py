@@ -84,7 +84,7 @@ def test_a_phone_is_listed_as_no_badge_and_is_offered_to_nobody() -> None:
     number = refuse(lab, badges.random_tag())
     client = lab.client("manager")
     page = read(client, "unknown-badges")
-    assert "Not a badge" in page
+    assert "A phone, not a badge" in page
     assert reverse("unknown-badge", args=[number]) not in page
     assert "This is no badge" in read(client, "unknown-badge", number, q="Ada")
     member = lab.small.member.public_id

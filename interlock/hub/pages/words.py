@@ -67,7 +67,7 @@ ENDINGS: dict[Ending, Words] = {
 FAULTS: dict[Fault, Words] = {
     Fault.CONTACTOR_WELDED: gettext_lazy("the contactor stays closed"),
     Fault.CONTACTOR_FAILED: gettext_lazy("the contactor does not close"),
-    Fault.UNEXPECTED_START: gettext_lazy("the machine ran without being enabled"),
+    Fault.UNEXPECTED_START: gettext_lazy("the machine started by itself"),
 }
 
 LEVELS: dict[Level, Words] = {
