@@ -14,15 +14,14 @@ import click
 
 from interlock.cli.parts import EXIT_FAULT, Group, config_option, talk
 from interlock.cli.reader_words import N_, WHEN_EMPTY, WHEN_SILENT
+from interlock.readers.opening import ID_FORMS, KINDS, NamedReader, reader_for, reader_of
 
 if TYPE_CHECKING:
     from interlock.clock import Clock
     from interlock.errors import ReaderError
     from interlock.readers import CardSeen, Sight
-    from interlock.readers.opening import NamedReader
 
 LOCALE_DIR = Path(__file__).parent.parent / "locale"
-KINDS = ("mfrc522", "pn532", "pcsc", "usb_keyboard")
 POLL_S = 0.05
 """20 polls a second, like a node."""
 GONE_AFTER_MS = 300
@@ -52,8 +51,17 @@ def reader() -> None:
     default="",
     help="With --kind: serial line, part of the PC/SC name, or input device.",
 )
+@click.option(
+    "--id-form",
+    type=click.Choice(ID_FORMS),
+    default=ID_FORMS[0],
+    show_default=True,
+    help="With --kind usb_keyboard: how it types a badge's number.",
+)
 @click.option("--seconds", type=click.FloatRange(min=1), help="Stop after so long; else at Ctrl-C.")
-def reader_test(config: Path, kind: str | None, device: str, seconds: float | None) -> int:
+def reader_test(
+    config: Path, kind: str | None, device: str, id_form: str, seconds: float | None
+) -> int:
     """Say what the badge reader sees, as it happens, and what to check when it sees nothing.
 
     Ends well when the reader is well; with --seconds only when it saw a badge.
@@ -62,7 +70,6 @@ def reader_test(config: Path, kind: str | None, device: str, seconds: float | No
     interlock reader test --kind pcsc
     """
     from interlock.clock import SystemClock
-    from interlock.readers.opening import reader_for
 
     words = gettext.translation("interlock", LOCALE_DIR, fallback=True).gettext
     clock = SystemClock()
@@ -71,7 +78,7 @@ def reader_test(config: Path, kind: str | None, device: str, seconds: float | No
             raise click.UsageError("--device goes with --kind.")
         kind, chosen = _configured(config, clock, words)
     else:
-        chosen = reader_for(kind, device, clock)
+        chosen = reader_for(kind, device, clock, id_form=id_form)
     if chosen is None:
         return EXIT_FAULT
     watch = Watch(chosen, kind, clock, click.echo, words)
@@ -86,7 +93,6 @@ def reader_test(config: Path, kind: str | None, device: str, seconds: float | No
 def _configured(config: Path, clock: Clock, words: Translate) -> tuple[str, NamedReader | None]:
     """The reader of a node's file, unless its node is using it."""
     from interlock.config import load_node
-    from interlock.readers.opening import reader_of
 
     loaded = load_node(config)
     if _is_served(loaded.paths.socket):

@@ -6,13 +6,17 @@ reader, and none by a laptop without any.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from interlock.clock import Clock
-from interlock.config import NodeConfig
 from interlock.errors import ConfigError, ReaderError
 from interlock.readers import Reader
 
+if TYPE_CHECKING:
+    from interlock.config import NodeConfig
+
+ID_FORMS = ("decimal", "decimal-reversed", "hex", "hex-reversed")
+"""The values of `usb_keyboard.IdForm`, for those who do not import it."""
 KINDS = ("mfrc522", "pn532", "pcsc", "usb_keyboard")
 SPI_SPEED_HZ = 1_000_000
 
@@ -52,9 +56,11 @@ def reader_for(
     spi_bus: int = 0,
     spi_device: int = 0,
     spi_speed_hz: int = SPI_SPEED_HZ,
+    id_form: str = "decimal",
 ) -> NamedReader:
     """A reader of `kind` at `device`: a serial line, a part of a PC/SC name ("" for the first), an
-    input device; an mfrc522 is where its SPI bus is. Raises ConfigError for another kind, and
+    input device, whose ids have the form `id_form` (`usb_keyboard.IdForm`); an mfrc522 is where its
+    SPI bus is. Raises ConfigError for another kind, and
     ReaderError where the library of the mfrc522 is missing; the others' are missed by `open()`.
     """
     if kind == "mfrc522":
@@ -76,9 +82,9 @@ def reader_for(
 
         return PcscReader(device, clock)
     if kind == "usb_keyboard":
-        from interlock.readers.usb_keyboard import UsbKeyboardReader, evdev_opener
+        from interlock.readers.usb_keyboard import IdForm, UsbKeyboardReader, evdev_opener
 
-        return UsbKeyboardReader(evdev_opener(device), clock)
+        return UsbKeyboardReader(evdev_opener(device), clock, IdForm(id_form))
     raise ConfigError(
         f"there is no reader {kind!r}", where="reader.kind", remedy=f"Choose of {', '.join(KINDS)}"
     )

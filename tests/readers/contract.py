@@ -15,6 +15,7 @@ import pytest
 from interlock.cards.authentication import Proof, authenticate
 from interlock.clock import Clock
 from interlock.errors import CardError, ReaderError
+from interlock.node.presence import Arrived, Phase, Presence, Removed, Sighting, step
 from interlock.protocol.card_keys import CardSlot, Scheme
 from interlock.readers import CardSeen, Reader, SeveralCards, Sight
 from interlock.sim.card_blocks import BlockCard, Reply
@@ -34,6 +35,7 @@ SEEN_WITHIN_MS = 3_000
 DEAD_WITHIN_MS = 2_000
 """3-cards.md: a dead reader is a fault within 2 s."""
 STABLE_POLLS = 4
+ARRIVAL_GAP_MS = 300
 
 
 class Echo:
@@ -144,6 +146,30 @@ class LifeContract:
         bench.reader.open()
         bench.place(card)
         assert history(bench, self.shows(card), stable=1)[-1] == self.shows(card)
+
+    def test_a_tap_is_one_arrival_and_one_removal_to_the_node(self, bench: Bench) -> None:
+        """With the rules of the node's own `presence`: nothing else closes a relay."""
+        card = plain(FOUR)
+        bench.reader.open()
+        presence, told = Presence(), list[type[Sighting]]()
+
+        def polls_until(phase: Phase) -> None:
+            nonlocal presence
+            deadline_ms = bench.clock.boot_ms() + SEEN_WITHIN_MS
+            while presence.phase is not phase:
+                sight = bench.reader.poll()
+                presence, new = step(presence, sight, bench.clock.boot_ms(), ARRIVAL_GAP_MS)
+                told.extend(type(one) for one in new)
+                assert bench.clock.boot_ms() < deadline_ms
+                bench.clock.sleep(POLL_S)
+
+        for _ in range(2):
+            polls_until(Phase.EMPTY)
+            bench.place(card)
+            polls_until(Phase.PRESENT)
+            bench.remove(card)
+        polls_until(Phase.EMPTY)
+        assert told == [Arrived, Removed] * 2
 
     def test_closing_twice_is_harmless_and_a_closed_reader_is_not_an_empty_field(
         self, bench: Bench

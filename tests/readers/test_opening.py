@@ -10,7 +10,8 @@ import pytest
 
 from interlock.config import parse_node
 from interlock.errors import ConfigError
-from interlock.readers.opening import KINDS, reader_for, reader_of
+from interlock.readers.opening import ID_FORMS, KINDS, reader_for, reader_of
+from interlock.readers.usb_keyboard import IdForm
 from interlock.sim.clocks import VirtualClock
 
 pytestmark = pytest.mark.fast
@@ -53,6 +54,10 @@ def test_each_kind_opens_its_own_reader(kind: str, name: str) -> None:
 def test_the_kinds_are_those_of_the_configuration() -> None:
     for kind in KINDS:
         assert config(kind).reader.kind == kind
+
+
+def test_the_forms_of_ids_are_those_of_the_keyboard_reader() -> None:
+    assert [form.value for form in IdForm] == list(ID_FORMS)
 
 
 def test_a_held_badge_is_refused_with_a_keyboard_reader_and_with_no_other() -> None:
