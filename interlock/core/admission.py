@@ -146,6 +146,8 @@ def closing_obstacle(
         # Asked for a handover: the contactor is closed for the session that ends first.
         inputs = replace(inputs, mirror_closed=None)
     reason = input_obstacle(inputs)
+    if reason is None and state.unmetered_since_ms is not None:
+        reason = Reason.MACHINE_IN_USE
     if reason is not None:
         return Refusal(reason)
     open_name = interlocks.missing(

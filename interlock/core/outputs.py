@@ -36,10 +36,12 @@ def coil_on(state: MachineState) -> bool:
 
 
 def extraction_on(state: MachineState) -> bool:
-    """Whether extraction or cooling is commanded on: pre-run, powered, run-on."""
+    """Whether extraction or cooling is commanded on: pre-run, powered, handed over, run-on."""
     facts = state.facts
-    pre_run = isinstance(facts, StartingFacts) and facts.record is not None
-    return pre_run or coil_on(state) or state.run_on_until_ms is not None
+    ahead = isinstance(facts, StartingFacts) and (
+        facts.record is not None or facts.not_before_ms is not None
+    )
+    return ahead or coil_on(state) or state.run_on_until_ms is not None
 
 
 def panel(state: MachineState, now_ms: int) -> Panel:
@@ -113,7 +115,10 @@ def _standing(state: MachineState, now_ms: int) -> Panel:
             )
         case FaultFacts():
             fault = min(facts.faults, key=list(Fault).index)
-            return Panel(Colour.RED, Pattern.FAST_BLINK, Pattern.OFF, Message.FAULT, fault=fault)
+            turns = None if fault is Fault.CONTACTOR_WELDED else _coasting(state, now_ms)
+            return turns or Panel(
+                Colour.RED, Pattern.FAST_BLINK, Pattern.OFF, Message.FAULT, fault=fault
+            )
 
 
 def _resting(state: MachineState, now_ms: int) -> Panel:

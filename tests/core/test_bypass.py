@@ -11,7 +11,7 @@ from interlock.core.events import FaultCleared
 from interlock.core.model import Assurance, Fault
 from interlock.core.sensing import KEY_BOUNCE_MS
 from interlock.core.states import Recovered, State
-from tests.core.rig import ADA, QUIET, TAP, TECHNICIAN, TICK_MS, Rig, enabled
+from tests.core.rig import ADA, BEN, QUIET, TAP, TECHNICIAN, TICK_MS, Rig, enabled
 
 pytestmark = pytest.mark.fast
 
@@ -144,6 +144,16 @@ def test_the_stop_chain_still_ends_a_session_while_the_key_is_turned() -> None:
     turn(other, True)
     other.sample(mirror_closed=True)
     assert other.written("session_ended")[0]["how"] == "contact_lost"
+
+
+def test_nobody_takes_over_while_the_key_has_not_come_back_for_good() -> None:
+    rig = enabled(inputs=KEYED)
+    turn(rig, True)
+    rig.sample(bypass_on=False)
+    rig.arrive(BEN)
+    assert (rig.at(), rig.refusals()) == (State.ENABLED, ["MACHINE_IN_USE"])
+    rig.sample(stop_pressed=True)
+    assert (rig.is_on, rig.at()) == (False, State.UNMETERED)
 
 
 def test_a_key_that_is_on_when_the_process_begins_is_recorded() -> None:

@@ -215,6 +215,14 @@ def test_a_start_during_the_run_on_never_stops_the_air() -> None:
     assert [on for _, on in rig.air] == [True]
 
 
+def test_a_handover_never_stops_the_air() -> None:
+    rig = enabled(replace(AIRED, run_on_s=0))
+    rig.arrive(BEN)
+    rig.pass_ms(5_000)
+    assert [on for _, on in rig.relay] == [True, False, True]
+    assert [on for _, on in rig.air] == [True]
+
+
 def test_a_refusal_during_the_run_on_changes_nothing_about_it() -> None:
     rig = enabled()
     rig.arrive(ADA)
@@ -322,6 +330,23 @@ def test_no_stop_hides_that_the_tool_still_turns(levels: dict[str, bool]) -> Non
     rig.sample(**levels)
     rig.pass_ms(100)
     assert (rig.is_on, rig.panel.message) == (False, Message.COASTING)
+
+
+def test_a_fault_does_not_hide_that_the_tool_turns_unless_it_is_still_powered() -> None:
+    rig = Rig(COASTING)
+    rig.arrive(ADA)
+    rig.pass_ms(100)
+    rig.give(ContactorStuckOpen())
+    assert (rig.at(), rig.panel.message) == (State.FAULT, Message.COASTING)
+    rig.pass_ms(10_100)
+    assert rig.panel.message is Message.FAULT
+    welded = Rig(COASTING)
+    welded.arrive(ADA)
+    welded.pass_ms(100)
+    welded.follows = False
+    welded.arrive(ADA)
+    welded.pass_ms(TAP.open_time_ms + 100)
+    assert welded.panel.message is Message.FAULT
 
 
 def test_a_start_while_the_tool_turns_is_a_matter_of_the_person_in_front_of_it() -> None:
