@@ -197,7 +197,6 @@ class ReaderWork:
         if not is_it or not vigil.is_due(self.clock.boot_ms()):
             return sight
         assert isinstance(sight, CardSeen)
-        vigil.interrupted = True
         finding = self._examiner.examine(sight, vigil.claim)
         if finding is not Finding.GENUINE:
             return Unproven(forged=finding is Finding.FORGED)

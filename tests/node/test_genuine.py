@@ -244,6 +244,7 @@ def test_a_card_with_bad_manners_is_refused_in_time_and_gone_when_it_leaves(
 ) -> None:
     bench.lay(desfire(habits=habits), polls=20)
     assert bench.outcomes() == [PRESENT_AGAIN]
+    assert bench.kinds() == ["BadgeArrived"], "it lies there still"
     assert bench.longest_ms <= TRANSACTION_MS_MAX
     bench.lift()
     bench.lay(desfire())
@@ -291,6 +292,19 @@ def test_a_reader_that_dies_while_it_asks_is_a_fault_and_the_badge_opens_nothing
     bench.chip.miso = lambda driven: driven
     bench.polls(120)
     assert bench.kinds() == ["ReaderFailed", "ReaderRecovered", "BadgeFound"]
+
+
+def test_an_arrival_whose_proof_the_reader_lost_has_to_be_presented_again(bench: Bench) -> None:
+    frames = bench.chip.air.frames
+
+    def deaf(driven: list[int]) -> list[int]:
+        return [0] * len(driven) if bench.chip.air.frames > frames + 6 else driven
+
+    bench.chip.miso = deaf
+    bench.lay(desfire(), polls=1)
+    bench.chip.miso = lambda driven: driven
+    bench.polls(10)
+    assert bench.kinds() == ["BadgeFound"]
 
 
 FLIPS = st.dictionaries(

@@ -57,6 +57,19 @@ def test_a_badge_that_comes_back_within_the_gap_proves_itself_and_is_still_there
     assert bench.kinds() == ["BadgeArrived"]
 
 
+def test_a_poll_in_which_the_reader_erred_is_an_interruption_too(bench: Bench) -> None:
+    card = desfire()
+    bench.lay(card)
+    asked = counted(card)
+    bench.chip.miso = lambda driven: [0] * len(driven)
+    bench.polls(1)
+    bench.chip.miso = lambda driven: driven
+    assert asked == []
+    bench.polls(1)
+    assert asked == [0x5A, 0xAA, 0xAF]
+    assert bench.kinds() == ["BadgeArrived"]
+
+
 CLONES: dict[str, Callable[[], Card]] = {
     "with another key": lambda: desfire(WRONG_KEY),
     "without keys": lambda: Card(UID, atqa=b"\x44\x03", sak=0x20),

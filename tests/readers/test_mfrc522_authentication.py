@@ -15,7 +15,7 @@ from interlock.cards.exchange import Transceive
 from interlock.errors import CardError
 from interlock.protocol.card_keys import CardSlot, Scheme
 from interlock.readers import CardSeen
-from interlock.sim.card_blocks import Ats, BlockCard, Habits, Reply
+from interlock.sim.card_blocks import ENDLESS, Ats, BlockCard, Habits, Reply
 from interlock.sim.card_desfire import FACTORY_MASTER, Application, DesfireKey, desfire_card
 from interlock.sim.card_ntag424 import NtagKey, ntag424_card
 from interlock.sim.cards import Card, CardState
@@ -162,6 +162,18 @@ def test_a_line_that_failed_once_stays_dead_until_the_card_is_woken() -> None:
     rig.chip.air.faults.clear()
     rig.place(card)
     assert rig.reader.poll() == sight
+
+
+@pytest.mark.parametrize(
+    "habits", [Habits(wtx_requests=ENDLESS), Habits(ats=b"\x00")], ids=["endless", "no ATS"]
+)
+def test_a_card_that_failed_and_lies_still_is_seen_in_every_poll(habits: Habits) -> None:
+    rig = Rig().opened()
+    rig.place(desfire(habits))
+    sight, transceive = spoken_to(rig)
+    with pytest.raises(CardError):
+        transceive(b"\x5a" + AID)
+    assert rig.sights(3) == [sight] * 3
 
 
 def test_waking_takes_the_field_away_for_ten_milliseconds() -> None:
