@@ -150,7 +150,12 @@ def _resting(state: MachineState, now_ms: int) -> Panel:
 
 
 def _coasting(state: MachineState, now_ms: int) -> Panel | None:
-    """The tool still turns without power: said before anything else that is merely off."""
+    """The tool still turns without power: said before anything else that is merely off.
+
+    Said, and no more: a start meanwhile is not refused. Closing the relay moves nothing, the machine has a start
+    control of its own, and whoever comes now reads it; a refusal would teach people to bypass us. Only a handover
+    waits (`StartingFacts.not_before_ms`): there the power changes hands before anybody could have read it.
+    """
     if state.coasting_until_ms is None or now_ms >= state.coasting_until_ms:
         return None
     left_s = _seconds_left(state.coasting_until_ms, now_ms)

@@ -296,4 +296,3 @@ def test_only_the_newest_report_on_an_interlock_counts() -> None:
     assert len(rig.state.remote) == 1
     rig.arrive(BEN)
     assert rig.relay == []
-
