@@ -101,19 +101,14 @@ def arrival_while_waiting(state: MachineState, event: Any, now: Now) -> Outcome:
         return refuse(state, badge, other, now)
     if is_holder(facts.granted, badge):
         return state, ()
-    around = admission.remembered(state, trainer_of=other.trains, accompanied=True)
-    decision = admission.judge(state, facts.badge, now, around)
+    decision = _first_again(state, facts, other, now)
     if isinstance(decision, Refusal) and decision.reason in WAITED_FOR:
         # Somebody else, but nobody who teaches what is missing: the first goes on waiting.
         return refuse(state, badge, refusal_of(badge, Reason.MACHINE_IN_USE), now)
-    seen = evidence.evidence(state, badge, now)
-    obstacle = admission.closing_obstacle(state, now)
-    if isinstance(decision, Refusal) or obstacle is not None:
-        language = facts.granted.language
-        why = decision if isinstance(decision, Refusal) else obstacle
+    if isinstance(decision, Refusal):
         state, effects = give_up_wait(state)
-        assert why is not None
-        return refused_notice(state, replace(why, language=language), now), effects
+        return refused_notice(state, decision, now), effects
+    seen = evidence.evidence(state, badge, now)
     if facts.message is Message.WAITING_FOR_SECOND:
         return start(state, decision, seen, now, Company(second=other.member))
     return start(state, decision, seen, now, _supervised(state, facts.badge, other, now))
@@ -232,6 +227,21 @@ def back_in_the_slot(state: MachineState, session: Session, badge: Presented, no
     if isinstance(state.facts, EndingFacts):
         session = still_here(session, state, now)
     return enabled(state, session), ()
+
+
+def _first_again(
+    state: MachineState, facts: WaitingFacts, other: Granted, now: Now
+) -> Granted | Refusal:
+    """What is said of the first badge now that somebody is beside; a newer snapshot may have taken its right away."""
+    language = facts.granted.language
+    if facts.badge.cache.version != state.cache.version:
+        return Refusal(Reason.PRESENT_AGAIN, language)
+    around = admission.remembered(state, trainer_of=other.trains, accompanied=True)
+    decision = admission.judge(state, facts.badge, now, around)
+    if isinstance(decision, Refusal):
+        return decision
+    obstacle = admission.closing_obstacle(state, now)
+    return decision if obstacle is None else replace(obstacle, language=language)
 
 
 def _supervised(state: MachineState, badge: Presented, trainer: Granted, now: Now) -> Company:

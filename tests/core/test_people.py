@@ -194,13 +194,17 @@ def test_what_came_in_the_way_meanwhile_is_said_when_the_trainer_comes() -> None
     assert (rig.panel.reason, rig.panel.language) == (Reason.MACHINE_SWITCH_ON, TRAINEE.language)
 
 
-def test_a_training_taken_away_while_waiting_gives_nothing() -> None:
+def test_a_right_taken_away_while_waiting_gives_nothing() -> None:
+    """A4: what the first badge's entry says now is known only when it is presented again."""
     rig = Rig(BRIEF)
     rig.tap(TRAINEE)
-    rig.give(SnapshotActivated(Cache((1, 2)), Demands(("saw", "laser"))))
-    rig.arrive(TRAINER)
+    newer = Cache((1, 2))
+    rig.give(SnapshotActivated(newer, Demands(("saw",))))
+    rig.arrive(TRAINER, cache=newer)
     assert (rig.at(), rig.relay) == (State.LOCKED, [])
-    assert rig.panel.reason is Reason.NOT_TRAINED
+    assert rig.panel.reason is Reason.PRESENT_AGAIN
+    rig.arrive(replace(TRAINEE, status=MemberStatus.SUSPENDED), cache=newer)
+    assert rig.refusals() == ["NEEDS_SUPERVISOR", "MEMBER_SUSPENDED"]
 
 
 def test_two_badges_at_once_are_nobody_s_and_the_first_waits_on() -> None:
