@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from interlock.protocol.records import RecordType
+from interlock.protocol.tags import short_code
 from tests.browser.hub_process import LONG_NAME, PASSWORD, Hub, SpokenNode, running_hub
 
 pytestmark = pytest.mark.browser
@@ -23,6 +25,8 @@ CHROMIUM = "/usr/bin/chromium"
 WIDTHS = (320, 390, 820, 1440)
 TOUCH_PX_MIN = 44
 """WCAG 2.2, 2.5.5: what a finger hits without looking twice."""
+STRANGER = "5e" * 16
+"""The tag of a card that nobody has."""
 LIVE_MS_MAX = 3_000
 """The hub gathers 200 ms, the page 120 ms; the rest is a slow computer."""
 
@@ -53,7 +57,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def addresses(hub: Hub, node: SpokenNode) -> dict[str, str]:
-    """Every page a manager meets, with a session that exists."""
+    """Every page a manager meets, with a session, an unknown card and a possible copy that exist."""
+    refuse(node, "UNKNOWN_BADGE", STRANGER)
+    refuse(node, "BADGE_NOT_GENUINE", hub.sample["ada"]["tag"])
+    node.send()
     node.end(node.start(hub.sample["ada"]), 5_400)
     # The widest a row gets: a long name, another day at its end, a mark, four digits of euros.
     node.end(node.start(hub.sample["long"]), 2 * 86_400, estimated=True)
@@ -69,8 +76,20 @@ def addresses(hub: Hub, node: SpokenNode) -> dict[str, str]:
         "machine without node": f"{base}/machines/screen/",
         "sessions": f"{base}/sessions/",
         "session": f"{base}/sessions/1/",
+        "unknown badges": f"{base}/badges/unknown/",
+        "unknown badge": f"{base}/badges/unknown/1/?q=a",
+        "badges to enrol": f"{base}/badges/to-enrol/",
+        "hand out": f"{base}/members/{hub.sample['ada']['id']}/new-badge/",
+        "give badge": f"{base}/members/{hub.sample['ada']['id']}/new-badge/1/",
+        "tokens": f"{base}/settings/tokens/",
         "not found": f"{base}/no/such/page/",
     }
+
+
+def refuse(node: SpokenNode, reason: str, tag: str) -> None:
+    """The node has refused that badge; its next `send` tells the hub."""
+    facts = {"member": None, "training": None, "evidence": None, "count": 1}
+    node.write(RecordType.REFUSED, reason=reason, tag=tag, **facts)
 
 
 @contextmanager
@@ -195,6 +214,27 @@ def test_the_machines_own_page_is_live_too(manager: Page, hub: Hub, node: Spoken
     expect(live).to_contain_text("Free", timeout=LIVE_MS_MAX)
 
 
+def test_a_tapped_card_appears_without_a_reload_and_becomes_the_members_badge(
+    browser: Browser, hub: Hub, node: SpokenNode
+) -> None:
+    tag = "7a" * 16
+    with context(browser) as opened:
+        page = signed_in(opened, hub)
+        page.add_init_script(ONLY_THE_STREAM)
+        page.goto(f"{hub.address}members/{hub.sample['long']['id']}/new-badge/")
+        page.get_by_role("button", name="Begin").click()
+        expect(page.locator("[data-live=on]")).to_be_visible()
+        code = page.get_by_text(short_code(bytes.fromhex(tag)), exact=True)
+        expect(code).to_have_count(0)
+        refuse(node, "UNKNOWN_BADGE", tag)
+        node.send()
+        expect(code).to_be_visible(timeout=LIVE_MS_MAX)
+        page.get_by_role("link", name=f"This one {short_code(bytes.fromhex(tag))}").click()
+        page.get_by_label("Label").fill("orange")
+        page.get_by_role("button", name=f"Give it to {LONG_NAME}").click()
+        expect(page.get_by_text("orange", exact=True)).to_be_visible()
+
+
 def test_a_login_that_ends_turns_the_live_board_into_the_door(browser: Browser, hub: Hub) -> None:
     # The stream is refused from then on, and the browser says so in its console: no `context()`.
     with browser.new_context(locale="en-GB") as opened:
@@ -272,8 +312,10 @@ def test_the_hub_can_be_used_by_keyboard_alone(browser: Browser, hub: Hub) -> No
         expect(skip).to_be_in_viewport()
         page.keyboard.press("Enter")
         expect(page.locator("main")).to_be_focused()
-        page.keyboard.press("Tab")
-        expect(page.locator("li:focus-within").first).to_have_css("outline-style", "solid")
+        # What there is to do comes first; then the machines.
+        for _ in range(1 + page.locator("#todo a").count()):
+            page.keyboard.press("Tab")
+        expect(page.locator(".tile:focus-within").first).to_have_css("outline-style", "solid")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=2).first).to_be_visible()
         assert "/machines/" in page.url
@@ -343,7 +385,9 @@ def test_a_finger_hits_every_button_and_field_on_a_phone(
     browser: Browser, hub: Hub, addresses: dict[str, str]
 ) -> None:
     small: set[str] = set()
-    selector = "button, summary.button, .button, input:not([type=hidden]), select, .nav a, .brand"
+    # A box to tick is hit by its whole line.
+    fields = "input:not([type=hidden], [type=checkbox]), select, .choices label"
+    selector = f"button, summary.button, .button, {fields}, .nav a, .brand"
     measure = """(all, least) => all.filter(one => one.checkVisibility())
         .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
         .filter(([, box]) => box.height < least || box.width < least).map(([html]) => html)"""

@@ -26,7 +26,7 @@ slot = CardSlot(Scheme.DESFIRE_AES, bytes.fromhex("f54952"), 1)
 badges.set_card_key(actor, badge, slot, bytes.fromhex("{KEY.hex()}"), 7)
 from interlock.hub.snapshots import refresh
 refresh(Lab.objects.get())
-print(bytes(CardKey.objects.get().sealed).hex())
+print(bytes(CardKey.objects.get(badge=badge).sealed).hex())
 """
 
 
@@ -71,6 +71,7 @@ def test_a_hub_older_than_genuine_badges_gets_its_card_key_at_the_next_start(
     tmp_path: Path,
 ) -> None:
     old = make_folder(tmp_path / "hub")
+    old.run("CardKey.objects.all().delete()")
     (old.path / "keys" / "card.key").unlink()
     with running(old):
         assert len(HubDirectory(old.path).card_key()) == 32
