@@ -212,16 +212,25 @@ class _Oled(_Luma):
 class _Lcd(_Luma):
     """The A00 character ROM has no accents: those of the A02 ROM go into the chip's eight spare letters."""
 
+    PULSE_S: Final = 0.0
+    """A byte on the I2C bus takes 22 us at its fastest; the chip asks for 0.45 us between the edges."""
+
     def _import(self) -> tuple[type[Exception], ...]:
+        from luma.core.framebuffer import full_frame  # type: ignore[import-untyped]
         from luma.lcd.device import hd44780  # type: ignore[import-untyped]
 
-        self._hd44780 = hd44780
+        self._hd44780, self._full_frame = hd44780, full_frame
         return super()._import()
 
     def _open(self) -> Any:
         from luma.core.interface.serial import pcf8574
 
-        return pcf8574(bus=self._bus, port=self._screen.i2c_bus, address=self._screen.i2c_address)
+        return pcf8574(
+            pulse_time=self.PULSE_S,
+            bus=self._bus,
+            port=self._screen.i2c_bus,
+            address=self._screen.i2c_address,
+        )
 
     def _ask(self) -> None:
         self._serial.command(0)
@@ -231,7 +240,14 @@ class _Lcd(_Luma):
         return kind
 
     def _options(self) -> dict[str, Any]:
-        return {"width": self._screen.columns, "height": self._screen.lines, "selected_font": "A00"}
+        return {
+            "width": self._screen.columns,
+            "height": self._screen.lines,
+            "selected_font": "A00",
+            # Every letter is written every time: where only what differs is (luma 2.10), a letter of
+            # our own that changes its place in the chip's memory leaves a wrong one behind.
+            "framebuffer": self._full_frame(),
+        }
 
     def _set_up(self) -> None:
         super()._set_up()

@@ -96,8 +96,8 @@ def test_an_lcd_shows_every_text_with_its_accents(kind: ScreenConfig, language: 
     display = display_of(kind, chip)
     display.wake()
     assert (chip.is_on, chip.backlight) == (True, True)
-    for panel in every_panel():
-        lines = screen(panel, language, kind.columns, kind.lines)
+    texts = {screen(panel, language, kind.columns, kind.lines) for panel in every_panel()}
+    for lines in sorted(texts):
         display.show(lines)
         assert letters_of(chip, display) == [line.ljust(kind.columns) for line in lines]
 
