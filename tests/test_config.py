@@ -260,6 +260,7 @@ def test_what_may_be_run_but_is_unwise_is_said() -> None:
     unwise = {
         "relay__active_high": (False, "clicks on"),
         "relay__pin": (14, "serial console"),
+        "relay__extraction_pin": (4, "extraction runs meanwhile"),
         "times__progress_s": (10, "SD card"),
         "machine__hazardous": (True, "dynamic_enable_pin"),
     }

@@ -90,6 +90,11 @@ def _warnings_about_wiring(config: NodeConfig) -> Iterator[str]:
             f"relay.pin = {relay.pin} is driven by the serial console while the Pi boots; "
             "choose 16, 17, 22, 23, 26 or 27"
         )
+    if relay.extraction_pin in PINS_PULLED_UP_AT_BOOT:
+        yield (
+            f"relay.extraction_pin = {relay.extraction_pin} is pulled up while the Pi boots: the "
+            "extraction runs meanwhile; choose 16, 17, 22, 23, 26 or 27"
+        )
     if config.times.progress_s < PROGRESS_S:
         yield (
             f"times.progress_s = {config.times.progress_s}: more than one write a minute wears "
