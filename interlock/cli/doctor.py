@@ -37,7 +37,7 @@ def doctor(config: Path, as_json: bool, lang: str | None, root: Path) -> int:
     Exit code 0: nothing is broken; 1: something is (✗). A mark ! works and should not stay so, ? could not be
     looked at.
 
-    Example: sudo interlock doctor
+    Example: interlock doctor
     interlock doctor --json
     """
     from interlock.node.doctor import Verdict
@@ -62,7 +62,7 @@ def diagnose(config: Path, out: Path) -> None:
 
     The doctor's findings, the node's state, its last 10,000 events, its log and its configuration.
 
-    Example: sudo interlock diagnose --out saw.zip
+    Example: interlock diagnose --out saw.zip
     """
     from interlock.node.diagnosis import pack
     from interlock.node.doctor_pi import run_command

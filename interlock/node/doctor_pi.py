@@ -6,7 +6,6 @@ watchdog, systemd's own watchdog and the unit's walls (2-machine.md, "What kills
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from interlock import __version__
 from interlock.config import NodeConfig
 from interlock.node.cache import cache_files
 from interlock.node.doctor import Finding, Say, Verdict
+from interlock.node.pins import driver_trouble
 from interlock.node.words import N_
 
 WATCHDOG_S_MAX = 15
@@ -51,8 +51,8 @@ the second is the Pi 5's."""
 
 BOOT_CONFIGS = ("boot/firmware/config.txt", "boot/config.txt")
 STRICT_LINE = re.compile(r"^\s*dtparam=(?:[^#\n]*,)?strict_gpiod\b", re.MULTILINE)
-EMPTY_LGPIO_REMEDY = N_(
-    "Install it: apt install python3-lgpio; the package on PyPI is empty for 3.13"
+WATCHDOG_REMEDY = N_(
+    "Add dtparam=watchdog=on to config.txt, RuntimeWatchdogSec=15 to systemd; restart the Pi"
 )
 
 Run = Callable[[Sequence[str]], str | None]
@@ -113,17 +113,11 @@ def _versions(pi: Pi, say: Say) -> Finding:
 
 
 def _gpio(say: Say) -> Finding:
-    try:
-        lgpio = importlib.import_module("lgpio")
-        importlib.import_module("gpiozero.pins.lgpio")
-    except (ImportError, AttributeError) as error:
-        # AttributeError: PyPI's empty lgpio 0.0.0.2 lets itself be imported.
-        why = {"why": str(error)}
-        what = say(N_("gpiozero has no lgpio to drive the pins with: %(why)s")) % why
-        return Finding("gpio", Verdict.BAD, what, say(EMPTY_LGPIO_REMEDY))
-    if not hasattr(lgpio, "gpiochip_open"):
-        what = say(N_("The lgpio that is installed is an empty package"))
-        return Finding("gpio", Verdict.BAD, what, say(EMPTY_LGPIO_REMEDY))
+    why = driver_trouble()
+    if why is not None:
+        what = say(N_("gpiozero has no lgpio to drive the pins with: %(why)s")) % {"why": why}
+        remedy = N_("Install it: apt install python3-lgpio; the package on PyPI is empty for 3.13")
+        return Finding("gpio", Verdict.BAD, what, say(remedy))
     return Finding("gpio", Verdict.GOOD, say(N_("The pins are driven by gpiozero through lgpio")))
 
 
@@ -142,14 +136,21 @@ def _strict_gpiod(pi: Pi, say: Say) -> Finding:
     remedy = (
         say(N_("It is in config.txt already: restart the Pi"))
         if written
-        else say(N_("Add dtparam=strict_gpiod to config.txt, or run: sudo ./install.sh node; then restart the Pi"))
+        else say(N_("Add dtparam=strict_gpiod to config.txt, then restart the Pi"))
     )  # fmt: skip
     what = say(N_("The kernel keeps the relay closed when the node is killed"))
     return Finding("strict_gpiod", Verdict.BAD, what, remedy)
 
 
 def _hardware_watchdog(pi: Pi, say: Say) -> Finding:
-    name, remedy = "hardware watchdog", say(N_("Run: sudo ./install.sh node; then restart the Pi"))
+    name, remedy = (
+        "hardware watchdog",
+        say(
+            N_(
+                "Add dtparam=watchdog=on to config.txt, RuntimeWatchdogSec=15 to systemd; restart the Pi"
+            )
+        ),
+    )
     if not (pi.root / "dev/watchdog").exists():
         return Finding(name, Verdict.BAD, say(N_("There is no hardware watchdog")), remedy)
     usec = pi.run(["systemctl", "show", "--property=RuntimeWatchdogUSec", "--value"])
@@ -184,7 +185,11 @@ def _unit(pi: Pi, say: Say) -> Iterator[Finding]:
             "unit",
             Verdict.BAD,
             say(N_("The node is no service of this computer: nothing restarts it")),
-            say(N_("Install it: sudo ./install.sh node")),
+            say(
+                N_(
+                    "Install systemd/interlock-node.service, then: systemctl enable --now interlock-node"
+                )
+            ),
         )
         return
     lowered = sorted(name for name, value in WALLS.items() if shown.get(name) != value)
@@ -192,7 +197,7 @@ def _unit(pi: Pi, say: Say) -> Iterator[Finding]:
         what = say(N_("The service's walls were lowered: %(names)s")) % {
             "names": ", ".join(lowered)
         }
-        remedy = say(N_("Look for a drop-in: systemctl cat interlock-node; then install again"))
+        remedy = say(N_("Look for a drop-in: systemctl cat interlock-node"))
         yield Finding("unit", Verdict.BAD, what, remedy)
     else:
         yield Finding("unit", Verdict.GOOD, say(N_("The service is walled in as installed")))
@@ -210,11 +215,14 @@ def _disk(config: NodeConfig, say: Say) -> Finding:
         what = say(N_("%(path)s cannot be looked at: %(why)s"))
         why = {"path": str(config.paths.state_dir), "why": str(error.strerror)}
         return Finding(
-            "disk", Verdict.BAD, what % why, say(N_("Install it: sudo ./install.sh node"))
+            "disk",
+            Verdict.BAD,
+            what % why,
+            say(N_("Make the folder, for the node's user: paths.state_dir")),
         )
     if found.f_flag & os.ST_RDONLY:
         what = say(N_("The disk is read-only: nobody can start"))
-        remedy = say(N_("A dying SD card does this: replace it (docs/install.md)"))
+        remedy = say(N_("A dying SD card does this: replace it"))
         return Finding("disk", Verdict.BAD, what, remedy)
     free = found.f_bavail * found.f_frsize
     seen = {"mb": free // 1_000_000}

@@ -207,6 +207,19 @@ def gpio_factory(state_dir: Path) -> Factory:
         return LGPIOFactory(chip=chip_number())
 
 
+def driver_trouble() -> str | None:
+    """Why gpiozero could not drive a Pi's pins with what is installed here; None when it could."""
+    import importlib
+
+    try:
+        lgpio = importlib.import_module("lgpio")
+        importlib.import_module("gpiozero.pins.lgpio")
+    except (ImportError, AttributeError) as error:
+        return str(error)
+    # PyPI's lgpio 0.0.0.2 lets itself be imported and holds nothing.
+    return None if hasattr(lgpio, "gpiochip_open") else "the installed lgpio is an empty package"
+
+
 def chip_number(chips: Path = Path("/dev"), label_of: Callable[[Path], str] | None = None) -> int:
     """The number of the GPIO chip behind the 40-pin header, found by its label. Raises PinError."""
     read_label = label_of or _label

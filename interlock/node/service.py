@@ -297,6 +297,7 @@ class _Node:
             emit=self._emit,
             clock=self._clock,
             cache_age_s=self._timekeeper.cache_age_s,
+            decryption_key=self._keys.decryption_key,
             polls_per_s=config.reader.polls_per_s,
             arrival_gap_ms=config.reader.arrival_gap_ms,
             cache_path=cache,

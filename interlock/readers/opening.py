@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from interlock.cards.iso14443_4 import ATTEMPT_MS_MAX
 from interlock.clock import Clock
 from interlock.errors import ConfigError, ReaderError
 from interlock.readers import Reader
@@ -57,11 +58,13 @@ def reader_for(
     spi_device: int = 0,
     spi_speed_hz: int = SPI_SPEED_HZ,
     id_form: str = "decimal",
+    attempt_ms_max: int | None = None,
 ) -> NamedReader:
     """A reader of `kind` at `device`: a serial line, a part of a PC/SC name ("" for the first), an
     input device, whose ids have the form `id_form` (`usb_keyboard.IdForm`); an mfrc522 is where its
-    SPI bus is. Raises ConfigError for another kind, and
-    ReaderError where the library of the mfrc522 is missing; the others' are missed by `open()`.
+    SPI bus is. `attempt_ms_max` is what one card gets for all its answers: None as at a machine, longer for the
+    desk, which writes cards. Raises ConfigError for another kind, and ReaderError where the library of the
+    mfrc522 is missing; the others' are missed by `open()`.
     """
     if kind == "mfrc522":
         try:
@@ -72,7 +75,8 @@ def reader_for(
                 where="reader mfrc522",
                 remedy="Install it: pip install --no-deps mfrc522 spidev",
             ) from missing
-        return Mfrc522Reader(spidev_opener(spi_bus, spi_device, spi_speed_hz), clock)
+        opener = spidev_opener(spi_bus, spi_device, spi_speed_hz)
+        return Mfrc522Reader(opener, clock, attempt_ms_max=attempt_ms_max or ATTEMPT_MS_MAX)
     if kind == "pn532":
         from interlock.readers.pn532 import Pn532Reader, serial_opener
 
