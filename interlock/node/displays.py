@@ -159,7 +159,7 @@ class _Luma:
 
     def _import(self) -> tuple[type[Exception], ...]:
         """Its libraries are loaded, before anything waits for them; the errors they raise."""
-        from luma.core.error import Error  # type: ignore[import-untyped]
+        from luma.core.error import Error
 
         return (Error, OSError)
 
@@ -184,14 +184,14 @@ class _Oled(_Luma):
     """SSD1306 data sheet, table 9-1."""
 
     def _import(self) -> tuple[type[Exception], ...]:
-        from luma.oled.device import ssd1306  # type: ignore[import-untyped]
+        from luma.oled.device import ssd1306
 
         drawn([""])
         self._ssd1306 = ssd1306
         return super()._import()
 
     def _open(self) -> Any:
-        from luma.core.interface.serial import i2c  # type: ignore[import-untyped]
+        from luma.core.interface.serial import i2c
 
         return i2c(self._bus, self._screen.i2c_bus, self._screen.i2c_address)
 
@@ -216,8 +216,8 @@ class _Lcd(_Luma):
     """A byte on the I2C bus takes 22 us at its fastest; the chip asks for 0.45 us between the edges."""
 
     def _import(self) -> tuple[type[Exception], ...]:
-        from luma.core.framebuffer import full_frame  # type: ignore[import-untyped]
-        from luma.lcd.device import hd44780  # type: ignore[import-untyped]
+        from luma.core.framebuffer import full_frame
+        from luma.lcd.device import hd44780
 
         self._hd44780, self._full_frame = hd44780, full_frame
         return super()._import()
