@@ -232,7 +232,7 @@ def test_a_tapped_card_appears_without_a_reload_and_becomes_the_members_badge(
         page.get_by_role("link", name=f"This one {short_code(bytes.fromhex(tag))}").click()
         page.get_by_label("Label").fill("orange")
         page.get_by_role("button", name=f"Give it to {LONG_NAME}").click()
-        expect(page.get_by_text("orange", exact=True)).to_be_visible()
+        expect(page.locator("strong", has_text="orange")).to_be_visible()
 
 
 def test_a_login_that_ends_turns_the_live_board_into_the_door(browser: Browser, hub: Hub) -> None:

@@ -79,11 +79,11 @@ def test_records_become_a_priced_session_once(saw: NodeClient, folder: HubFolder
     assert folder.count("NodeRecord.objects.count()") == 3
 
 
-def test_the_snapshot_is_signed_and_holds_every_badge(saw: NodeClient) -> None:
+def test_the_snapshot_is_signed_and_holds_every_badge(saw: NodeClient, folder: HubFolder) -> None:
     header, entries = saw.snapshot()
     assert header.version == (1, 1)
     assert header.demands.trainings == ("safety", "table-saw")
-    assert len(entries) == 10
+    assert len(entries) == folder.count("Badge.objects.count()") > 9
     assert {entry.name for entry in entries} == {None}
     assert sum(entry.badge is BadgeState.BLOCKED for entry in entries) == 1
 
