@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from interlock.hub.models.badges import CardKey, UnknownBadge
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
-from interlock.hub.models.machines import LiveState, Machine, Node, Snapshot
+from interlock.hub.models.machines import (
+    Commissioning,
+    LiveState,
+    Machine,
+    Node,
+    Reservation,
+    Snapshot,
+)
 from interlock.hub.models.money import Basis, Line, MachineTariff, Rounding, Tariff, TariffVersion
 from interlock.hub.models.people import (
     Authorisation,
@@ -15,6 +22,7 @@ from interlock.hub.models.people import (
     OneTimeLink,
     Payer,
     PayerKind,
+    PendingGrant,
     Role,
     RoleName,
     Training,
@@ -30,6 +38,7 @@ from interlock.hub.models.use import (
     Purpose,
     Session,
     SetAside,
+    UnmeteredUse,
 )
 
 __all__ = [
@@ -46,6 +55,7 @@ __all__ = [
     "CardKey",
     "ChangeLog",
     "ClockAnchor",
+    "Commissioning",
     "Group",
     "Lab",
     "Line",
@@ -58,7 +68,9 @@ __all__ = [
     "OneTimeLink",
     "Payer",
     "PayerKind",
+    "PendingGrant",
     "Purpose",
+    "Reservation",
     "Role",
     "RoleName",
     "Rounding",
@@ -70,5 +82,6 @@ __all__ = [
     "Topic",
     "Training",
     "UnknownBadge",
+    "UnmeteredUse",
     "User",
 ]

@@ -17,6 +17,8 @@ class Lab(models.Model):
     hub_epoch = models.PositiveBigIntegerField(default=1)
     # Names leave the hub only when the lab asks for it (A9: a stolen node names nobody).
     sends_names = models.BooleanField(_("show names at the machines"), default=False)
+    # Spans (hub.domain.hours): [weekday, from minute, to minute]; empty: the lab keeps no hours.
+    hours = models.JSONField(default=list, blank=True)
     # The heads of the lab's logs: raising one under the writer's lock hands out the next number.
     change_seq = models.PositiveBigIntegerField(default=0)
     rights_seq = models.PositiveBigIntegerField(default=0)

@@ -19,6 +19,7 @@ class LiveState(models.TextChoices):
     ENDING = "ending", _("ending")
     FAULT = "fault", _("fault")
     LOCKED_OUT = "locked_out", _("locked out")
+    UNMETERED = "unmetered", _("bypass key on")
 
 
 class Machine(models.Model):
@@ -44,6 +45,10 @@ class Machine(models.Model):
     trainings = models.ManyToManyField(Training, related_name="machines", blank=True)
     needs = models.CharField(max_length=8, choices=Needs.choices, default=Needs.ALL)
     max_offline_s = models.PositiveIntegerField(null=True, blank=True)
+    second_person = models.BooleanField(default=False)
+    daily_limit_s = models.PositiveIntegerField(null=True, blank=True)
+    # Only during opening hours: the lab's, or those of a group that keeps others.
+    within_hours = models.BooleanField(default=False)
     has_current_sensor = models.BooleanField(_("has a current sensor"), default=False)
     tariff = models.ForeignKey(
         "hub.Tariff", null=True, blank=True, on_delete=models.PROTECT, related_name="machines"
@@ -60,6 +65,8 @@ class Machine(models.Model):
     live_busy = models.BooleanField(null=True)
     live_faults = models.JSONField(default=list, blank=True)
     live_lock_outs = models.JSONField(default=list, blank=True)
+    # Since when the bypass key is on: use that nobody meters.
+    live_bypass_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lab", "slug"], name="machine_slug_once")]
@@ -97,6 +104,10 @@ class Node(models.Model):
     # The snapshot the node says it decides by.
     confirmed_epoch = models.PositiveBigIntegerField(null=True, blank=True)
     confirmed_counter = models.PositiveBigIntegerField(null=True, blank=True)
+    # Of its node.toml, by its own last word: other than at commissioning means another wiring.
+    config_digest = models.CharField(max_length=64, blank=True)
+    # What it last said of its interlocks, for nodes that ask for them: {name: true, false or null}.
+    interlocks = models.JSONField(default=dict, blank=True)
 
     class Meta:
         constraints = [
@@ -109,6 +120,50 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class Reservation(models.Model):
+    """From `from_at` until `until_at` the machine is kept for `member`; None: for nobody with a badge."""
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="reservations")
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="reservations")
+    member = models.ForeignKey(
+        "hub.Member", null=True, blank=True, on_delete=models.CASCADE, related_name="reservations"
+    )
+    from_at = models.DateTimeField()
+    until_at = models.DateTimeField()
+    note = models.CharField(_("note"), max_length=100, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["machine", "from_at"], name="reservation_by_start")]
+        ordering = ["from_at", "pk"]
+        verbose_name = _("reservation")
+
+    def __str__(self) -> str:
+        return f"{self.machine} {self.from_at:%Y-%m-%d %H:%M}"
+
+
+class Commissioning(models.Model):
+    """A technician's walk through a machine, as its node recorded it; the latest one counts."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="commissionings")
+    epoch = models.PositiveBigIntegerField()
+    seq = models.PositiveBigIntegerField()
+    done_at = models.DateTimeField()
+    by = models.CharField(max_length=64)
+    config_digest = models.CharField(max_length=64)
+    software = models.CharField(max_length=64)
+    # [{"name", "good": true, false or null (not tested), "measured": {name: integer}}]
+    findings = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "epoch", "seq"], name="commissioning_once")
+        ]
+        ordering = ["-epoch", "-seq"]
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.done_at:%Y-%m-%d}"
 
 
 class Snapshot(models.Model):

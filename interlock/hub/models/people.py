@@ -73,9 +73,19 @@ PayerKind = Payer.Kind
 class Group(models.Model):
     """A tariff class: resident, student, company, association, volunteer, staff …"""
 
+    class Keeps(models.TextChoices):
+        """Which hours its members keep at machines that ask for opening hours."""
+
+        LAB = "lab", _("the lab's opening hours")
+        OWN = "own", _("hours of their own")
+        ANY = "any", _("any time")
+
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="groups")
     slug = models.SlugField(max_length=64)
     name = models.CharField(_("name"), max_length=100)
+    keeps = models.CharField(max_length=4, choices=Keeps.choices, default=Keeps.LAB)
+    # Spans as Lab.hours has them; they count where `keeps` is "own".
+    hours = models.JSONField(default=list, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lab", "slug"], name="group_slug_once")]
@@ -95,6 +105,13 @@ class Member(models.Model):
         ACTIVE = core.MemberStatus.ACTIVE.value, _("active")
         SUSPENDED = core.MemberStatus.SUSPENDED.value, _("suspended")
 
+    class Credit(models.TextChoices):
+        """The core's words, with what people read; set by hand until the hub keeps accounts."""
+
+        OK = core.Credit.OK.value, _("enough")
+        LOW = core.Credit.LOW.value, _("low")
+        NONE = core.Credit.NONE.value, _("used up")
+
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="members")
     public_id = models.CharField(max_length=32)
     name = models.CharField(_("name"), max_length=150)
@@ -112,6 +129,7 @@ class Member(models.Model):
     joined_on = models.DateField(_("member since"), null=True, blank=True)
     until_at = models.DateTimeField(_("member until"), null=True, blank=True)
     technician = models.BooleanField(_("technician"), default=False)
+    credit = models.CharField(_("credit"), max_length=4, choices=Credit.choices, default=Credit.OK)
 
     class Meta:
         constraints = [
@@ -196,6 +214,10 @@ class Authorisation(models.Model):
     granted_by = models.ForeignKey(
         User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    # The trainer whose badge granted it at a machine; they need no login for that.
+    granted_by_member = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     granted_at = models.DateTimeField()
     until_at = models.DateTimeField(null=True, blank=True)
     # The last day of practice, to the day: finer would renew every node's snapshot at each session.
@@ -215,6 +237,44 @@ class Authorisation(models.Model):
             )
         ]
         verbose_name = _("authorisation")
+
+    def __str__(self) -> str:
+        return f"{self.member} · {self.training}"
+
+
+class PendingGrant(models.Model):
+    """A training that a trainer granted at a machine with a badge that can be copied.
+
+    It counts there until midnight, by the node's own word; here only once the trainer or a manager has
+    confirmed it. `record` is the node's word, EPOCH.SEQ.
+    """
+
+    class State(models.TextChoices):
+        """What became of it."""
+
+        WAITING = "waiting", _("to be confirmed")
+        CONFIRMED = "confirmed", _("confirmed")
+        REJECTED = "rejected", _("rejected")
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="pending_grants")
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="pending_grants")
+    training = models.ForeignKey(Training, on_delete=models.CASCADE, related_name="+")
+    trainer = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="grants_to_confirm")
+    node = models.ForeignKey("hub.Node", on_delete=models.CASCADE, related_name="+")
+    record = models.CharField(max_length=41)
+    given_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["member", "training"],
+                condition=Q(state="waiting"),
+                name="pending_grant_once",
+            )
+        ]
+        verbose_name = _("grant to confirm")
 
     def __str__(self) -> str:
         return f"{self.member} · {self.training}"

@@ -82,6 +82,10 @@ class AlarmKind(models.TextChoices):
     BADGE_LEFT_OUT = "badge_left_out", _("a badge that no list of rights can hold is refused")
     HUB_BEHIND = "hub_behind", _("the node knew newer rights than the hub: an old back-up?")
     POSSIBLE_CLONE = "possible_clone", _("a badge did not prove that it is genuine: a copy?")
+    STOLEN_BADGE = "stolen_badge", _("a badge that was reported lost or stolen was presented")
+    UNEXPECTED_START = "unexpected_start", _("the machine started by itself and was cut off")
+    BYPASS_USED = "bypass_used", _("the bypass key was used: nobody was asked for a badge")
+    GRANT_REFUSED = "grant_refused", _("a training granted at the machine does not count")
 
 
 class Alarm(models.Model):
@@ -205,6 +209,21 @@ class Session(models.Model):
     voided = models.BooleanField(default=False)
     voided_why = models.CharField(max_length=200, blank=True)
 
+    # Who was there too: named, never billed.
+    supervisor = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    second = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    # How often the supervisor confirmed.
+    confirmations = models.PositiveIntegerField(default=0)
+    # core.model.Reason where the machine only warns; empty where it had nothing against it.
+    would_refuse = models.CharField(max_length=32, blank=True)
+    # The interlocks that ended it, or kept it from beginning, by name.
+    interlocks = models.JSONField(default=list, blank=True)
+    long_job = models.BooleanField(default=False)
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["node", "epoch", "seq"], name="session_once")
@@ -225,3 +244,25 @@ class Session(models.Model):
     def unknown_ms(self) -> int:
         """Enabled time of which no current sensor told whether the machine worked."""
         return self.enabled_ms - self.busy_ms - self.idle_ms
+
+
+class UnmeteredUse(models.Model):
+    """The bypass key was on, from its "began" record (node, epoch, seq) on; `duration_ms` None: it still
+    is, or nobody can say how long it was."""
+
+    lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
+    machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="unmetered")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="+")
+    epoch = models.PositiveBigIntegerField()
+    seq = models.PositiveBigIntegerField()
+    began_at = models.DateTimeField()
+    duration_ms = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["node", "epoch", "seq"], name="unmetered_once")
+        ]
+        ordering = ["-epoch", "-seq"]
+
+    def __str__(self) -> str:
+        return f"{self.machine} {self.began_at:%Y-%m-%d %H:%M}"
