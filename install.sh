@@ -10,6 +10,7 @@ set -Eeuo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # Debian's own Python by its full path: another one may come first in PATH, without its packages.
 PYTHON=/usr/bin/python3
+DEBIAN_PYTHON=/usr/lib/python3/dist-packages
 VENV=$ROOT/.venv
 LOG=$ROOT/install.log
 # Installed --no-deps: its metadata pulls RPi.GPIO, which breaks a Pi 5 (docs/decisions/0001).
@@ -119,6 +120,10 @@ have() {
         python3-venv) [[ -x $PYTHON ]] && "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ;;
         fonts-liberation) compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null ;;
         libatomic1) [[ $(/sbin/ldconfig -p) == *libatomic.so.1* ]] ;;
+        vsmartcard-vpcd) compgen -G '/usr/lib/pcsc/drivers/serial/libifdvpcd.so*' >/dev/null ;;
+        python3-pyscard) [[ -d $DEBIAN_PYTHON/smartcard ]] ;;
+        iproute2) [[ -x /usr/sbin/ip || -x /sbin/ip || -x /usr/bin/ip ]] ;;
+        pcscd) [[ -x /usr/sbin/pcscd ]] ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -218,6 +223,16 @@ require_environment() {
     if [[ $DRY_RUN == no ]]; then
         printf '%s\n' "$want" >"$stamp"
     fi
+}
+
+# What Debian compiled and PyPI has no wheel of, seen from .venv without everything else of Debian's.
+link_from_debian() {
+    local name site
+    [[ $DRY_RUN == no ]] || return 0
+    site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+    for name in "$@"; do
+        [[ -e $site/$name ]] || ln -sfn "$DEBIAN_PYTHON/$name" "$site/$name"
+    done
 }
 
 # ------------------------------------------------------------------------ demo
@@ -365,9 +380,12 @@ run_tests() {
     done
     # Chromium asks for neither: without fonts its pages are measured in a makeshift one, and the
     # driver that Playwright brings is linked with libatomic1.
-    require_packages python3-venv chromium fonts-liberation libatomic1 git shellcheck strace
+    # pcscd, its virtual reader and iproute2: PC/SC readers are tested with Debian's own daemon.
+    require_packages python3-venv chromium fonts-liberation libatomic1 git shellcheck strace \
+        pcscd vsmartcard-vpcd python3-pyscard iproute2
     require_python
     require_environment sync,hub,dev
+    link_from_debian smartcard
     if [[ $PREPARE == yes ]]; then
         say "Everything the tests need is here."
         return
