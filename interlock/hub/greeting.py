@@ -14,6 +14,7 @@ from interlock.errors import ProtocolError
 from interlock.hub import live
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.changes import log_change
+from interlock.hub.domain import unknown
 from interlock.hub.ingest import head_of
 from interlock.hub.models import Alarm, AlarmKind, Lab, Node, NodeRecord, Snapshot, Topic
 from interlock.hub.snapshots import current_version
@@ -102,6 +103,8 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     confirmed = (node.confirmed_epoch, node.confirmed_counter) != (epoch, counter)
     node.confirmed_epoch, node.confirmed_counter = epoch, counter
     node.save(update_fields=_HEARD)
+    # Every node says hello, also in a week without a single record: nothing is kept longer than a day.
+    unknown.purge(node.lab, at)
     changed |= _outdo(node, hello.version, at)
     if live.mode_reported(node.machine, hello.mode, at):
         node.machine.save(update_fields=["live_state", "live_since_at"])

@@ -13,6 +13,7 @@ from interlock.core.model import Reason
 from interlock.errors import ConfigError
 from interlock.hub import ingest
 from interlock.hub.domain import accounts, badges, members, nodes, unknown
+from interlock.hub.greeting import Hello, greet
 from interlock.hub.models import Alarm, AlarmKind, Badge, NodeRecord, RoleName, UnknownBadge
 from interlock.hub.permissions import Actor
 from interlock.protocol.records import RecordType
@@ -119,6 +120,17 @@ def test_after_a_day_the_tag_is_gone_from_the_list_and_then_from_the_table() -> 
     assert UnknownBadge.objects.count() == 1
     door.journal.session(door.small, 60)
     door.deliver()
+    assert UnknownBadge.objects.count() == 0
+
+
+def test_a_quiet_day_ends_the_list_too() -> None:
+    """A node without a single record says hello all the same."""
+    door = Door()
+    door.refuse(Reason.UNKNOWN_BADGE, tag_of(STRANGER))
+    door.deliver()
+    door.clock.sleep(24 * 3_600 + 1)
+    hello = Hello("0.1.0", "boot-1", door.journal.head, None, bytes(16), "locked")
+    greet(door.small.enrolled.node, hello, door.clock)
     assert UnknownBadge.objects.count() == 0
 
 
