@@ -13,6 +13,8 @@ from interlock.core.model import Demands, Entry, Now, Reason, Reservation, Sched
 
 DAY_S = 86_400
 WEEK_MINUTES = 7 * 24 * 60
+ANY_TIME = ((0, WEEK_MINUTES),)
+"""The windows of a schedule that bounds nothing: its people need no clock."""
 FIRST_WEEKDAY = 3
 """1970-01-01 was a Thursday; a week begins on Monday, 0."""
 
@@ -91,6 +93,8 @@ def not_now(entry: Entry, demands: Demands, now: Now) -> Reason | None:
         schedule_of(entry, demands),
         foreign_reservation(entry, demands, now),
     )
+    if schedule is not None and schedule.windows == ANY_TIME:
+        schedule = None
     if schedule is None and reservation is None:
         return None
     if not now.wall_trusted or now.wall_at is None:

@@ -10,8 +10,10 @@ from interlock.hub.models import Authorisation, Badge, BadgeCondition, Lab
 SECONDS_PER_DAY = 86_400
 
 
-def entry_of(lab: Lab, badge: Badge, rights: list[core.Right]) -> core.Entry:
-    """What a node may know of one badge."""
+def entry_of(
+    lab: Lab, badge: Badge, rights: list[core.Right], hours: str | None = None
+) -> core.Entry:
+    """What a node may know of one badge; `hours` names the schedule of the member's group, if it has one."""
     member = badge.member
     active = badge.condition == BadgeCondition.ACTIVE
     return core.Entry(
@@ -24,6 +26,8 @@ def entry_of(lab: Lab, badge: Badge, rights: list[core.Right]) -> core.Entry:
         member_until_at=second(member.until_at),
         rights=tuple(sorted(rights, key=lambda right: right.training)),
         technician=member.technician,
+        hours=hours,
+        credit=core.Credit(member.credit),
     )
 
 

@@ -21,6 +21,7 @@ from interlock.hub import card_keys
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.card_keys import KeyedLines, Vault
 from interlock.hub.changes import log_change
+from interlock.hub.demands import Hours, demands_of, hours_of
 from interlock.hub.entries import entry_of, right_of
 from interlock.hub.models import (
     AlarmKind,
@@ -28,7 +29,6 @@ from interlock.hub.models import (
     Badge,
     BadgeCondition,
     Lab,
-    Machine,
     Member,
     Node,
     Snapshot,
@@ -48,6 +48,9 @@ from interlock.protocol.snapshots import (
 )
 
 CONTENT_BYTES = 32
+
+_Asked = tuple[frozenset[str], bool]
+"""Which trainings a machine asks for, and whether it asks for opening hours: what its entries depend on."""
 
 
 def current_version(node: Node) -> SnapshotVersion:
@@ -70,7 +73,7 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
     with transaction.atomic():
         # The lab's row is locked, so that no right changes between reading it and its number.
         fresh = Lab.objects.select_for_update().get(pk=lab.pk)
-        found = Node.objects.filter(lab=fresh, revoked_at=None).select_related("machine")
+        found = Node.objects.filter(lab=fresh, revoked_at=None).select_related("machine__lab")
         if nodes is not None:
             found = found.filter(pk__in=nodes)
         vault = Vault(settings.HUB.card_key())
@@ -88,9 +91,12 @@ def body_of(node: Node) -> bytes:
     return bytes(Snapshot.objects.values_list("body", flat=True).get(node=node))
 
 
-def entries_of(lab: Lab, trainings: frozenset[str]) -> tuple[list[core.Entry], list[str]]:
-    """One entry per badge of `lab`, with the rights that count for those trainings; and the badges
-    left out: a node would refuse a whole list for one entry that it cannot read."""
+def entries_of(
+    lab: Lab, trainings: frozenset[str], kept: Hours | None = None
+) -> tuple[list[core.Entry], list[str]]:
+    """One entry per badge of `lab`, with the rights that count for those trainings and (`kept`) the
+    hours that count where hours are asked for; and the badges left out: a node would refuse a whole
+    list for one entry that it cannot read."""
     held: dict[int, list[core.Right]] = defaultdict(list)
     for authorisation in Authorisation.objects.filter(
         lab=lab, revoked_at=None, training__slug__in=trainings
@@ -104,7 +110,8 @@ def entries_of(lab: Lab, trainings: frozenset[str]) -> tuple[list[core.Entry], l
         try:
             if len(entries) == ENTRIES_MAX:
                 raise ProtocolError("the list is full")
-            entry = entry_of(lab, badge, held[badge.member_id])
+            own = None if kept is None else kept.of(badge.member.group_id)
+            entry = entry_of(lab, badge, held[badge.member_id], own)
             entries.append(entry_from_wire(entry.to_wire()))
         except (ProtocolError, ValueError) as error:
             what = error.what if isinstance(error, ProtocolError) else str(error)
@@ -112,20 +119,16 @@ def entries_of(lab: Lab, trainings: frozenset[str]) -> tuple[list[core.Entry], l
     return entries, left_out
 
 
+def tell_anew(node: Node) -> None:
+    """The node's next list is a new one, whether or not anything in it changed: it waits for our word.
+    Call it in a transaction that logs a change of rights."""
+    Snapshot.objects.filter(node=node).update(content_hash=bytes(CONTENT_BYTES))
+
+
 def rights_of(member: Member) -> tuple[core.Right, ...]:
     """Every right `member` holds, as a node would see it: for "what may I use, what do I miss"."""
     held = member.authorisations.filter(revoked_at=None).select_related("training")
     return tuple(right_of(authorisation) for authorisation in held)
-
-
-def demands_of(machine: Machine) -> core.Demands:
-    """What `machine` asks of people."""
-    return core.Demands(
-        trainings=tuple(sorted(machine.trainings.values_list("slug", flat=True))),
-        needs=core.Needs(machine.needs),
-        max_offline_s=machine.max_offline_s,
-        locked_out=machine.locked_out_at is not None,
-    )
 
 
 def _say_who_was_left_out(node: Node, left_out: list[str], at: datetime) -> None:
@@ -141,16 +144,17 @@ class _Mill:
     def __init__(self, lab: Lab, key: Ed25519PrivateKey, vault: Vault, issued_at: int) -> None:
         self._lab, self._key, self._vault, self._issued_at = lab, key, vault, issued_at
         self._cards = card_keys.rows_of(lab)
-        self._lines: dict[frozenset[str], tuple[KeyedLines, bytes]] = {}
-        self._left_out: dict[frozenset[str], list[str]] = {}
+        self._hours = hours_of(lab)
+        self._lines: dict[_Asked, tuple[KeyedLines, bytes]] = {}
+        self._left_out: dict[_Asked, list[str]] = {}
         self.left_out: dict[int, list[str]] = {}
         """By node: the badges that its list does not name, and why."""
 
     def renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
-        demands = demands_of(node.machine)
-        trainings = frozenset(demands.trainings)
-        shared, digest = self._entries(trainings)
-        self.left_out[node.pk] = self._left_out[trainings]
+        demands = demands_of(node.machine, self._hours, self._issued_at)
+        asked = frozenset(demands.trainings), demands.hours is not None
+        shared, digest = self._entries(asked)
+        self.left_out[node.pk] = self._left_out[asked]
         content = self._content(node, demands, digest, shared.fingerprint)
         epoch = self._lab.hub_epoch
         if old is not None and old.epoch == epoch and bytes(old.content_hash) == content:
@@ -188,17 +192,20 @@ class _Mill:
         )
         return (epoch, counter)
 
-    def _entries(self, trainings: frozenset[str]) -> tuple[KeyedLines, bytes]:
+    def _entries(self, asked: _Asked) -> tuple[KeyedLines, bytes]:
         """The lines without keys, which all nodes share that ask for the same; and their digest."""
-        if trainings not in self._lines:
-            entries, self._left_out[trainings] = entries_of(self._lab, trainings)
+        if asked not in self._lines:
+            trainings, in_hours = asked
+            entries, self._left_out[asked] = entries_of(
+                self._lab, trainings, self._hours if in_hours else None
+            )
             lines = entry_lines(entries)
             tags = sorted(entry.tag for entry in entries)
-            self._lines[trainings] = (
+            self._lines[asked] = (
                 KeyedLines(self._lab.slug, tags, lines, self._cards),
                 digest_lines(lines),
             )
-        return self._lines[trainings]
+        return self._lines[asked]
 
     def _content(self, node: Node, demands: core.Demands, digest: bytes, cards: str) -> bytes:
         """Everything a node is told but when and under which number: the shared lines stand for its

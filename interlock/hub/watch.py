@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from interlock.clock import Clock, SystemClock
+from interlock.hub.demands import calendar_of
 from interlock.hub.hints import listen
 from interlock.hub.models import Lab, Node
 from interlock.hub.snapshots import refresh
@@ -67,7 +68,8 @@ class Watch:
         self._nodes: dict[bytes, int] = {}
         self._versions: dict[int, SnapshotVersion] = {}
         self._credentials: dict[int, int] = {}
-        self._rights: dict[int, int] = {}
+        self._rights: dict[int, tuple[int, int]] = {}
+        self._calendar = 0
         self._troubles: dict[int, Trouble] = {}
         self._data_version: int | None = None
         self._wake = threading.Event()
@@ -114,7 +116,9 @@ class Watch:
         """Whether there was anything new."""
         now_ms = self._clock.boot_ms()
         due = any(trouble.again_ms <= now_ms for trouble in self._troubles.values())
-        if not self._anything_new() and not hinted and not due:
+        calendar, self._calendar = self._calendar, calendar_of(self._clock.wall_ms() // 1_000)
+        turned = calendar != self._calendar
+        if not self._anything_new() and not (hinted or due or turned):
             return False
         labs = list(Lab.objects.all())
         before = self._picture
@@ -150,11 +154,12 @@ class Watch:
             self._credentials = rights
 
     def _renew_lists(self, labs: list[Lab], now_ms: int) -> None:
-        """The versions are current of every lab whose rights moved, but of those that wait."""
+        """The versions are current of every lab whose rights, or whose reservations' week, moved; but
+        of those that wait."""
         for lab in labs:
             trouble = self._troubles.get(lab.pk)
             waits = trouble is not None and trouble.again_ms > now_ms
-            if self._rights.get(lab.pk) != lab.rights_seq and not waits:
+            if self._rights.get(lab.pk) != (lab.rights_seq, self._calendar) and not waits:
                 self._versions.update(self._refreshed(lab, now_ms))
 
     def _refreshed(self, lab: Lab, now_ms: int) -> dict[int, SnapshotVersion]:
@@ -170,7 +175,7 @@ class Watch:
             )
             self._reconnect()
             return {}
-        self._rights[lab.pk] = lab.rights_seq
+        self._rights[lab.pk] = (lab.rights_seq, self._calendar)
         self._troubles.pop(lab.pk, None)
         return versions
 

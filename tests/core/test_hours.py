@@ -268,3 +268,13 @@ def test_a_grant_made_here_counts_until_it_ends_and_for_nobody_else() -> None:
     assert reason(demands(), "2027-01-04 11:00", other, around=around) is Reason.NOT_TRAINED
     untrusted = reason(demands(), "2027-01-04 11:00", nothing, around=around, trusted=False)
     assert untrusted is Reason.CLOCK_UNTRUSTED
+
+
+def test_a_schedule_of_the_whole_week_bounds_nobody_and_needs_no_clock() -> None:
+    day_and_night = (Schedule("any", hours.ANY_TIME), Schedule("lab", ()))
+    asked = replace(demands(), hours="lab", schedules=day_and_night)
+    staff = replace(ADA, hours="any")
+    assert reason(asked, "2027-01-04 03:00", staff) is None
+    assert reason(asked, "2027-01-04 03:00", staff, trusted=False) is None
+    assert reason(asked, "2027-01-04 03:00") is Reason.OUTSIDE_HOURS
+    assert reason(asked, "2027-01-04 03:00", trusted=False) is Reason.CLOCK_UNTRUSTED

@@ -106,12 +106,13 @@ def test_the_trays_badges_are_what_their_names_say(folder: HubFolder) -> None:
 import json
 from interlock.core import policy
 from interlock.core.model import *
-from interlock.hub.snapshots import demands_of, entries_of
+from interlock.hub.demands import demands_of, hours_of
+from interlock.hub.snapshots import entries_of
 from interlock.sim.lab import TRAY
 from interlock.protocol.tags import badge_tag
 from django.conf import settings
 machine = Machine.objects.get(slug="saw")
-demands = demands_of(machine)
+demands = demands_of(machine, hours_of(machine.lab), SystemClock().wall_ms() // 1_000)
 entries = {e.tag: e for e in entries_of(machine.lab, frozenset(demands.trainings))[0]}
 now = Now(1_000_000, SystemClock().wall_ms() // 1_000, True)
 verdicts = {}

@@ -37,8 +37,16 @@ def apply_config(actor: Actor, lab: Lab, config: HubConfig) -> None:
     if before == after:
         return
     lab.save(update_fields=["name", "time_zone", "language"])
+    # The zone travels to the nodes: hours and days are those of its clock.
     log_deed(
-        actor, lab, Topic.OTHER, "lab_changed", lab.slug, before=before, after=after, why="hub.toml"
+        actor,
+        lab,
+        Topic.RIGHTS,
+        "lab_changed",
+        lab.slug,
+        before=before,
+        after=after,
+        why="hub.toml",
     )
 
 

@@ -23,6 +23,8 @@ NODE_NUMBER_LENGTH = 4
 """Room for "-999" behind a machine's slug: its nodes are called after it."""
 DAYS_MAX = 36_500
 """A hundred years: longer than anybody practises, short enough for every calendar."""
+DAY_S = 86_400
+"""No limit a day is longer than the day."""
 OFFLINE_S_MAX = 30 * 86_400
 """The hard cap of 2-machine.md: no list of rights is believed for longer without the hub."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
@@ -71,15 +72,58 @@ def set_demands(
     machine.needs = needs.value
     machine.save(update_fields=["needs"])
     machine.trainings.set(trainings)
-    log_deed(
-        actor,
-        machine.lab,
-        Topic.RIGHTS,
-        "demands_changed",
-        machine.slug,
-        before=before,
-        after=_described(machine),
-    )
+    after = _described(machine)
+    if before != after:
+        log_deed(
+            actor,
+            machine.lab,
+            Topic.RIGHTS,
+            "demands_changed",
+            machine.slug,
+            before=before,
+            after=after,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HouseRules:
+    """What the hub asks of people besides trainings; the node's own file may be stricter, never laxer."""
+
+    second_person: bool = False
+    daily_limit_s: int | None = None
+    within_hours: bool = False
+    max_offline_s: int | None = None
+
+
+@transaction.atomic
+def set_rules(actor: Actor, machine: Machine, rules: HouseRules) -> None:
+    """The machine asks for those. Raises ConfigError: out of bounds, or hours that the lab does not keep."""
+    require(actor, machine.lab, Permission.EDIT_MACHINES)
+    limits.check_number(rules.max_offline_s, limits.OFFLINE_S_MAX, "max_offline_s")
+    limits.check_number(rules.daily_limit_s, limits.DAY_S, "daily_limit_s")
+    lab = Lab.objects.get(pk=machine.lab_id)
+    if rules.within_hours and not lab.hours:
+        raise ConfigError(
+            _("the lab keeps no opening hours"),
+            where=machine.name,
+            remedy=_("Write them in the settings first"),
+        )
+    before = _described(machine)
+    changed = asdict(rules)
+    for name, value in changed.items():
+        setattr(machine, name, value)
+    machine.save(update_fields=list(changed))
+    after = _described(machine)
+    if before != after:
+        log_deed(
+            actor,
+            machine.lab,
+            Topic.RIGHTS,
+            "rules_changed",
+            machine.slug,
+            before=before,
+            after=after,
+        )
 
 
 @transaction.atomic
@@ -150,4 +194,8 @@ def _described(machine: Machine) -> dict[str, Any]:
         "trainings": sorted(machine.trainings.values_list("slug", flat=True)),
         "tariff": machine.tariff.slug if machine.tariff else None,
         "has_current_sensor": machine.has_current_sensor,
+        "second_person": machine.second_person,
+        "daily_limit_s": machine.daily_limit_s,
+        "within_hours": machine.within_hours,
+        "max_offline_s": machine.max_offline_s,
     }

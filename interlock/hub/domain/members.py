@@ -102,6 +102,26 @@ def reinstate_member(actor: Actor, member: Member, why: str = "") -> None:
 
 
 @transaction.atomic
+def set_credit(actor: Actor, member: Member, credit: str, why: str) -> None:
+    """What the member's account allows, by hand until the hub keeps accounts. Raises ConfigError."""
+    require(actor, member.lab, Permission.EDIT_MEMBERS)
+    if credit not in Member.Credit.values:
+        raise ConfigError(_("choose enough, low or used up"), where=member.name)
+    before, member.credit = member.credit, credit
+    member.save(update_fields=["credit"])
+    log_deed(
+        actor,
+        member.lab,
+        Topic.RIGHTS,
+        "credit_set",
+        member.public_id,
+        before={"credit": str(before)},
+        after={"credit": str(credit)},
+        why=why,
+    )
+
+
+@transaction.atomic
 def assign_badge(actor: Actor, member: Member, uid: bytes, label: str = "") -> Badge:
     """The card with that UID is the member's. Only its tag is stored. Raises ConfigError when the
     UID is impossible or the card belongs to somebody already."""

@@ -70,10 +70,26 @@ def grant_training(
     training, a missing prerequisite, an end in the past, an unknown level.
     """
     require_grant(actor, member.lab, training)
-    old = _held(member, training)
+    old = held_of(member, training)
     _require_for_trainers(actor, member.lab, level, *([old.level] if old else []))
     now = actor.now()
     _check_grant(member, training, level, until_at, now)
+    return hold(actor, member, training, level, until_at=until_at, evidence=evidence)
+
+
+def hold(
+    actor: Actor,
+    member: Member,
+    training: Training,
+    level: str,
+    *,
+    until_at: datetime | None = None,
+    evidence: str = "",
+    trainer: Member | None = None,
+) -> Authorisation:
+    """The member holds the training in place of what they held, whoever may say so: the caller has asked.
+    `trainer` is who granted it at a machine. Call it in a transaction."""
+    old, now = held_of(member, training), actor.now()
     if until_at is None and training.validity_days is not None:
         until_at = now + timedelta(days=training.validity_days)
     if old is not None:
@@ -84,6 +100,7 @@ def grant_training(
         training=training,
         level=level,
         granted_by=actor.user,
+        granted_by_member=trainer,
         granted_at=now,
         until_at=until_at,
         evidence=evidence,
@@ -143,7 +160,7 @@ def _check_grant(
     if until_at is not None and until_at <= now:
         raise ConfigError(_("its end lies in the past"), where=training.name)
     needed = training.prerequisite
-    if needed is not None and _held(member, needed) is None:
+    if needed is not None and held_of(member, needed) is None:
         raise ConfigError(
             _("%(name)s has to be trained for “%(training)s” first")
             % {"name": member.name, "training": needed.name},
@@ -151,7 +168,8 @@ def _check_grant(
         )
 
 
-def _held(member: Member, training: Training) -> Authorisation | None:
+def held_of(member: Member, training: Training) -> Authorisation | None:
+    """What `member` holds of `training` now."""
     return Authorisation.objects.filter(member=member, training=training, revoked_at=None).first()
 
 
