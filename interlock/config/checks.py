@@ -315,6 +315,12 @@ def _check_assurance(config: NodeConfig) -> None:
 
 
 def _check_reader(config: NodeConfig) -> None:
+    if config.reader.kind == "usb_keyboard" and config.machine.badge_use == BadgeUse.HOLD:
+        raise ConfigError(
+            "a keyboard reader tells when a badge comes, never whether it still lies there",
+            where="machine.badge_use",
+            remedy='Write badge_use = "tap", or use another reader: a held badge needs one that looks',
+        )
     if config.reader.kind in READERS_WITH_A_DEVICE and config.reader.device is None:
         raise ConfigError(
             f"is missing: which port or input device the {config.reader.kind} is",

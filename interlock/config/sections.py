@@ -146,6 +146,7 @@ class ReaderConfig:
 
     kind: str
     device: str | None
+    id_form: str
     spi_bus: int
     spi_device: int
     spi_speed_hz: int

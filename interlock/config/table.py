@@ -154,6 +154,12 @@ _TIMES = (
 _REST = (
     choice("reader.kind", "mfrc522", "mfrc522 pn532 pcsc usb_keyboard", "the badge reader"),
     text("reader.device", None, "serial port, PC/SC name or input device; not for mfrc522"),
+    choice(
+        "reader.id_form",
+        "decimal",
+        "decimal decimal-reversed hex hex-reversed",
+        "how a usb_keyboard types ids; `interlock reader test` shows every form",
+    ),
     number("reader.spi_bus", 0, 0, 6, "/dev/spidevBUS.DEVICE"),
     number("reader.spi_device", 0, 0, 1, "chip select"),
     number("reader.spi_speed_hz", 1_000_000, 100_000, 10_000_000, "the chip takes 10 Mbit/s"),

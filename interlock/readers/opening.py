@@ -31,14 +31,8 @@ class NamedReader(Reader, Protocol):
 
 
 def reader_of(config: NodeConfig, clock: Clock) -> NamedReader:
-    """The badge reader of a node. Raises ConfigError for one that cannot do what its machine asks."""
+    """The badge reader of a node, as its file (which was checked) names it. Raises ReaderError."""
     chosen = config.reader
-    if chosen.kind == "usb_keyboard" and config.machine.badge_use == "hold":
-        raise ConfigError(
-            "a keyboard reader tells when a badge comes, never whether it still lies there",
-            where="machine.badge_use",
-            remedy='Write badge_use = "tap", or use another reader: a held badge needs one that looks',
-        )
     return reader_for(
         chosen.kind,
         chosen.device or "",
@@ -46,6 +40,7 @@ def reader_of(config: NodeConfig, clock: Clock) -> NamedReader:
         spi_bus=chosen.spi_bus,
         spi_device=chosen.spi_device,
         spi_speed_hz=chosen.spi_speed_hz,
+        id_form=chosen.id_form,
     )
 
 
