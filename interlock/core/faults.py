@@ -12,7 +12,11 @@ from interlock.core.states import FaultFacts, LockedOutFacts, MachineState
 
 def lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
     """The "broken" button was pressed at an idle machine: nobody starts it until a technician clears it."""
-    state = gated(replace(state, facts=LockedOutFacts(), notice=None), now)
+    return record_lock_out(gated(replace(state, facts=LockedOutFacts(), notice=None), now))
+
+
+def record_lock_out(state: MachineState) -> Outcome:
+    """The lock-out stands in the journal; where somebody still works, the state follows when they end."""
     return record(state, "lock_out_set", {"source": "machine", "cause": "broken_pressed"})
 
 
@@ -28,8 +32,7 @@ def note_lock_out_behind_fault(state: MachineState, event: Any, now: Now) -> Out
     assert isinstance(state.facts, FaultFacts)
     if state.facts.locked_out:
         return state, ()
-    state = replace(state, facts=replace(state.facts, locked_out=True))
-    return record(state, "lock_out_set", {"source": "machine", "cause": "broken_pressed"})
+    return record_lock_out(replace(state, facts=replace(state.facts, locked_out=True)))
 
 
 def latch_welded(state: MachineState, event: Any, now: Now) -> Outcome:

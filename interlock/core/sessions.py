@@ -8,7 +8,7 @@ from typing import Any
 from interlock.core import interlocks
 from interlock.core.day_use import counted, day_of
 from interlock.core.effects import Exit, Message
-from interlock.core.faults import latch, lock_out
+from interlock.core.faults import latch, record_lock_out
 from interlock.core.model import BadgeUse, Ending, Fault, Now
 from interlock.core.outcomes import (
     Outcome,
@@ -21,6 +21,7 @@ from interlock.core.outcomes import (
 )
 from interlock.core.states import (
     EndingFacts,
+    LockedOutFacts,
     MachineState,
     Missing,
     Notice,
@@ -138,13 +139,23 @@ def confirm_end_from_hub(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def end_then_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
-    """The "broken" button was pressed during somebody's session: its end is asked, the lock-out follows."""
-    return request_end(state, open_session(state), Ending.BROKEN_PRESSED, now, then_lock_out=True)
+    """The "broken" button was pressed during somebody's session: its end is asked, the lock-out follows.
+
+    The lock-out is recorded at once: a power cut during the warning must not lose it.
+    """
+    state, effects = record_lock_out(state)
+    session = open_session(state)
+    state, more = request_end(state, session, Ending.BROKEN_PRESSED, now, then_lock_out=True)
+    return state, effects + more
 
 
 def confirm_end_then_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
     """The "broken" button was pressed while an end is already asked: the lock-out follows it."""
-    return _harden(state, Ending.BROKEN_PRESSED, True, now)
+    assert isinstance(state.facts, EndingFacts)
+    is_known = state.facts.then_lock_out
+    state, effects = (state, ()) if is_known else record_lock_out(state)
+    state, more = _harden(state, Ending.BROKEN_PRESSED, True, now)
+    return state, effects + more
 
 
 def end_by_stop(state: MachineState, event: Any, now: Now) -> Outcome:
@@ -219,11 +230,9 @@ def end(state: MachineState, how: Ending, now: Now, *, names: tuple[str, ...] = 
     body |= totals
     if names:
         body["interlocks"] = list(names)
-    state, effects = record(gated(state, now), "session_ended", {**body, "estimated": False})
     if isinstance(facts, EndingFacts) and facts.then_lock_out:
-        state, more = lock_out(state, None, now)
-        return state, effects + more
-    return state, effects
+        state = replace(state, facts=LockedOutFacts(), notice=None)
+    return record(gated(state, now), "session_ended", {**body, "estimated": False})
 
 
 def miss(state: MachineState, cause: Ending, now: Now) -> MachineState:

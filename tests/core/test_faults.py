@@ -39,7 +39,18 @@ def test_broken_during_somebodys_work_asks_for_the_end_and_locks_out_afterwards(
     assert (rig.is_on, rig.at()) == (True, State.ENDING)
     rig.sample(busy=False)
     assert (rig.is_on, rig.at()) == (False, State.LOCKED_OUT)
-    assert rig.types()[-2:] == ["session_ended", "lock_out_set"]
+    assert rig.types()[-2:] == ["lock_out_set", "session_ended"]
+
+
+def test_a_power_cut_during_the_warning_does_not_lose_the_lock_out_that_was_asked() -> None:
+    rig = enabled()
+    rig.sample(busy=True)
+    rig.sample(broken_pressed=True)
+    assert (rig.at(), rig.types()[-1]) == (State.ENDING, "lock_out_set"), "on the disk by now"
+    rig.sample(broken_pressed=False)
+    rig.sample(broken_pressed=True)
+    rig.sample(busy=False)
+    assert rig.types().count("lock_out_set") == 1
 
 
 def test_broken_during_an_idle_warning_cannot_be_undone_by_working_on() -> None:
