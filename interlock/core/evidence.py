@@ -106,6 +106,7 @@ def rules_wire(rules: Rules, entry: Entry | None, now: Now) -> dict[str, Any]:
         "start_deadline_ms": rules.start_deadline_ms,
         "enforcement": rules.enforcement.value,
         "second_person": rules.second_person,
+        "supervise_s": rules.supervise_s,
         "daily_limit_s": demands.daily_limit_s,
         "offsets": [list(pair) for pair in offsets_around(demands.offsets, now.wall_at)],
         "schedule": None
@@ -167,6 +168,7 @@ def _situation(state: MachineState) -> dict[str, Any] | None:
     return {
         **_holder(session.granted, session.company),
         "record": session.record,
+        "enabled_ms": session.enabled_ms,
         "version": None if session.granted.version is None else list(session.granted.version),
         "snapshot": None if state.cache.version is None else list(state.cache.version),
         "long_job": session.long_job,

@@ -134,7 +134,7 @@ def give_up_wait(state: MachineState) -> Outcome:
 def opened(state: MachineState, session: Session, now: Now) -> MachineState:
     """The relay closes for `session`; what its member has to know beforehand is said."""
     granted = session.granted
-    if session.company.supervisor is not None:
+    if session.company.supervisor is not None and session.confirm_by_ms is None:
         session = replace(session, confirm_by_ms=_confirm_by_ms(session, now))
     state = enabled(state, session)
     if granted.would_refuse is not None:
@@ -187,7 +187,7 @@ def hand_over(state: MachineState, session: Session, badge: Presented, now: Now)
     is_asked = isinstance(facts, EndingFacts) and facts.cause not in ABSENCES
     if session.long_job or is_asked or state.inputs.busy is not False:
         return _refuse_in_use(state, badge, now)
-    teaches = _teaches(state, session)
+    teaches = _teaches(state, session, now)
     around = admission.remembered(state, trainer_of=teaches)
     decision = admission.admit(state, badge, now, around)
     if isinstance(decision, Refusal):
@@ -197,14 +197,15 @@ def hand_over(state: MachineState, session: Session, badge: Presented, now: Now)
     company = Company()
     alone = admission.judge(state, badge, now, admission.remembered(state))
     lacks = alone.reason if isinstance(alone, Refusal) else alone.would_refuse
-    if lacks is Reason.NEEDS_SUPERVISOR:
+    if lacks is Reason.NEEDS_SUPERVISOR and decision.would_refuse is None:
         company = _supervised(state, badge, session.granted, now)
     seen = evidence.evidence(state, badge, now)
     state, effects = end(state, Ending.HANDED_OVER, now)
     state, more = start(state, decision, seen, now, company)
     assert isinstance(state.facts, StartingFacts)
     not_before_ms = max(now.boot_ms + state.rules.open_time_ms, state.coasting_until_ms or 0)
-    facts = replace(state.facts, not_before_ms=not_before_ms)
+    seen_until_ms = None if company.supervisor is None else _trainer_counts_until_ms(session)
+    facts = replace(state.facts, not_before_ms=not_before_ms, confirm_by_ms=seen_until_ms)
     return replace(state, facts=facts), effects + more
 
 
@@ -252,11 +253,19 @@ def _supervised(state: MachineState, badge: Presented, trainer: Granted, now: No
     return Company(supervisor=trainer.member, trainings=answered)
 
 
-def _teaches(state: MachineState, session: Session) -> tuple[str, ...]:
-    """What the holder answers for as a trainer, as long as no newer snapshot may have taken it away."""
+def _teaches(state: MachineState, session: Session, now: Now) -> tuple[str, ...]:
+    """What the holder answers for as a trainer, as long as no newer snapshot may have taken it away.
+
+    A trainer who tapped long ago may have left: their tap counts for as long as a confirmation would.
+    """
     is_trainer = session.company == Company() and session.granted.would_refuse is None
     is_current = session.granted.version == state.cache.version
-    return session.granted.trains if is_trainer and is_current else ()
+    is_there = now.boot_ms < _trainer_counts_until_ms(session)
+    return session.granted.trains if is_trainer and is_current and is_there else ()
+
+
+def _trainer_counts_until_ms(session: Session) -> int:
+    return session.enabled_ms + session.rules.supervise_s * 1_000
 
 
 def _confirm_by_ms(session: Session, now: Now) -> int:

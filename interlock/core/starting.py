@@ -176,6 +176,7 @@ def _close(state: MachineState, now: Now) -> Outcome:
         meter=Meter(now.boot_ms),
         next_progress_ms=now.boot_ms + facts.rules.progress_s * 1_000,
         company=facts.company,
+        confirm_by_ms=facts.confirm_by_ms,
     )
     state = replace(state, run_on_until_ms=None)
     return people.opened(state, still_here(session, state, now), now), ()

@@ -121,6 +121,8 @@ class StartingFacts:
     """Set with `record` once the start is durable: the extraction runs until then, the relay is still open."""
     not_before_ms: int | None = None
     """A handover waits until contactor and tool have come to rest: its power changes hands unseen."""
+    confirm_by_ms: int | None = None
+    """A handover from the trainer: they tapped when their own session began. None: they have just come."""
 
 
 @dataclass(frozen=True, slots=True)

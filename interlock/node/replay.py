@@ -231,6 +231,7 @@ def _rules(evidence: Mapping[str, Any]) -> Rules:
         enforcement=Enforcement(wire["enforcement"]),
         min_assurance=Assurance[wire["min_assurance"].upper()],
         second_person=wire["second_person"],
+        supervise_s=wire["supervise_s"],
         # Debounced contacts and reports are not in the levels: what they came to stands as one unheard-of report.
         interlocks=(Interlock(str(obstacle[1]), remote=True),) if in_the_way else (),
         max_offline_s=wire["max_offline_s"],
@@ -283,7 +284,7 @@ def _session(situation: Mapping[str, Any], rules: Rules) -> Session:
         record=situation["record"],
         granted=_holder(situation),
         rules=rules,
-        enabled_ms=0,
+        enabled_ms=situation["enabled_ms"],
         meter=Meter(0),
         next_progress_ms=0,
         company=_company(situation),

@@ -23,6 +23,8 @@ class PeopleReference(Reference):
         self.coming: str | None = None
         self.beside: str | None = None
         self.confirm_ms: int | None = None
+        self.since_ms = now_ms
+        self.tapped_ms: int | None = None
 
     @property
     def supervised(self) -> bool:
@@ -78,7 +80,7 @@ class PeopleReference(Reference):
         is_right = member == TRAINER.member or not self.needs_trainer
         if not counts or member == self.first[0] or not is_right:
             return
-        first, self.first = self.first[0], None
+        first, self.first, self.tapped_ms = self.first[0], None, None
         if self.agrees:
             self.pending, self.not_before_ms, self.coming = (first, now_ms), None, member
 
@@ -97,10 +99,11 @@ class PeopleReference(Reference):
                 self.gone_ms = None
         elif member == TRAINEE.member:
             by_trainer = self.holder == TRAINER.member and self.beside is None
-            trainer = self.holder
-            self.take_over(member, counts and by_trainer, now_ms)
+            is_there = now_ms < self.since_ms + self.rules.supervise_s * 1_000
+            trainer, tapped_ms = self.holder, self.since_ms
+            self.take_over(member, counts and by_trainer and is_there, now_ms)
             if self.pending is not None:
-                self.coming = trainer
+                self.coming, self.tapped_ms = trainer, tapped_ms
         elif not self.rules.second_person:
             self.take_over(member, counts and member in ALONE, now_ms)
             self.coming = None if self.pending is not None else self.coming
@@ -109,9 +112,11 @@ class PeopleReference(Reference):
         was_on = self.on
         super().end_pre_run(now_ms)
         if self.on and not was_on:
-            self.beside = self.coming
+            self.beside, self.since_ms = self.coming, now_ms
             if self.supervised:
-                self.confirm_ms = now_ms + self.rules.supervise_s * 1_000
+                seen_ms = now_ms if self.tapped_ms is None else self.tapped_ms
+                self.confirm_ms = seen_ms + self.rules.supervise_s * 1_000
+            self.tapped_ms = None
 
     def time_passed(self, now_ms: int) -> None:
         if self.first is not None and now_ms >= self.first[1]:

@@ -22,6 +22,7 @@ from interlock.core.model import (
     BadgeState,
     Cache,
     Demands,
+    Enforcement,
     Entry,
     Inputs,
     Level,
@@ -332,6 +333,36 @@ def test_a_trainer_of_an_older_snapshot_has_to_come_again() -> None:
     rig.give(SnapshotActivated(Cache((1, 2)), Demands(("saw",))))
     rig.arrive(TRAINEE)
     assert (rig.at(), rig.refusals()) == (State.ENABLED, ["MACHINE_IN_USE"])
+
+
+def test_a_trainer_who_tapped_long_ago_answers_for_nobody() -> None:
+    rig = enabled_by(TRAINER)
+    rig.pass_ms(BRIEF.supervise_s * 1_000)
+    rig.arrive(TRAINEE)
+    assert (rig.at(), rig.refusals()) == (State.ENABLED, ["MACHINE_IN_USE"])
+
+
+def test_a_trainer_confirms_in_time_after_their_own_tap_not_after_the_handover() -> None:
+    rig = enabled_by(TRAINER)
+    rig.pass_ms((BRIEF.supervise_s - 10) * 1_000)
+    rig.arrive(TRAINEE)
+    rig.pass_ms(9_000)
+    assert (rig.at(), rig.panel.message) == (State.ENABLED, Message.SUPERVISED)
+    rig.pass_ms(1_000)
+    assert (rig.at(), rig.panel.message) == (State.ENDING, Message.CONFIRM_SUPERVISION)
+    rig.arrive(TRAINER)
+    assert (rig.at(), rig.panel.message) == (State.ENABLED, Message.SUPERVISED)
+
+
+def test_where_people_are_only_warned_the_one_before_is_nobody_s_supervisor() -> None:
+    rig = enabled_by(ADA, replace(BRIEF, enforcement=Enforcement.WARN_ONLY))
+    rig.arrive(TRAINEE)
+    rig.pass_ms(1_000)
+    last = rig.written("session_started")[-1]
+    assert (last["member"], last["would_refuse"]) == ("m-tin", "NEEDS_SUPERVISOR")
+    assert last["supervisor"] is None
+    rig.pass_ms(2 * BRIEF.supervise_s * 1_000)
+    assert rig.at() is State.ENABLED, "nobody supervises, so nobody is asked to confirm it"
 
 
 def test_a_trainee_does_not_take_over_from_somebody_who_is_no_trainer() -> None:
