@@ -15,13 +15,15 @@ from typing import Any
 from django.db import transaction
 
 from interlock.clock import Clock
+from interlock.core.model import Fault
 from interlock.errors import ProtocolError
-from interlock.hub import live
+from interlock.hub import live, machine_reports
 from interlock.hub.alarms import ask_to_check, close_alarm, raise_alarm
 from interlock.hub.billing import reprice
 from interlock.hub.chain import ASIDE, Checked, Position, Standing, check, classify
 from interlock.hub.changes import log_change
 from interlock.hub.cut import cut_open_sessions
+from interlock.hub.domain import grants
 from interlock.hub.models import (
     AlarmKind,
     Authorisation,
@@ -75,7 +77,7 @@ def take(node: Node, wires: Sequence[dict[str, Any]], clock: Clock) -> Taken:
         locked = Node.objects.select_for_update(of=("self",)).select_related(
             "lab", "machine__live_session"
         )
-        return _take(locked.get(pk=node.pk), batch, arrived_ms)
+        return _take(locked.get(pk=node.pk), batch, arrived_ms, clock)
 
 
 def head_of(node: Node) -> Head:
@@ -94,7 +96,7 @@ def _own(node: Node, wire: dict[str, Any]) -> Record:
     return record
 
 
-def _take(node: Node, batch: list[Checked], arrived_ms: int) -> Taken:
+def _take(node: Node, batch: list[Checked], arrived_ms: int, clock: Clock) -> Taken:
     at, before = moment(arrived_ms), head_of(node)
     sorted_out = classify(batch, before, _stored(node, batch), node.journal_epoch)
     pairs = list(zip(batch, sorted_out.standings, strict=True))
@@ -105,9 +107,9 @@ def _take(node: Node, batch: list[Checked], arrived_ms: int) -> Taken:
     if sorted_out.holes:
         raise_alarm(node, AlarmKind.RECORDS_LOST, _in_words(sorted_out.holes), at)
     if new:
-        _apply(node, new, arrived_ms)
+        _apply(node, new, arrived_ms, clock)
         node.head_epoch, node.head_seq, node.head_hash = head.epoch, head.seq, head.hash
-        node.save(update_fields=["head_epoch", "head_seq", "head_hash"])
+        node.save(update_fields=["head_epoch", "head_seq", "head_hash", "config_digest"])
         close_alarm(node, AlarmKind.RECORDS_MISSING, at)
     elif early:
         detail = f"{early[0]} arrived, the last one before it is {before.epoch}.{before.seq}"
@@ -135,7 +137,7 @@ def _stored(node: Node, batch: list[Checked]) -> dict[Position, bytes]:
     return {(epoch, seq): bytes(hash_) for epoch, seq, hash_ in rows}
 
 
-def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
+def _apply(node: Node, records: list[Record], arrived_ms: int, clock: Clock) -> None:
     """`records` are stored and have their effects on sessions, prices, practice and the board."""
     at = moment(arrived_ms)
     NodeRecord.objects.bulk_create([_row(node, record, at) for record in records])
@@ -147,6 +149,8 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     complaints = _each(anchors, timeline.add)
     noticed: Noticed = defaultdict(list)
     complaints += _each(whole, lambda record: _apply_one(node, book, timeline, record, noticed))
+    granted = [r for r in whole if r.header.type is RecordType.TRAINING_GRANTED]
+    complaints += _each(granted, lambda record: _grant(node, record, clock))
     refusals = Refusals(node)
     refused = [record for record in whole if record.header.type is RecordType.REFUSED]
     complaints += _each(refused, lambda record: refusals.add(record, timeline.of(record)[0]))
@@ -159,6 +163,8 @@ def _apply(node: Node, records: list[Record], arrived_ms: int) -> None:
     _note_practice(node, book.practised(), at)
     if book.left_open:
         ask_to_check(node, book.left_open, "no record says how it ended", at)
+    if book.strangers:
+        ask_to_check(node, book.strangers, "of somebody nobody knows: billed to nobody", at)
     for kind, details in (
         (AlarmKind.RECORD_UNREADABLE, complaints),
         *noticed.items(),
@@ -184,6 +190,7 @@ def _apply_one(
     node: Node, book: SessionBook, timeline: Timeline, record: Record, noticed: Noticed
 ) -> None:
     machine = node.machine
+    _apply_to_machine(node, timeline, record, noticed)
     match record.header.type:
         case RecordType.SESSION_STARTED:
             running = machine.live_session
@@ -200,6 +207,10 @@ def _apply_one(
             live.session_over(machine, book.end(record))
         case RecordType.SESSION_VOIDED:
             live.session_over(machine, book.void(record))
+        case RecordType.SUPERVISION_CONFIRMED:
+            book.confirm(record)
+        case RecordType.LONG_JOB_DECLARED:
+            book.declare_long_job(record)
         case (
             RecordType.FAULT_RAISED
             | RecordType.FAULT_CLEARED
@@ -214,6 +225,35 @@ def _apply_one(
             noticed[AlarmKind.RECORD_UNKNOWN].append(f"{record.id} {unknown}")
         case _:
             pass  # stored, shown and replayed; nothing else follows from it
+
+
+def _apply_to_machine(node: Node, timeline: Timeline, record: Record, noticed: Noticed) -> None:
+    """What `record` says of the machine whoever uses it. Raises ProtocolError."""
+    body, at = record.body or {}, timeline.of(record)[0]
+    match record.header.type:
+        case RecordType.BOOT:
+            machine_reports.wiring(node, body, "config_digest")
+            # A key that is still on says so again.
+            live.bypass_turned(node.machine, None, at)
+        case RecordType.CONFIGURATION_CHANGED:
+            machine_reports.wiring(node, body, "digest")
+        case RecordType.COMMISSIONED:
+            machine_reports.commissioned(node, record, at)
+        case RecordType.UNMETERED_USE:
+            if machine_reports.unmetered(node, record, at):
+                noticed[AlarmKind.BYPASS_USED].append(record.id)
+        case RecordType.FAULT_RAISED if body.get("fault") == Fault.UNEXPECTED_START:
+            noticed[AlarmKind.UNEXPECTED_START].append(record.id)
+        case _:
+            pass  # about people, or nothing follows from it
+
+
+def _grant(node: Node, record: Record, clock: Clock) -> None:
+    """A training granted at the machine counts, waits to be confirmed, or is alarmed. Raises ProtocolError."""
+    said = grants.read_grant(record.id, record.body or {})
+    for refused in grants.take(node, said, clock):
+        at = moment(clock.wall_ms())
+        raise_alarm(node, AlarmKind.GRANT_REFUSED, refused.why, at, badge=refused.badge)
 
 
 def _supersede(book: SessionBook, running: Session, at: datetime) -> None:

@@ -11,7 +11,7 @@ from interlock.protocol.records import Record, RecordType
 
 LIVE_FIELDS = (
     *("live_state", "live_since_at", "live_session", "live_busy"),
-    *("live_faults", "live_lock_outs"),
+    *("live_faults", "live_lock_outs", "live_bypass_at"),
 )
 MODE_ENDING = "ending"
 """core.states.State.ENDING as a node's hello spells it."""
@@ -58,6 +58,12 @@ def state_reported(machine: Machine, record: Record, at: datetime) -> None:
     settle(machine, at)
 
 
+def bypass_turned(machine: Machine, since: datetime | None, at: datetime) -> None:
+    """The bypass key is on since then, or (None) off."""
+    machine.live_bypass_at = since
+    settle(machine, at)
+
+
 def mode_reported(machine: Machine, mode: str, at: datetime) -> bool:
     """Whether the board changed because the node says it is ending a session, or is not any more."""
     if machine.live_state not in (LiveState.IN_USE, LiveState.ENDING):
@@ -72,14 +78,16 @@ def mode_reported(machine: Machine, mode: str, at: datetime) -> bool:
 def settle(machine: Machine, at: datetime) -> None:
     """`live_state` follows from faults, session and lock-outs, the most serious first.
 
-    A lock-out bars the next session, not the one that runs: who reads "locked out" may reach into a
-    machine that works.
+    A lock-out bars the next session, not the one that runs, and never the bypass key: who reads "locked
+    out" may reach into a machine that works.
     """
     if machine.live_faults:
         state = LiveState.FAULT
     elif machine.live_session is not None:
         ending = machine.live_state == LiveState.ENDING
         state = LiveState.ENDING if ending else LiveState.IN_USE
+    elif machine.live_bypass_at is not None:
+        state = LiveState.UNMETERED
     elif machine.live_lock_outs or machine.locked_out_at:
         state = LiveState.LOCKED_OUT
     else:
@@ -94,6 +102,7 @@ def forget(machine: Machine, at: datetime) -> bool:
     was_barred = bool(machine.live_faults or machine.live_lock_outs)
     machine.live_session, machine.live_busy = None, None
     machine.live_faults, machine.live_lock_outs = [], []
+    machine.live_bypass_at = None
     settle(machine, at)
     return was_barred
 

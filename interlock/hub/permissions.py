@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from interlock.clock import Clock
@@ -124,11 +124,19 @@ def trainings_as_trainer(user: AnyUser, lab: Lab, at: datetime) -> list[Training
     """The trainings `user` holds as trainer in `lab`, by name: by the dates that count at machines too."""
     if not isinstance(user, User):
         return []
+    return _taught(Member.objects.filter(roles__user=user, roles__lab=lab, lab=lab), at)
+
+
+def taught_by(member: Member, at: datetime) -> list[Training]:
+    """The trainings that `member` holds as trainer at this moment, by name."""
+    return _taught(Member.objects.filter(pk=member.pk), at)
+
+
+def _taught(members: QuerySet[Member], at: datetime) -> list[Training]:
     held = Authorisation.objects.filter(
         Q(until_at=None) | Q(until_at__gt=at),
         Q(member__until_at=None) | Q(member__until_at__gt=at),
-        lab=lab,
-        member__in=Member.objects.filter(roles__user=user, roles__lab=lab),
+        member__in=members,
         member__status=Member.Status.ACTIVE,
         level=Authorisation.Level.TRAINER,
         revoked_at=None,

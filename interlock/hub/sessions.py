@@ -24,13 +24,23 @@ from interlock.protocol.records import Record, RecordType
 from interlock.protocol.tags import TAG_BYTES
 
 ABOUT_A_SESSION = frozenset(
-    {RecordType.SESSION_PROGRESS, RecordType.SESSION_ENDED, RecordType.SESSION_VOIDED}
+    {
+        RecordType.SESSION_PROGRESS,
+        RecordType.SESSION_ENDED,
+        RecordType.SESSION_VOIDED,
+        RecordType.SUPERVISION_CONFIRMED,
+        RecordType.LONG_JOB_DECLARED,
+    }
 )
 WRITTEN_BY_RECORDS = (
     *("started_at", "ended_at", "provisional", "end_boot_id", "end_boot_ms"),
     *("enabled_ms", "busy_ms", "idle_ms", "how", "estimated", "voided", "voided_why", "tariff"),
+    *("confirmations", "interlocks", "long_job"),
 )
 VOIDED_WHY_MAX = 200
+REASON_MAX = 32
+INTERLOCKS_MAX = 64
+"""Names one record can give; a node declares a handful, each of at most 64 characters."""
 SESSION_MS_MAX = 366 * 86_400 * 1_000
 """No session lasts a year: a longer one is a broken counter, and would not fit a calendar."""
 
@@ -111,6 +121,7 @@ class SessionBook:
         self.created: list[Session] = []
         self.touched: dict[tuple[int, int], Session] = {}
         self.unknown_members: list[str] = []
+        self.strangers: list[Session] = []
         self.left_open: list[Session] = []
         self._days: set[Day] = set()
         self._tariffs: list[tuple[datetime, int | None]] | None = None
@@ -118,10 +129,10 @@ class SessionBook:
     def start(self, record: Record) -> Session:
         """The session that `record` began. Raises ProtocolError."""
         body = record.body or {}
-        member_id = fields.text(body, "member", length_max=64)
-        member = self._members.get(member_id)
-        if member is None:
-            self.unknown_members.append(f"{record.id}: {member_id}")
+        member = self._member(record, "member")
+        would_refuse = fields.optional_text(body, "would_refuse") or ""
+        if body.get("member") is None and not would_refuse:
+            raise ProtocolError("it names nobody, and no reason to refuse them")
         started_at, provisional = self._timeline.of(record)
         session = Session(
             lab_id=self._node.lab_id,
@@ -138,7 +149,12 @@ class SessionBook:
             provisional=provisional,
             start_boot_id=record.header.boot_id,
             start_boot_ms=record.header.boot_ms,
+            supervisor=self._member(record, "supervisor"),
+            second=self._member(record, "second"),
+            would_refuse=would_refuse[:REASON_MAX],
         )
+        if body.get("member") is None:
+            self.strangers.append(session)
         self._sessions[session.epoch, session.seq] = session
         self.created.append(session)
         return session
@@ -158,12 +174,14 @@ class SessionBook:
         body = record.body or {}
         how = fields.choice(body, "how", Ending)
         estimated = fields.flag(body, "estimated")
+        interlocks = _names(body)
         session = self._session(record)
         # An estimate of ours gives way to the node's own, which its disk may have held up.
         if not (estimated and session.estimated and not session.voided):
             session = self._open(record)
         self._measure(session, record)
         session.how, session.estimated = how.value, estimated
+        session.interlocks = interlocks
         if not estimated:
             session.end_boot_id = record.header.boot_id
             session.end_boot_ms = record.header.boot_ms
@@ -174,10 +192,24 @@ class SessionBook:
         """The session that `record` declares never powered: it is not billed. Raises ProtocolError."""
         session = self._session(record)
         why = fields.text(record.body or {}, "why")
+        detail = fields.optional_text(record.body or {}, "detail")
         self._touch(session)
         session.voided, session.voided_why = True, why[:VOIDED_WHY_MAX]
+        session.interlocks = [] if detail is None else [detail]
         session.ended_at = session.ended_at or session.started_at
         return session
+
+    def confirm(self, record: Record) -> None:
+        """The supervisor of the session is still there. Raises ProtocolError."""
+        session = self._session(record)
+        self._touch(session)
+        session.confirmations += 1
+
+    def declare_long_job(self, record: Record) -> None:
+        """The session goes on without its badge. Raises ProtocolError."""
+        session = self._session(record)
+        self._touch(session)
+        session.long_job = True
 
     def cut_all(self) -> list[Session]:
         """Every open session of this node is over: the process that ran it is dead, and a living one
@@ -235,6 +267,14 @@ class SessionBook:
     def practised(self) -> list[Session]:
         """The sessions this batch changed that are over and dated by an anchor: proof of practice."""
         return [one for one in self.touched.values() if one.how and not one.provisional]
+
+    def _member(self, record: Record, role: str) -> Member | None:
+        """Whom the record names in that role; somebody the hub does not know is said. Raises ProtocolError."""
+        public_id = fields.optional_text(record.body or {}, role)
+        member = None if public_id is None else self._members.get(public_id)
+        if public_id is not None and member is None:
+            self.unknown_members.append(f"{record.id}: {public_id[:64]}")
+        return member
 
     def _session(self, record: Record) -> Session:
         key = session_key(record)
@@ -334,11 +374,13 @@ def _mentioned(node: Node, records: Sequence[Record]) -> dict[tuple[int, int], S
 
 
 def _people(node: Node, records: Iterable[Record]) -> tuple[dict[str, Member], dict[bytes, Badge]]:
-    """The members and badges that started a session, by opaque id and by tag."""
+    """The members named in starts of sessions and the badges that made them, by opaque id and by tag."""
     bodies: list[Mapping[str, Any]] = [
         record.body or {} for record in records if record.header.type is RecordType.SESSION_STARTED
     ]
-    ids = {body["member"] for body in bodies if isinstance(body.get("member"), str)}
+    roles = ("member", "supervisor", "second")
+    named = (body.get(role) for body in bodies for role in roles)
+    ids = {public_id for public_id in named if isinstance(public_id, str)}
     tags = set()
     for body in bodies:
         try:
@@ -351,6 +393,14 @@ def _people(node: Node, records: Iterable[Record]) -> tuple[dict[str, Member], d
         {member.public_id: member for member in members},
         {bytes(badge.tag): badge for badge in badges},
     )
+
+
+def _names(body: Mapping[str, Any]) -> list[str]:
+    """The interlocks that ended a session. Raises ProtocolError."""
+    listed = body.get("interlocks", [])
+    if not isinstance(listed, list) or len(listed) > INTERLOCKS_MAX:
+        raise ProtocolError(f"interlocks must be a list of at most {INTERLOCKS_MAX} names")
+    return [fields.text({"name": name}, "name", length_max=64) for name in listed]
 
 
 def _boots(node: Node, boot_ids: set[str]) -> dict[str, Boot]:

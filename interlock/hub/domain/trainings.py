@@ -159,6 +159,11 @@ def _check_grant(
         raise ConfigError(_("there is no such level"), where=str(level))
     if until_at is not None and until_at <= now:
         raise ConfigError(_("its end lies in the past"), where=training.name)
+    check_prerequisite(member, training)
+
+
+def check_prerequisite(member: Member, training: Training) -> None:
+    """Return when `member` holds what has to come before `training`. Raises ConfigError."""
     needed = training.prerequisite
     if needed is not None and held_of(member, needed) is None:
         raise ConfigError(
