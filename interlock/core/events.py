@@ -214,6 +214,11 @@ class MachineBecameBusy:
     """The current sensor went from idle (or unknown) to busy."""
 
 
+@dataclass(frozen=True, slots=True)
+class MachineBecameUnknown:
+    """The current sensor fell silent: nobody knows any more whether the machine is busy."""
+
+
 Event = (
     BadgeArrived
     | BadgeFound
@@ -250,4 +255,5 @@ Event = (
     | DeadlinePassed
     | MachineBecameIdle
     | MachineBecameBusy
+    | MachineBecameUnknown
 )

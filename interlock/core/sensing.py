@@ -24,6 +24,7 @@ from interlock.core.events import (
     LongJobPressed,
     MachineBecameBusy,
     MachineBecameIdle,
+    MachineBecameUnknown,
     MachineStartedByItself,
     StopPressed,
 )
@@ -142,8 +143,10 @@ def _stop_signals(before: Inputs, after: Inputs) -> list[Event]:
 
 
 def _busy_signals(before: Inputs, after: Inputs) -> list[Event]:
-    if after.busy is before.busy or after.busy is None:
+    if after.busy is before.busy:
         return []
+    if after.busy is None:
+        return [MachineBecameUnknown()]
     return [MachineBecameBusy() if after.busy else MachineBecameIdle()]
 
 

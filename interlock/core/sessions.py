@@ -49,9 +49,20 @@ def miss_reader(state: MachineState, event: Any, now: Now) -> Outcome:
 
 
 def note_idle(state: MachineState, event: Any, now: Now) -> Outcome:
-    """The idle time runs from here."""
+    """The idle time runs from here, or goes on where it ran already: a sensor may come and go."""
     session = open_session(state)
-    return with_session(state, replace(session, idle_since_ms=now.boot_ms)), ()
+    since_ms = now.boot_ms if session.idle_since_ms is None else session.idle_since_ms
+    return with_session(state, replace(session, idle_since_ms=since_ms)), ()
+
+
+def note_unknown(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The current sensor fell silent, so the machine goes on as one without: in `tap` the idle time runs, lest
+    a machine that everybody left stay on for ever; a badge in the slot, or a declared long job, speaks for itself.
+    """
+    session = open_session(state)
+    if session.rules.badge_use is BadgeUse.TAP and not session.long_job:
+        return note_idle(state, event, now)
+    return with_session(state, replace(session, idle_since_ms=None)), ()
 
 
 def end_with_job(state: MachineState, event: Any, now: Now) -> Outcome:

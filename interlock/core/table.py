@@ -35,6 +35,7 @@ from interlock.core.events import (
     LongJobPressed,
     MachineBecameBusy,
     MachineBecameIdle,
+    MachineBecameUnknown,
     MachineStartedByItself,
     ReaderFailed,
     ReaderRecovered,
@@ -124,6 +125,7 @@ EVERYWHERE: Row = {
     DeadlinePassed: ignore,
     MachineBecameBusy: ignore,
     MachineBecameIdle: ignore,
+    MachineBecameUnknown: ignore,
 }
 """What follows unless a state says otherwise; the state stays what it is."""
 
@@ -188,6 +190,7 @@ IN_STATE: dict[State, Row] = {
         DeadlinePassed: (sessions.enabled_deadline, "ENLRU"),
         MachineBecameBusy: sessions.note_busy,
         MachineBecameIdle: sessions.note_idle,
+        MachineBecameUnknown: sessions.note_unknown,
     },
     State.ENDING: {
         BadgeArrived: (arrivals.arrival_while_ending, "NES"),

@@ -214,6 +214,29 @@ def test_without_a_current_sensor_a_tap_machine_asks_whether_anybody_is_there() 
     assert not rig.is_on
 
 
+def test_a_current_sensor_that_dies_leaves_a_tap_machine_that_asks_whether_anybody_is_there() -> (
+    None
+):
+    rig = enabled()
+    rig.sample(busy=True)
+    rig.pass_ms(20_000)
+    rig.sample(busy=None)
+    rig.pass_ms(29_000)
+    assert rig.at() is State.ENABLED, "asked only after the whole time"
+    rig.pass_ms(1_500)
+    assert (rig.at(), rig.panel.message) == (State.ENDING, Message.IDLE_SOON_OFF)
+    rig.pass_ms(5_000)
+    assert (rig.is_on, rig.at()) == (False, State.LOCKED)
+
+
+def test_a_current_sensor_that_dies_while_idle_cuts_nobody_whose_badge_lies_in_the_slot() -> None:
+    rig = enabled(HOLD)
+    rig.pass_ms(20_000)
+    rig.sample(busy=None)
+    rig.pass_ms(60_000)
+    assert rig.at() is State.ENABLED, "as without a sensor: the badge speaks for its member"
+
+
 def test_without_a_current_sensor_a_badge_in_the_slot_speaks_for_its_member() -> None:
     rig = enabled(HOLD, inputs=NO_SENSOR)
     rig.pass_ms(100_000)
