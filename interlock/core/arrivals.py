@@ -135,7 +135,7 @@ def several_while_powered(state: MachineState, event: Any, now: Now) -> Outcome:
 def _another_arrives(state: MachineState, session: Session, badge: Presented, now: Now) -> Outcome:
     """Not the holder: a trainer of theirs, their second person, or somebody who takes the machine over."""
     trainer = people.trainer_beside(state, session, badge, now)
-    if trainer is not None and state.inputs.long_job_pressed:
+    if trainer is not None and state.watch.says_yes(now.boot_ms):
         return promises.grant(state, session, badge, trainer, now)
     if trainer is not None:
         return people.confirm(state, session, badge, trainer, now)

@@ -49,6 +49,7 @@ def evidence(state: MachineState, badge: Presented, now: Now) -> dict[str, Any]:
         "age_s": badge.cache.age_s,
         "assurance": badge.assurance.name.lower(),
         "inputs": inputs_wire(state.inputs),
+        "yes": state.watch.says_yes(now.boot_ms),
         "obstacle": None if obstacle is None else [obstacle.reason.value, obstacle.detail],
         "gate_ms": state.gate_ms,
         "seen_ms": badge.seen_ms,

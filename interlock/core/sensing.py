@@ -37,6 +37,9 @@ BOUNCE_MS = 20
 KEY_BOUNCE_MS = 100
 """A key switch turned by hand chatters for tens of milliseconds, and every turn is a record."""
 
+YES_MS_MAX = 10_000
+"""A button pressed for longer than anybody holds it while a badge is presented is stuck, and says nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -45,6 +48,7 @@ class Watch:
     `followed` is True once the mirror contact agreed with the coil after `commanded_ms`, first at `followed_ms`;
     `reported` once a disagreement was reported, so that it is said one time. `contacts` are those of
     `Rules.interlocks`. `key_on` is the bypass key without its chatter, its level unlike that since `key_turned_ms`.
+    `yes_since_ms`: since when the long-job button is pressed.
     """
 
     inputs: Inputs
@@ -57,6 +61,11 @@ class Watch:
     contacts: tuple[Contact, ...] = ()
     key_on: bool = False
     key_turned_ms: int | None = None
+    yes_since_ms: int | None = None
+
+    def says_yes(self, now_ms: int) -> bool:
+        """Whether somebody holds the long-job ("yes") button."""
+        return self.yes_since_ms is not None and now_ms - self.yes_since_ms <= YES_MS_MAX
 
     def command(self, coil_on: bool, now_ms: int) -> Watch:
         """The watch after the coil's commanded level became `coil_on`."""
@@ -84,7 +93,11 @@ def sense(
     contacts = interlocks.sampled(
         watch.contacts, rules.interlocks, inputs.interlocks_closed, now_ms
     )
-    watch = replace(watch, inputs=inputs, sampled_ms=now_ms, contacts=contacts)
+    pressed_ms = now_ms if before.yes_since_ms is None else before.yes_since_ms
+    yes_since_ms = pressed_ms if inputs.long_job_pressed else None
+    watch = replace(
+        watch, inputs=inputs, sampled_ms=now_ms, contacts=contacts, yes_since_ms=yes_since_ms
+    )
     watch, key = _key_signals(watch, now_ms)
     signals = [
         *_interlock_signals(before, watch, rules),

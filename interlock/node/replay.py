@@ -194,11 +194,17 @@ def _state(evidence: Mapping[str, Any]) -> MachineState:
     facts = _facts(State(evidence["state"]), situation, rules)
     activated = situation.get("snapshot", evidence["snapshot"])
     seen = [evidence, situation["first"]] if "first" in situation else [evidence]
+    yes_since_ms = evidence["boot_ms"] if evidence["yes"] else None
     return MachineState(
         facts=facts,
         base_rules=rules,
         rules=rules,
-        watch=Watch(_inputs(evidence["inputs"]), coil_on=False, commanded_ms=0),
+        watch=Watch(
+            _inputs(evidence["inputs"]),
+            coil_on=False,
+            commanded_ms=0,
+            yes_since_ms=yes_since_ms,
+        ),
         gate_ms=evidence["gate_ms"],
         cache=Cache(_version(activated)),
         reader_trouble="it had failed" if evidence["reader_trouble"] else None,

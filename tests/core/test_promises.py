@@ -32,6 +32,7 @@ from interlock.core.model import (
     Right,
     Rules,
 )
+from interlock.core.sensing import YES_MS_MAX
 from interlock.core.states import Recovered, State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, QUIET, TAP, TRAINEE, TRAINER, UNTRAINED, Rig
 from tests.core.test_people import BRIEF, TOGETHER, supervised
@@ -96,6 +97,18 @@ def test_without_the_button_a_trainer_s_badge_grants_nothing() -> None:
     rig.arrive(TRAINER, assurance=Assurance.AES)
     assert rig.written("training_granted") == []
     assert rig.state.grants == ()
+
+
+def test_a_button_that_is_stuck_grants_nothing() -> None:
+    rig = supervised()
+    rig.sample(long_job_pressed=True)
+    rig.pass_ms(YES_MS_MAX + 1_000)
+    rig.arrive(TRAINER, assurance=Assurance.AES)
+    assert (rig.types()[-1], rig.state.grants) == ("supervision_confirmed", ())
+    rig.sample(long_job_pressed=False)
+    rig.sample(long_job_pressed=True)
+    rig.arrive(TRAINER, assurance=Assurance.AES)
+    assert rig.types()[-1] == "training_granted", "pressed on purpose it does"
 
 
 def test_a_grant_counts_only_when_its_record_is_durable() -> None:
