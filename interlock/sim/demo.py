@@ -24,16 +24,22 @@ from pathlib import Path
 from typing import Any
 
 from interlock.clock import Clock, SystemClock
-from interlock.config import load_node
+from interlock.config import NodeConfig, load_node
 from interlock.config.secret_files import read_hub_access, write_hub_access
 from interlock.errors import ConfigError, LinkError
 from interlock.protocol.control import Op
 from interlock.sim.demo_badges import offers
 from interlock.sim.demo_faults import HUB, DemoFaults, MachineParts
-from interlock.sim.demo_machines import MACHINES, DemoMachine, MachineFolder, node_toml
+from interlock.sim.demo_machines import (
+    INTERLOCK_LABELS,
+    MACHINES,
+    DemoMachine,
+    MachineFolder,
+    node_toml,
+)
 from interlock.sim.network import Cable
 from interlock.sim.node import switch_on
-from interlock.sim.panel_server import Lab, MachineAddress, PanelServer
+from interlock.sim.panel_server import Lab, MachineAddress, PanelServer, fittings_of
 from interlock.sim.processes import ServiceManager
 from interlock.sim.supervised import Unit, dying_with_us
 from interlock.sim.world_process import WORLD_SOCKET
@@ -59,6 +65,7 @@ HUB_LINKS = (
     ({"en": "Members", "fr": "Membres"}, "/members/"),
     ({"en": "Machines", "fr": "Machines"}, "/machines/"),
     ({"en": "Sessions and prices", "fr": "Sessions et prix"}, "/sessions/"),
+    ({"en": "Unknown badges", "fr": "Badges inconnus"}, "/badges/unknown/"),
 )
 """What a visitor of the demo wants to see at the hub; the panel page links to it."""
 
@@ -113,6 +120,7 @@ class Demo:
         self._panel: PanelServer | None = None
         self._setup: HubSetup | None = None
         self._machines: dict[str, MachineParts] = {}
+        self._configs: dict[str, NodeConfig] = {}
 
     def start(self, *, keep: bool) -> None:
         """Everything runs and every machine knows its members' rights."""
@@ -184,7 +192,7 @@ class Demo:
         folder.world.mkdir()
         folder.node_toml.write_text(node_toml(machine, folder), encoding="utf-8")
         # Fails now and with words, rather than in a process of its own: a path that is too long.
-        load_node(folder.node_toml)
+        self._configs[machine.id] = load_node(folder.node_toml)
         boot_id = switch_on(folder.world, self._clock)
         at = ("--config", str(folder.node_toml))
         self._machines[machine.id] = MachineParts(
@@ -224,6 +232,7 @@ class Demo:
             folder.world / WORLD_SOCKET,
             folder.control_socket,
             machine.language,
+            fittings_of(self._configs[machine.id], machine.screen, INTERLOCK_LABELS),
         )
 
     def _hub_unit(self, port: int) -> Unit:

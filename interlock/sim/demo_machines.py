@@ -1,7 +1,7 @@
 """The demo's three machines: what each is and how it is wired goes in, its node's file comes out.
 
 The wiring is that of a careful installation, so that the demo shows the protections; the durations are
-as short as the configuration allows where waiting teaches nothing.
+short where waiting teaches nothing, and the real ones where they do: a tool coasts, air has to move.
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ RETRY_S = 2
 
 @dataclass(frozen=True, slots=True)
 class DemoMachine:
-    """One machine: its id at the hub, its name by language, its drawing, and its node's wiring."""
+    """One machine: its id at the hub, its name by language, its drawing, and its node's wiring.
+
+    `screen` is what the page draws of its node's screen: lcd (2 lines of 16) or oled (4 of 21). The
+    demo's nodes have no I2C bus; both texts are in every node's `panel` answer.
+    """
 
     id: str
     name: Mapping[str, str]
     kind: str
     badge_use: str
     language: str
+    screen: str
     wiring: str
+    """The machine's part of node.toml; it ends in [times], where the rest goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +75,19 @@ class MachineFolder:
         return self.path / "world"
 
 
+INTERLOCK_LABELS: Mapping[str, Mapping[str, str]] = {
+    "Lid": {"en": "Lid", "fr": "Capot"},
+    "Fire": {"en": "Fire alarm", "fr": "Alarme incendie"},
+}
+"""What the page calls the interlocks that people can open; the screen shows the name of the wire."""
+
 SAW = DemoMachine(
     lab.SAW,
     {"en": "Table saw", "fr": "Scie à format"},
     "saw",
     "tap",
     "en",
+    "lcd",
     """
 [machine]
 name = "Table saw"
@@ -102,6 +115,17 @@ pin = 13
 
 [inputs.current_sensor]
 pin = 26
+
+[inputs.long_job_button]
+pin = 19
+
+[inputs.bypass_key]
+pin = 18
+
+[times]
+coast_down_s = 8
+second_wait_s = 20
+supervise_s = 60
 """,
 )
 
@@ -110,18 +134,21 @@ LASER = DemoMachine(
     {"en": "Laser cutter", "fr": "Découpeuse laser"},
     "laser",
     "hold",
-    "fr",
+    "en",
+    "oled",
     """
 [machine]
-name = "Découpeuse laser"
+name = "Laser cutter"
 hazardous = true
-min_assurance = "uid"
+min_assurance = "aes"
 badge_use = "hold"
+long_jobs = true
 restart_protection = "stop_status"
 
 [relay]
 pin = 17
 dynamic_enable_pin = 27
+extraction_pin = 23
 
 [inputs.stop_button]
 pin = 5
@@ -136,6 +163,29 @@ supply_sense = true
 
 [inputs.current_sensor]
 pin = 26
+
+[inputs.long_job_button]
+pin = 19
+
+[[interlocks]]
+name = "Lid"
+pin = 18
+
+[[interlocks]]
+name = "Air flow"
+pin = 24
+needs_extraction = true
+
+[[interlocks]]
+name = "Fire"
+pin = 4
+stops_extraction = true
+
+[times]
+pre_run_s = 3
+run_on_s = 8
+inrush_ms = 60
+unexpected_start_ms = 260
 """,
 )
 
@@ -144,12 +194,14 @@ PRINTER = DemoMachine(
     {"en": "3D printer", "fr": "Imprimante 3D"},
     "printer",
     "tap",
-    "en",
+    "fr",
+    "oled",
     """
 [machine]
-name = "3D printer"
+name = "Imprimante 3D"
 cannot_move_by_itself = true
 badge_use = "tap"
+long_jobs = true
 restart_protection = "none"
 
 [relay]
@@ -160,25 +212,29 @@ pin = 5
 
 [inputs.broken_button]
 pin = 6
+
+[inputs.long_job_button]
+pin = 19
+
+[times]
 """,
 )
 
 MACHINES = (SAW, LASER, PRINTER)
 
-_REST = """
+_REST = """\
+progress_s = {progress_s}
+grace_s = 5
+warning_s = 5
+idle_timeout_s = 120
+notice_s = 5
+
 [panel]
 language = "{language}"
 lamp_red_pin = 16
 lamp_green_pin = 20
 lamp_blue_pin = 21
 buzzer_pin = 22
-
-[times]
-progress_s = {progress_s}
-grace_s = 5
-warning_s = 5
-idle_timeout_s = 120
-notice_s = 5
 
 [paths]
 state_dir = {state}

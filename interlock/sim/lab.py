@@ -1,4 +1,4 @@
-"""The demo's lab: twelve members, six trainings, three tariffs and machines, and a tray of badges.
+"""The demo's lab: thirteen members, six trainings, three tariffs and machines, and a tray of badges.
 
 Made with the hub's own domain functions, so that the demo shows what a lab could have typed in. Genuine
 badges get their keys as the desk would give them: each badge's own, never the site's (`card_tray`).
@@ -45,13 +45,18 @@ class TrayBadge:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member of the sample lab; `trainings` by id, `expired` those that ended a month ago."""
+    """A member of the sample lab; `trainings` by id, `expired` those that ended a month ago.
+
+    `supervised` are those they may only use beside a trainer, `teaches` those they are a trainer of.
+    """
 
     name: str
     language: str
     group: str
     trainings: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
+    supervised: tuple[str, ...] = ()
+    teaches: tuple[str, ...] = ()
     payer: str = ""
     technician: bool = False
     suspended: bool = False
@@ -61,6 +66,7 @@ class Person:
 
 
 _GENUINE, _NTAG424 = bytes.fromhex("0463a9d21c7580"), bytes.fromhex("04e81b6af35c90")
+_TRAINER, _TECHNICIAN = bytes.fromhex("042d90b7e61a84"), bytes.fromhex("04b15d0277ce84")
 
 TRAY = (
     TrayBadge("trained", bytes.fromhex("04a2241a5f6180"), "Camille Laurent", "Trained for all"),
@@ -71,12 +77,14 @@ TRAY = (
     TrayBadge("membership-over", bytes.fromhex("04d95e33a07b82"), "Lucas Petit", "Membership over"),
     TrayBadge("suspended", bytes.fromhex("21f4a96e"), "Harry Collins", "Suspended"),
     TrayBadge("lost", bytes.fromhex("043f7c8ae1b583"), "Camille Laurent", "Reported lost"),
-    TrayBadge("technician", bytes.fromhex("04b15d0277ce84"), "Fatou Diallo", "Technician"),
     TrayBadge("company", bytes.fromhex("7d02c9b84e51a60f3322"), "Emma Bernard", "Company's badge"),
     TrayBadge("unknown", bytes.fromhex("c4d81f97"), "", "Never seen by the lab"),
     TrayBadge("genuine", _GENUINE, "Amelia Wright", "Genuine: DESFire", CardKind.DESFIRE),
     TrayBadge("copy", _GENUINE, "", "Amelia's number without her key", CardKind.COPY),
     TrayBadge("ntag424", _NTAG424, "Léa Rousseau", "Genuine: NTAG 424", CardKind.NTAG424),
+    TrayBadge("trainer", _TRAINER, "Jeanne Roux", "Trainer for the saw", CardKind.DESFIRE),
+    TrayBadge("technician", _TECHNICIAN, "Fatou Diallo", "Technician", CardKind.DESFIRE),
+    TrayBadge("trainee", bytes.fromhex("047e3a9c51d280"), "Noah Fischer", "Learns the saw"),
 )
 """UIDs of 4, 7 and 10 bytes, as the cards people carry have them."""
 
@@ -93,8 +101,17 @@ PEOPLE = (
     ),
     Person("Harry Collins", "en", "student", _ALL, suspended=True, badges=("suspended",)),
     Person("Fatou Diallo", "fr", "staff", _ALL, technician=True, badges=("technician",)),
+    Person("Jeanne Roux", "fr", "staff", _ALL, teaches=("table-saw",), badges=("trainer",)),
     Person("Emma Bernard", "fr", "company", _ALL, payer="Atelier Bernard", badges=("company",)),
-    Person("Noah Fischer", "en", "company", ("safety", "printer-3d"), payer="Atelier Bernard"),
+    Person(
+        "Noah Fischer",
+        "en",
+        "company",
+        ("safety", "printer-3d"),
+        supervised=("table-saw",),
+        payer="Atelier Bernard",
+        badges=("trainee",),
+    ),
     Person("Léa Rousseau", "fr", "student", ("safety", "printer-3d"), badges=("ntag424",)),
     Person("Amelia Wright", "en", "resident", _ALL, badges=("genuine",)),
 )
@@ -291,10 +308,17 @@ class _Furnisher:
 
     def _train(self, member: Member, person: Person) -> None:
         from interlock.hub.domain.trainings import grant_training
+        from interlock.hub.models import Authorisation
         from interlock.hub.permissions import Actor
 
-        for slug in person.trainings:
-            grant_training(self._actor, member, self._trainings[slug])
+        levels = {
+            Authorisation.Level.ALONE: person.trainings,
+            Authorisation.Level.SUPERVISED: person.supervised,
+            Authorisation.Level.TRAINER: person.teaches,
+        }
+        for level, slugs in levels.items():
+            for slug in slugs:
+                grant_training(self._actor, member, self._trainings[slug], level)
         # Granted two months ago for a month: the history a real lab would have.
         past = Actor(VirtualClock(wall_ms=SystemClock().wall_ms() - 60 * 86_400_000), label="demo")
         for slug in person.expired:

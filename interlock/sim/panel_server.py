@@ -23,6 +23,7 @@ from typing import Protocol
 
 import uvicorn
 
+from interlock.config import NodeConfig
 from interlock.errors import LinkError
 from interlock.sim.panel_server_app import PanelApp
 from interlock.sim.panel_server_link import MachineLink
@@ -30,6 +31,56 @@ from interlock.sim.panel_server_link import MachineLink
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An interlock that hands can open: the name of its wire, and what people call it, by language.
+
+    `stops_extraction` tells a fire alarm from a lid.
+    """
+
+    name: str
+    label: Mapping[str, str]
+    stops_extraction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fittings:
+    """What a machine has beyond the usual: the page draws nothing that is not there.
+
+    `yes_button`: empty, or what the long-job button is for: long_job or trainer. `screen`: lcd (2 lines of
+    16) or oled (4 of 21). `coast_s`: how long the tool turns without power. `watches_start`: a motor that
+    runs when power comes is a fault.
+    """
+
+    screen: str = "lcd"
+    yes_button: str = ""
+    bypass_key: bool = False
+    extraction: bool = False
+    coast_s: int = 0
+    watches_start: bool = False
+    gates: tuple[Gate, ...] = ()
+
+
+def fittings_of(
+    config: NodeConfig, screen: str, labels: Mapping[str, Mapping[str, str]]
+) -> Fittings:
+    """What a node's file says hangs on its machine; `labels` are people's words for its interlocks."""
+    yes_button = "long_job" if config.machine.long_jobs else "trainer"
+    return Fittings(
+        screen=screen,
+        yes_button=yes_button if config.inputs.long_job_button else "",
+        bypass_key=config.inputs.bypass_key is not None,
+        extraction=config.relay.extraction_pin is not None,
+        coast_s=config.times.coast_down_s,
+        watches_start=config.times.unexpected_start_ms is not None,
+        gates=tuple(
+            Gate(one.name, labels.get(one.name, {"en": one.name}), one.stops_extraction)
+            for one in config.interlocks
+            if one.contact is not None and not one.needs_extraction
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +97,7 @@ class MachineAddress:
     world_socket: Path
     control_socket: Path
     language: str = "en"
+    fittings: Fittings = Fittings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +105,16 @@ class BadgeOffer:
     """What lies in the tray: `uids` has several where several cards are stuck together.
 
     `mood` is what the hub thinks of it, for its colour: good, limited, bad, unknown or several.
-    `hint` says by language what to expect ("trained on everything").
+    `hint` says by language what to expect ("trained on everything"). Those of one `group` lie together;
+    `made_of` is printed on cards that can do more than tell their number.
     """
 
     label: str
     uids: tuple[str, ...]
     mood: str
     hint: Mapping[str, str]
+    group: str = "plain"
+    made_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from interlock.errors import InterlockError, ProtocolError
 from interlock.protocol import canonical, fields
 
 if TYPE_CHECKING:
-    from interlock.sim.panel_server import BadgeOffer, Faults, Lab
+    from interlock.sim.panel_server import BadgeOffer, Faults, Fittings, Lab
     from interlock.sim.panel_server_link import MachineLink
 
 Scope = MutableMapping[str, Any]
@@ -56,7 +56,10 @@ LOOK_S = 0.1
 HEARTBEAT_S = 5.0
 """A browser that went away is noticed by then."""
 
-ACTS_OF_HANDS = frozenset("put take tap push emergency_stop weld stick_open mains reader".split())
+ACTS_OF_HANDS = frozenset(
+    "put take tap push press let_go jam emergency_stop bypass interlock extraction_broken "
+    "weld stick_open mains reader".split()
+)
 
 
 class PanelApp:
@@ -168,6 +171,7 @@ class PanelApp:
                     "kind": one.kind,
                     "badge_use": one.badge_use,
                     "language": one.language,
+                    **_fittings(one.fittings),
                 }
                 for one in self._lab.machines
             ],
@@ -245,6 +249,23 @@ def _badge(offer: BadgeOffer) -> dict[str, Any]:
         "uids": list(offer.uids),
         "mood": offer.mood,
         "hint": dict(offer.hint),
+        "group": offer.group,
+        "made_of": offer.made_of,
+    }
+
+
+def _fittings(one: Fittings) -> dict[str, Any]:
+    return {
+        "screen": one.screen,
+        "yes_button": one.yes_button,
+        "bypass_key": one.bypass_key,
+        "extraction": one.extraction,
+        "coast_s": one.coast_s,
+        "watches_start": one.watches_start,
+        "gates": [
+            {"name": gate.name, "label": dict(gate.label), "fire": gate.stops_extraction}
+            for gate in one.gates
+        ],
     }
 
 

@@ -26,7 +26,8 @@ POLL_S = 0.08
 """The node is asked for its screen so often: 100 ms old at most."""
 LINE_BYTES_MAX = 65_536
 
-BLANK = {"lines": ["", ""]}
+SHORT_LINES, LONG_LINES = 2, 4
+BLANK: dict[str, Any] = {"lines": [""] * SHORT_LINES, "long_lines": [""] * LONG_LINES}
 
 
 class MachineLink:
@@ -142,10 +143,18 @@ async def _connected(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWr
 
 def _screen_of(answer: dict[str, Any]) -> dict[str, Any]:
     """What the page draws of the node's panel; what blinks is taken from the pins instead."""
-    lines = answer.get("lines")
-    shown = [str(line) for line in lines[:2]] if isinstance(lines, list) else ["", ""]
     words = {
         name: answer.get(name)
         for name in ("colour", "lamp", "buzzer", "message", "reason", "fault")
     }
-    return {"lines": shown, **words}
+    return {
+        "lines": _lines(answer.get("lines"), SHORT_LINES),
+        "long_lines": _lines(answer.get("long_lines"), LONG_LINES),
+        **words,
+    }
+
+
+def _lines(said: Any, count: int) -> list[str]:
+    """Exactly `count` lines, whatever the node said."""
+    lines = [str(line) for line in said[:count]] if isinstance(said, list) else []
+    return lines + [""] * (count - len(lines))

@@ -81,6 +81,7 @@ class World:
         self._later: list[tuple[int, Callable[[], None]]] = []
         self._due_us: int | None = None
         self._pressed: frozenset[Button] = frozenset()
+        self._jammed: frozenset[Button] = frozenset()
         self._card_for = card_for
         self._cards: dict[Badge, Card] = {}
         self._reader_plugged = True
@@ -144,11 +145,16 @@ class World:
 
     def press(self, button: Button) -> None:
         """`button` is held down."""
-        self._hands(self._pressed | {button})
+        self._hands(self._pressed | {button}, self._jammed)
 
     def let_go(self, button: Button) -> None:
         """`button` is up."""
-        self._hands(self._pressed - {button})
+        self._hands(self._pressed - {button}, self._jammed)
+
+    def jam(self, button: Button, jammed: bool) -> None:
+        """`button` sticks, pressed, whoever lets go of it; or somebody frees it."""
+        now = self._jammed
+        self._hands(self._pressed, now | {button} if jammed else now - {button})
 
     def push(self, button: Button, for_ms: int) -> None:
         """`button` goes down now and up by itself after `for_ms`."""
@@ -284,8 +290,13 @@ class World:
 
     @property
     def pressed(self) -> frozenset[Button]:
-        """The buttons that are held down."""
-        return self._pressed
+        """The buttons that are down: held, or jammed."""
+        return self._pressed | self._jammed
+
+    @property
+    def jammed(self) -> frozenset[Button]:
+        """The buttons that stick."""
+        return self._jammed
 
     @property
     def badges(self) -> tuple[Badge, ...]:
@@ -303,15 +314,15 @@ class World:
         """Now; or, while a due act runs late, the moment it was due."""
         return self.now_us() if self._due_us is None else self._due_us
 
-    def _hands(self, pressed: frozenset[Button]) -> None:
+    def _hands(self, pressed: frozenset[Button], jammed: frozenset[Button]) -> None:
         with self._lock:
             self.catch_up()
-            self._pressed = pressed
+            self._pressed, self._jammed = pressed, jammed
             self._wire_inputs(self.history[-1])
             self._tell()
             self._impose(
-                start_pressed=Button.MACHINE_START in pressed,
-                stop_pressed=Button.MACHINE_STOP in pressed,
+                start_pressed=Button.MACHINE_START in self.pressed,
+                stop_pressed=Button.MACHINE_STOP in self.pressed,
             )
 
     def _impose(self, **outside: bool | frozenset[str]) -> None:
@@ -355,7 +366,7 @@ class World:
         self._wire_inputs(self.history[-1])
 
     def _wire_inputs(self, shown: Facts) -> None:
-        signals = signal_levels(shown, self._pressed, self._state.given)
+        signals = signal_levels(shown, self.pressed, self._state.given)
         for contact in self.wiring.contacts:
             signal = signals.get(contact.signal, contact.signal in shown.open_interlocks)
             closed = self._forced.get(contact.pin, contact.is_closed(signal))

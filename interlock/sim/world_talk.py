@@ -5,6 +5,7 @@
 
     put, take, tap        a badge lies on the reader, is taken off (no uid: all), or is held to it
     press, let_go, push   a button of world_wiring.Button; tap and push let go after `ms`
+    jam                   a button sticks, pressed (`on`), or is freed
     emergency_stop, weld, stick_open, mains, pi, reader, bypass, extraction_broken      `on` or off
     interlock             the interlock `name` is held open (`on`), or let go
     contact               the contact at line `pin` is bridged or cut (`closed`), or mended (null)
@@ -78,6 +79,7 @@ def state_of(world: World) -> dict[str, Any]:
         "stuck_open": given.stuck_open,
         "reader": world.reader_plugged,
         "pressed": sorted(button.value for button in world.pressed),
+        "jammed": sorted(button.value for button in world.jammed),
         "badges": [{"label": one.label, "uid": one.uid.hex()} for one in world.badges],
         "lamp": _lamp(world),
         "buzzer": world.wiring.buzzer is not None and world.pins.level(world.wiring.buzzer),
@@ -147,6 +149,11 @@ def _push(world: World, request: Request) -> dict[str, Any]:
     return {}
 
 
+def _jam(world: World, request: Request) -> dict[str, Any]:
+    world.jam(fields.choice(request, "button", Button), fields.flag(request, "on"))
+    return {}
+
+
 def _switch(turn: Callable[[World, bool], None]) -> Callable[[World, Request], dict[str, Any]]:
     def act(world: World, request: Request) -> dict[str, Any]:
         if "on" not in request:
@@ -191,6 +198,7 @@ ACTS: dict[str, Callable[[World, Request], dict[str, Any]]] = {
     "press": _press,
     "let_go": _let_go,
     "push": _push,
+    "jam": _jam,
     "emergency_stop": _switch(World.latch_emergency_stop),
     "weld": _switch(World.weld),
     "stick_open": _switch(World.stick_open),

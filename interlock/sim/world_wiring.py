@@ -14,6 +14,8 @@ from enum import Enum, StrEnum
 from interlock.config import InputConfig, NodeConfig
 from interlock.sim.physics import Facts, Given, Plant, StartControl
 
+US_PER_S = 1_000_000
+
 
 class Button(StrEnum):
     """What a hand can press at a machine: three on our enclosure, two on the machine itself."""
@@ -95,7 +97,8 @@ def plant_of(config: NodeConfig) -> Plant:
     """A machine built as its node's file says, and no better.
 
     A switch that is sensed is one that stays where it was put, unless the file claims a no-volt
-    release; every other machine starts by an act of its own (EN 60204-1, 7.5).
+    release; every other machine starts by an act of its own (EN 60204-1, 7.5). Its tool coasts as
+    long as the file says, and stands still at once where the file says nothing.
     """
     protection = config.machine.restart_protection
     start_control = StartControl.NO_VOLT_RELEASE
@@ -105,6 +108,7 @@ def plant_of(config: NodeConfig) -> Plant:
         start_control = StartControl.MAINTAINED
     plant = Plant(
         start_control=start_control,
+        coast_us=config.times.coast_down_s * US_PER_S,
         airflow_interlocks=frozenset(one.name for one in config.interlocks if one.needs_extraction),
     )
     if config.relay.dynamic_enable_pin is None:
@@ -112,7 +116,9 @@ def plant_of(config: NodeConfig) -> Plant:
     return plant
 
 
-def signal_levels(facts: Facts, pressed: frozenset[Button], given: Given) -> dict[Signal | str, bool]:
+def signal_levels(
+    facts: Facts, pressed: frozenset[Button], given: Given
+) -> dict[Signal | str, bool]:
     """Every signal of a machine that shows `facts`, given its buttons and what is imposed on it."""
     return {
         Signal.STOP_PRESSED: Button.STOP in pressed,

@@ -424,7 +424,7 @@ def test_a_running_machine_moves_and_a_stopped_one_comes_to_rest(
     relay = gpiozero.OutputDevice(RELAY, initial_value=True, pin_factory=factory)
     turning = """() => document.querySelector('[data-machine=saw] .spin').getAnimations()
       .filter((one) => one.playState === 'running').length"""
-    assert page.evaluate(turning) == 0
+    wait_until(lambda: page.evaluate(turning) == 0)
     page.locator(".station[data-machine=saw]").get_by_role("button", name="Start").click()
     wait_until(lambda: page.evaluate(turning) == 1)
     relay.off()

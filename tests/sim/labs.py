@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from interlock.config import parse_node
 from interlock.sim.panel_server import (
     BadgeOffer,
     Lab,
     MachineAddress,
     MachineFaults,
     PanelServer,
+    fittings_of,
 )
 from tests.sim.worlds import WorldProcess, document_of, short_directory
 
@@ -25,10 +27,27 @@ MACHINES = {
     "saw": ({"en": "Table saw", "fr": "Scie à format"}, "saw", "tap"),
     "laser": ({"en": "Laser cutter", "fr": "Découpe laser"}, "laser", "hold"),
 }
+FITTED: dict[str, Any] = {
+    "machine": {"long_jobs": True},
+    "relay": {"extraction_pin": 27},
+    "inputs": {"long_job_button": {"pin": 18}, "bypass_key": {"pin": 19}},
+    "interlocks": [
+        {"name": "Lid", "pin": 20},
+        {"name": "Air flow", "pin": 21, "needs_extraction": True},
+        {"name": "Fire", "pin": 14, "stops_extraction": True},
+    ],
+    "times": {"coast_down_s": 1, "unexpected_start_ms": 500},
+}
+"""Both machines of the page's tests have everything a machine can have."""
+
+LABELS = {"Lid": {"en": "Lid", "fr": "Capot"}, "Fire": {"en": "Fire alarm", "fr": "Alarme"}}
+SCREENS = {"saw": "lcd", "laser": "oled"}
 BADGES = (
     BadgeOffer("Ada Moreau", (ADA,), "good", {"en": "trained", "fr": "formée"}),
     BadgeOffer("Bob Hughes", (BOB,), "bad", {"en": "no training", "fr": "pas formé"}),
-    BadgeOffer("Two at once", (ADA, BOB), "several", {"en": "stuck together", "fr": "collés"}),
+    BadgeOffer(
+        "Two at once", (ADA, BOB), "several", {"en": "stuck together", "fr": "collés"}, "strange"
+    ),
 )
 HUB_LINKS = (({"en": "Board", "fr": "Tableau"}, "http://127.0.0.1:9/board"),)
 
@@ -78,6 +97,7 @@ class ShownPanel:
     def __init__(self, path: Path) -> None:
         self.shows: dict[str, Any] = {
             "lines": ["Ready", "Present badge"],
+            "long_lines": ["Ready", "Present your badge to", "start.", ""],
             "colour": "white",
             "lamp": "steady",
             "buzzer": "off",
@@ -120,20 +140,34 @@ class RunningLab:
     panels: dict[str, ShownPanel]
 
 
+def fitted_document() -> dict[str, Any]:
+    """A machine with every input of `worlds.DOCUMENT`, and with FITTED."""
+    document = document_of()
+    for section, more in FITTED.items():
+        if isinstance(more, list):
+            document[section] = more
+        else:
+            document[section] = {**document.get(section, {}), **more}
+    return document
+
+
 @contextmanager
 def running_lab() -> Iterator[RunningLab]:
     """Two machines, each with a world process and a shown panel, and the page's server."""
     with ExitStack() as stack:
         addresses, worlds, panels = [], {}, {}
+        document = fitted_document()
+        config = parse_node(document)
         for name, (label, kind, use) in MACHINES.items():
             directory = stack.enter_context(short_directory())
-            world = WorldProcess(directory, document_of())
+            world = WorldProcess(directory, document)
             stack.callback(world.end)
             panel = ShownPanel(directory / "control.sock")
             stack.callback(panel.close)
             worlds[name], panels[name] = world, panel
             sockets = (directory / "world.sock", directory / "control.sock")
-            addresses.append(MachineAddress(name, label, kind, use, *sockets))
+            fittings = fittings_of(config, SCREENS[name], LABELS)
+            addresses.append(MachineAddress(name, label, kind, use, *sockets, "en", fittings))
         faults = RecordedFaults()
         lab = Lab(tuple(addresses), BADGES, "http://127.0.0.1:9/", HUB_LINKS)
         server = PanelServer(lab, faults)

@@ -15,9 +15,17 @@ import pytest
 
 from interlock.config import load_node
 from interlock.config.secret_files import read_hub_access
+from interlock.sim.card_tray import CardKind
 from interlock.sim.demo_badges import TWO_AT_ONCE, offers
-from interlock.sim.demo_machines import MACHINES, DemoMachine, MachineFolder, node_toml
+from interlock.sim.demo_machines import (
+    INTERLOCK_LABELS,
+    MACHINES,
+    DemoMachine,
+    MachineFolder,
+    node_toml,
+)
 from interlock.sim.lab import TRAY
+from interlock.sim.panel_server import Fittings, Gate, fittings_of
 from tests.sim.demos import RunningDemo, alive, naming
 from tests.test_cli import shell
 from tests.waiting import wait_until
@@ -55,11 +63,33 @@ def test_the_file_of_each_machine_is_one_a_node_accepts(machine: DemoMachine, fo
     assert config.sync.credentials_file == files.sync_access
 
 
+def test_the_machines_show_between_them_everything_that_can_hang_on_one(folder: Path) -> None:
+    fitted = {}
+    for machine in MACHINES:
+        files = MachineFolder(folder / machine.id)
+        files.path.mkdir()
+        files.node_toml.write_text(node_toml(machine, files))
+        config = load_node(files.node_toml)
+        fitted[machine.id] = fittings_of(config, machine.screen, INTERLOCK_LABELS)
+    lid, fire = Gate("Lid", INTERLOCK_LABELS["Lid"]), Gate("Fire", INTERLOCK_LABELS["Fire"], True)
+    assert fitted == {
+        "saw": Fittings("lcd", "trainer", bypass_key=True, coast_s=8),
+        "laser": Fittings(
+            "oled", "long_job", extraction=True, watches_start=True, gates=(lid, fire)
+        ),
+        "printer": Fittings("oled", "long_job"),
+    }
+    assert all(label.keys() >= {"en", "fr"} for label in INTERLOCK_LABELS.values())
+
+
 def test_every_badge_of_the_tray_says_in_both_languages_what_to_expect() -> None:
     shown = offers()
     assert len(shown) == len(TRAY) + 1
     assert all(offer.hint.keys() >= {"en", "fr"} for offer in shown)
-    assert all(offer.hint["en"] != "A badge" for offer in shown)
+    assert len({offer.label + offer.hint["en"] for offer in shown}) == len(shown)
+    assert {offer.label for offer in shown if offer.made_of and offer.group == "secure"} == {
+        one.holder for one in TRAY if one.kind in (CardKind.DESFIRE, CardKind.NTAG424)
+    }
     assert len(shown[-1].uids) == len(TWO_AT_ONCE)
 
 

@@ -155,6 +155,19 @@ def test_the_lab_is_described_with_badges_and_links(lab: RunningLab) -> None:
         ({"op": "emergency_stop", "on": True}, {"emergency_stop": True}),
         ({"op": "weld", "on": True}, {"welded": True}),
         ({"op": "push", "button": "stop", "ms": 60_000}, {"pressed": ["stop"]}),
+        ({"op": "press", "button": "long_job"}, {"pressed": ["long_job"]}),
+        ({"op": "let_go", "button": "long_job"}, {"pressed": []}),
+        (
+            {"op": "jam", "button": "machine_start", "on": True},
+            {"pressed": ["machine_start"], "jammed": ["machine_start"]},
+        ),
+        ({"op": "jam", "button": "machine_start", "on": False}, {"pressed": [], "jammed": []}),
+        ({"op": "bypass", "on": True}, {"bypass": True}),
+        ({"op": "bypass", "on": False}, {"bypass": False}),
+        ({"op": "interlock", "name": "Lid", "on": True}, {"held_open": ["Lid"]}),
+        ({"op": "interlock", "name": "Lid", "on": False}, {"held_open": []}),
+        ({"op": "extraction_broken", "on": True}, {"extraction_broken": True}),
+        ({"op": "extraction_broken", "on": False}, {"extraction_broken": False}),
     ],
 )
 def test_a_hand_reaches_the_world(
@@ -289,8 +302,10 @@ def sentences_of_the_page() -> set[str]:
     scripts = "\n".join(one.read_text(encoding="utf-8") for one in STATIC.glob("*.js"))
     found |= set(re.findall(r'\bt\(\s*"([^"]+)"', scripts))
     found |= set(re.findall(r'\? t\("([^"]+)"\) : t\("[^"]+"\)', scripts))
-    found |= set(re.findall(r'words: "([^"]+)"', scripts))
-    for table in re.findall(r"const (?:COLOURS|PATTERNS|NODES) = \{(.*?)\};", scripts, re.DOTALL):
+    found |= set(re.findall(r'\b(?:words|label|what|open|shut): "([^"]+)"', scripts))
+    for table in re.findall(
+        r"const (?:COLOURS|PATTERNS|NODES|GROUPS) = \{(.*?)\};", scripts, re.DOTALL
+    ):
         found |= set(re.findall(r':\s*"([^"]+)"', table))
     found |= set(re.findall(r'onTrouble\("([^"]+)"\)', scripts))
     found |= {offer.label for offer in offers() if offer.mood in ("unknown", "several")}

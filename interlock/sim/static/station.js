@@ -1,5 +1,8 @@
 // One machine's front panel: a picture of it goes in, what the visitor sees and can press comes out.
 
+import { doingOf } from "./doing.js";
+import { fittingsOf } from "./fittings.js";
+import { holdable } from "./hold.js";
 import { act, fault } from "./link.js";
 import { motionOf } from "./motion.js";
 import { buzz } from "./sound.js";
@@ -17,6 +20,14 @@ const COLOURS = {
 const PATTERNS = {
   off: "dark", steady: "steady", slow_blink: "slow blink", fast_blink: "fast blink",
   double_blink: "double blink",
+};
+const SCREENS = {
+  lcd: { columns: 16, lines: 2, text: (screen) => screen.lines },
+  oled: { columns: 21, lines: 4, text: (screen) => screen.long_lines },
+};
+const YES_BUTTONS = {
+  long_job: { label: "Long job", what: "the badge may leave" },
+  trainer: { label: "“Yes” button", what: "a trainer holds it" },
 };
 const NODES = {
   running: "running", starting: "starting", frozen: "frozen", killed: "killed", off: "no power",
@@ -36,17 +47,31 @@ export function station(machine, { tell }) {
   const heading = $("h2");
   heading.id = `name-${machine.id}`;
   root.setAttribute("aria-labelledby", heading.id);
-  const move = motionOf(root);
+  for (const one of root.querySelectorAll("[data-where]")) one.hidden = !machine[one.dataset.where];
+  const shown = SCREENS[machine.screen];
+  $(".lcd").classList.toggle("oled", machine.screen === "oled");
+  for (let line = 0; line < shown.lines; line += 1) {
+    $(".lcd").append(line ? "\n" : "", document.createElement("span"));
+  }
+  const yes = $("[data-hold]");
+  yes.hidden = !machine.yes_button;
+  holdable(yes, {
+    down: () => act(machine.id, "press", { button: yes.dataset.hold }),
+    up: () => act(machine.id, "let_go", { button: yes.dataset.hold }),
+  });
+  const drawFittings = fittingsOf(machine, $(".fittings"));
+  const move = motionOf(root, machine.coast_s);
   let picture = null;
   let told = "";
 
   root.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button || !picture?.world) return;
-    const { push, world, fault: name } = button.dataset;
+    const { push, world, jam, fault: name } = button.dataset;
     const on = button.getAttribute("aria-checked") !== "true";
     if (push) act(machine.id, "push", { button: push });
-    else if (world === "weld") act(machine.id, "weld", { on });
+    else if (jam) act(machine.id, "jam", { button: jam, on });
+    else if (world === "weld" || world === "extraction_broken") act(machine.id, world, { on });
     else if (world) act(machine.id, world, { on: !on });
     else if (name === "kill_node" || name === "clear_faults") fault(name, { machine: machine.id });
     else if (name) fault(name, { machine: machine.id, on });
@@ -89,7 +114,8 @@ export function station(machine, { tell }) {
       $(".doing").textContent = t("This machine's world has ended.");
       return;
     }
-    drawMachine(world);
+    drawMachine(world, next.screen);
+    drawFittings(world);
     drawBox(world, next);
     drawCabinet(world, next);
     drawFaults(world, next.faults);
@@ -97,10 +123,13 @@ export function station(machine, { tell }) {
     announce(next);
   }
 
-  function drawMachine(world) {
-    root.dataset.motor = world.motor ? "on" : "off";
-    move(world.motor);
-    const doing = doingOf(world);
+  function drawMachine(world, screen) {
+    const isOpen = (fire) => machine.gates.some((one) => one.fire === fire && world.held_open.includes(one.name));
+    const parts = { motor: world.motor, air: world.airflow, lid: isOpen(false), fire: isOpen(true) };
+    for (const [name, on] of Object.entries(parts)) root.dataset[name] = on ? "on" : "off";
+    move.tool(world.motor, world.turning && !world.motor);
+    move.fan(world.extraction);
+    const doing = doingOf(world, screen);
     $(".doing").textContent = t(doing.words);
     $(".doing").dataset.mood = doing.mood;
     const mushroom = $(".mushroom");
@@ -110,6 +139,14 @@ export function station(machine, { tell }) {
       const put = key.dataset.push === "machine_start" && world.switch_on && !world.motor;
       key.classList.toggle("down", put || world.pressed.includes(key.dataset.push));
     }
+    if (machine.yes_button) drawYes(world.pressed.includes(yes.dataset.hold));
+  }
+
+  function drawYes(held) {
+    const { label, what } = YES_BUTTONS[machine.yes_button];
+    yes.setAttribute("aria-pressed", String(held));
+    $(".yes-words").textContent = t(label);
+    $(".yes-state").textContent = held ? t("held down") : t(what);
   }
 
   function drawBox(world, { screen, node_answers: answers }) {
@@ -120,8 +157,10 @@ export function station(machine, { tell }) {
     const words = colour === "off" ? t("dark") : `${t(COLOURS[colour])}, ${t(PATTERNS[pattern])}`;
     $(".lamp-words").textContent = words;
     $(".lamp").setAttribute("aria-label", t("Lamp: {words}", { words }));
-    const lines = $(".lcd").querySelectorAll("span");
-    screen.lines.forEach((line, index) => (lines[index].textContent = line.padEnd(16)));
+    const lines = shown.text(screen);
+    $(".lcd").querySelectorAll("span").forEach((row, index) => {
+      row.textContent = lines[index].padEnd(shown.columns);
+    });
     $(".screen").classList.toggle("dark", !world.pi);
     $(".buzzer").classList.toggle("on", world.buzzer);
     $(".buzzer small").textContent = world.buzzer ? t("sounds") : t("silent");
@@ -156,6 +195,10 @@ export function station(machine, { tell }) {
     fact("current", `${amperes.format(world.current_ma / 1000)} A`, world.busy);
     const node = world.pi ? NODES[faults.node] ?? faults.node : "no power";
     fact("pi", t(node), faults.node === "running" && world.pi);
+    fact("extraction", world.extraction ? t("runs") : t("stands still"), world.extraction);
+    fact("air", world.airflow ? t("flows") : t("does not flow"), world.airflow);
+    fact("tool", world.turning ? t("turns") : t("stands still"), world.turning);
+    fact("bypass", world.bypass ? t("turned") : t("not turned"), world.bypass);
     $("[data-fact=pi]").title = faults.boot_id ? t("Boot {id}", { id: faults.boot_id.slice(0, 8) }) : "";
   }
 
@@ -171,11 +214,14 @@ export function station(machine, { tell }) {
       cut_power: faults.power_cut,
       mains: !world.mains && !faults.power_cut,
       weld: world.welded,
+      extraction_broken: world.extraction_broken,
+      machine_start: world.jammed.includes("machine_start"),
       reader: !world.reader,
       freeze_node: faults.frozen,
     };
     for (const [name, on] of Object.entries(now)) {
-      $(`.switch[data-fault=${name}], .switch[data-world=${name}]`).setAttribute("aria-checked", String(on));
+      const known = ["fault", "world", "jam"].map((kind) => `.switch[data-${kind}=${name}]`);
+      $(known.join()).setAttribute("aria-checked", String(on));
     }
     const count = Object.values(now).filter(Boolean).length;
     $(".broken-count").textContent = count ? t("{count} broken", { count }) : "";
@@ -183,12 +229,13 @@ export function station(machine, { tell }) {
 
   /** Say aloud what a person at the machine would notice; not every second of a countdown. */
   function announce({ world, screen }) {
-    const lines = screen.lines.map((line) => line.trim()).filter(Boolean).join(". ");
+    const lines = shown.text(screen).map((line) => line.trim()).filter(Boolean);
+    const words = lines.join(machine.screen === "lcd" ? ". " : " ");
     const key = [screen.message, screen.reason, screen.fault, world.motor].join();
     if (key === told) return;
     const first = told === "";
     told = key;
-    if (!first) tell(`${pick(machine.name)}: ${lines}. ${t(doingOf(world).words)}`);
+    if (!first) tell(`${pick(machine.name)}: ${words}. ${t(doingOf(world, screen).words)}`);
   }
 
   function redraw() {
@@ -199,13 +246,4 @@ export function station(machine, { tell }) {
 
   redraw();
   return { root, draw, redraw, touch };
-}
-
-function doingOf(world) {
-  if (!world.mains) return { words: "No supply", mood: "dark" };
-  if (world.motor) return { words: "Running", mood: "runs" };
-  if (world.contacts && world.emergency_stop) return { words: "Still powered", mood: "bad" };
-  if (world.contacts && !world.coil) return { words: "Welded: still powered", mood: "bad" };
-  if (world.contacts) return { words: "Enabled, standing still", mood: "ready" };
-  return { words: "Off", mood: "dark" };
 }

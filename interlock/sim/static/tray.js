@@ -3,6 +3,10 @@
 import { pick, t } from "./words.js";
 
 const DRAG_FROM_PX = 6;
+const GROUPS = {
+  plain: "Plain badges", secure: "Secure badges", learning: "Learning", refused: "Refused",
+  strange: "Strange",
+};
 const badges = [];
 let held = null;
 let onPick = () => {};
@@ -21,17 +25,31 @@ export function fillTray(list, offers, { drop, picked }) {
   const template = document.getElementById("badge-template");
   for (const offer of offers) {
     const item = document.importNode(template.content, true);
+    item.querySelector(".made-of").textContent = offer.made_of;
+    item.querySelector(".chip").toggleAttribute("hidden", !offer.made_of);
     const button = item.querySelector(".badge");
     const badge = { ...offer, button };
     button.dataset.mood = offer.mood;
-    button.querySelector(".face").textContent = initials(offer.label);
     button.addEventListener("click", () => hold(held === badge ? null : badge));
     dragFrom(badge, drop);
     badges.push(badge);
-    list.append(item);
+    groupOf(offer.group, list).querySelector("ul").append(item);
   }
   document.addEventListener("keydown", (event) => event.key === "Escape" && hold(null));
   drawTray();
+}
+
+function groupOf(name, list) {
+  const id = `group-${name}`;
+  if (!document.getElementById(id)) {
+    const group = document.importNode(document.getElementById("group-template").content, true);
+    const heading = group.querySelector("h3");
+    heading.id = id;
+    heading.dataset.group = name;
+    group.firstElementChild.setAttribute("aria-labelledby", id);
+    list.append(group);
+  }
+  return document.getElementById(id).closest(".group");
 }
 
 /** `badge` is in the hand, or none. */
@@ -60,6 +78,9 @@ const isPartOf = (badge, card) =>
 
 /** Labels, hints and whereabouts, in the chosen language. */
 export function drawTray() {
+  for (const heading of document.querySelectorAll("[data-group]")) {
+    heading.textContent = t(GROUPS[heading.dataset.group]);
+  }
   for (const badge of badges) {
     const where = [...new Set(whereabouts(badge).map(({ name }) => pick(name)))];
     badge.button.querySelector(".label").textContent = t(badge.label);
@@ -69,11 +90,6 @@ export function drawTray() {
       : "";
     badge.button.classList.toggle("away", where.length > 0);
   }
-}
-
-function initials(label) {
-  const words = label.split(/[\s-]+/).filter((word) => /\p{L}/u.test(word));
-  return words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
 }
 
 function dragFrom(badge, drop) {
