@@ -15,8 +15,9 @@ from interlock.core.evidence import grant_wire
 from interlock.core.model import Assurance, DayUse, LocalGrant
 from interlock.core.promises import with_grants
 from interlock.errors import ProtocolError
+from interlock.protocol import canonical
 from interlock.protocol import fields as wire_fields
-from interlock.protocol.records import RecordType
+from interlock.protocol.records import BODY_BYTES_MAX, RecordType
 from interlock.protocol.snapshots import SnapshotVersion
 
 MACHINE = "machine"
@@ -39,6 +40,22 @@ class Draft:
     type: RecordType
     body: Mapping[str, Any]
     stamp: Stamp
+
+
+def fitting(draft: Draft) -> Draft:
+    """`draft`, without its evidence where that is too large for a record, and saying how large it was.
+
+    A lab whose machine asks for dozens of trainings gets decisions that cannot be replayed, and members who work.
+    """
+    if not draft.body.get("evidence"):
+        return draft
+    try:
+        size_bytes = len(canonical.dumps(dict(draft.body)))
+    except ProtocolError:
+        return draft
+    if size_bytes <= BODY_BYTES_MAX:
+        return draft
+    return replace(draft, body={**draft.body, "evidence": None, "evidence_bytes": size_bytes})
 
 
 @dataclass(frozen=True, slots=True)

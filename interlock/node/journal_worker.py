@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from interlock.clock import Clock
@@ -32,7 +32,7 @@ from interlock.core.events import (
 )
 from interlock.errors import InterlockError, ProtocolError, StoreError
 from interlock.node.journal import Batch, Journal
-from interlock.node.journal_facts import Draft, Facts, Marks, Stamp
+from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, fitting
 from interlock.node.refusals import RefusalTally
 from interlock.protocol.records import Head, Record, RecordType
 from interlock.protocol.snapshots import SnapshotVersion
@@ -198,7 +198,7 @@ class JournalWork:
             return
         if len(self._backlog) >= BACKLOG_MAX:
             self._make_room()
-        self._backlog.append(item)
+        self._backlog.append(replace(item, draft=fitting(item.draft)))
 
     def _make_room(self) -> None:
         """The oldest progress record gone (a later one repeats its totals), else the oldest refusal, else any."""

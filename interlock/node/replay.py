@@ -93,7 +93,8 @@ class Difference:
 class Replayed:
     """How many decisions there were, how many are made again, and those that are not, oldest first.
 
-    `skipped` have no evidence: erased, several badges at once, or a flood counted in one record.
+    `skipped` have no evidence: erased, several badges at once, a flood counted in one record, or more of it than a
+    record holds.
     """
 
     decided: int = 0

@@ -27,7 +27,7 @@ from interlock.node import journal_worker as worker_module
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Stamp
 from interlock.node.journal_worker import JournalWork, JournalWorker, Pending
-from interlock.protocol.records import Head, Record, RecordType
+from interlock.protocol.records import BODY_BYTES_MAX, Head, Record, RecordType
 from tests.node.journals import (
     KEYS,
     NOW,
@@ -95,6 +95,18 @@ def test_each_record_is_answered_with_its_id_in_order(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     events = work_on(journal).write(pending(boot(), started(), ended("1.2")), 1_000)
     assert events == [RecordDurable(1, "1.1"), RecordDurable(2, "1.2"), RecordDurable(3, "1.3")]
+    journal.close()
+
+
+def test_evidence_too_large_for_a_record_is_left_out_and_the_member_works(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    body = {**started().body, "evidence": {"rights": ["x" * 64] * 200}}
+    huge = Draft(RecordType.SESSION_STARTED, body, NOW)
+    assert work_on(journal).write(pending(boot(), huge), 1_000)[1] == RecordDurable(2, "1.2")
+    written = journal.records_after(1, 1, 60_000).records[0].body
+    assert written is not None
+    assert (written["member"], written["evidence"]) == (body["member"], None)
+    assert written["evidence_bytes"] > BODY_BYTES_MAX
     journal.close()
 
 
