@@ -57,6 +57,9 @@ TOLD_S = 1.0
 TEXT_MAX = 200
 """What of a text stands in a diagnosis."""
 
+PERSONAL_FACTS = frozenset({"by", "reservations"})
+"""Who cleared a fault and who booked the machine: nothing that explains a machine to a stranger."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeAnswers:
@@ -292,8 +295,10 @@ def _facts_of(event: Event) -> dict[str, Any]:
             facts["known"] = value.entry is not None
         elif is_dataclass(value):
             named = ((part.name, getattr(value, part.name)) for part in fields(value))
-            facts[field.name] = {name: _plain(part) for name, part in named}
-        else:
+            facts[field.name] = {
+                name: _plain(part) for name, part in named if name not in PERSONAL_FACTS
+            }
+        elif field.name not in PERSONAL_FACTS:
             facts[field.name] = _plain(value)
     return facts
 

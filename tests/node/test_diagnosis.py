@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from interlock.core.events import SnapshotActivated
+from interlock.core.model import Cache, Demands, Now, Reservation
 from interlock.errors import LinkError, StoreError
+from interlock.node.answers import moment_to_wire
 from interlock.node.diagnosis import pack
 from interlock.node.doctor import Finding, Verdict
+from interlock.node.flight import Moment
 from interlock.protocol.control import Op
 from tests.node.node_rig import ADA, NodeBench
 from tests.waiting import wait_until
@@ -57,6 +61,15 @@ def test_the_archive_of_a_used_machine_names_nobody(node: NodeBench, tmp_path: P
     everything = "".join(parts.values())
     for secret in (ADA.member, UID.hex(), ADA.tag.hex(), "Unknown badge"):
         assert secret not in everything
+
+
+@pytest.mark.fast
+def test_a_snapshot_in_the_flight_recorder_does_not_say_who_booked_the_machine() -> None:
+    booked = Demands(("saw",), reservations=(Reservation(1, 2, ADA.member),))
+    moment = Moment(SnapshotActivated(Cache((1, 1)), booked), Now(0), ())
+    told = moment_to_wire(moment)
+    assert told["demands"]["trainings"] == "('saw',)"
+    assert ADA.member not in json.dumps(told)
 
 
 @pytest.mark.fast

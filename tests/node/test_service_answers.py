@@ -108,6 +108,7 @@ def test_metrics_are_numbers_and_count_what_the_loop_did(node: NodeBench) -> Non
 def test_a_diagnosis_shows_the_last_events_page_by_page_and_names_nobody(node: NodeBench) -> None:
     node.work()
     wait_until(lambda: node.state() == "enabled")
+    node.ask(Op.CLEAR_FAULTS, by="Alice Martin")
     moments: list[dict[str, Any]] = []
     while True:
         page = node.ask(Op.DIAGNOSE, skip=len(moments))
@@ -121,6 +122,8 @@ def test_a_diagnosis_shows_the_last_events_page_by_page_and_names_nobody(node: N
     assert ADA.tag.hex() not in text
     assert ADA.tag.hex()[:8] in text
     assert "Ada" not in text
+    assert "FaultCleared" in events
+    assert "Alice" not in text, "nor who stood at the console"
     with pytest.raises(ProtocolError):
         node.ask(Op.DIAGNOSE, skip=-1)
 
