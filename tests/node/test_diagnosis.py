@@ -66,7 +66,7 @@ def test_the_archive_of_a_used_machine_names_nobody(node: NodeBench, tmp_path: P
 @pytest.mark.fast
 def test_a_snapshot_in_the_flight_recorder_does_not_say_who_booked_the_machine() -> None:
     booked = Demands(("saw",), reservations=(Reservation(1, 2, ADA.member),))
-    moment = Moment(SnapshotActivated(Cache((1, 1)), booked), Now(0), ())
+    moment = Moment(SnapshotActivated(Cache((1, 1)), booked), Now(0))
     told = moment_to_wire(moment)
     assert told["demands"]["trainings"] == "('saw',)"
     assert ADA.member not in json.dumps(told)
