@@ -2,8 +2,8 @@
 # Interlock's installer: a checkout goes in, a running demo or a tested commit comes out.
 #
 # Idempotent: what is already there is left alone. Unattended: never asks anything, works with
-# `</dev/null`. Everything it makes stands in this checkout (.venv, install.log), except the Debian
-# packages that it installs when run as root.
+# `</dev/null`. What demo and test make stands in this checkout (.venv, install.log), except the Debian
+# packages that are installed when run as root. What a real Pi or server gets is in systemd/install/.
 
 set -Eeuo pipefail
 
@@ -24,6 +24,17 @@ EXIT_PACKAGES=3
 
 DRY_RUN=no
 FORCE=no
+UNATTENDED=no
+OFFLINE=
+FROM=
+# Below which folder a real computer is installed; empty: this computer itself.
+TARGET=
+case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+    fr*) UI_LANGUAGE=fr ;;
+    *) UI_LANGUAGE=en ;;
+esac
+# An unpacked release tarball, to be removed at the end.
+SCRATCH=
 PREPARE=no
 STEP="reading the command line"
 REMEDY="Read ./install.sh --help."
@@ -31,7 +42,7 @@ TICKER=
 
 usage() {
     cat <<'END'
-Usage: ./install.sh [--dry-run] [--prepare] [--force] COMMAND [ARGUMENT…]
+Usage: ./install.sh [OPTION…] COMMAND [ARGUMENT…]
 
   demo [ARGUMENT…]   a whole lab on this computer: the hub, three machines and their front panels.
                      Prints the address to open; Ctrl-C ends everything. ARGUMENTs go to
@@ -39,12 +50,25 @@ Usage: ./install.sh [--dry-run] [--prepare] [--force] COMMAND [ARGUMENT…]
   test [STAGE…]      install what the tests need and run them all. STAGE: lint, fast, real,
                      browser, root.
 
-  node, hub, upgrade, rollback, uninstall, doctor
-                     for a real Raspberry Pi and server: not built yet.
+On a real Raspberry Pi or server, as root (docs/install.md):
+
+  node               the process at a machine, on its Pi
+  hub                the lab's server
+  upgrade            this checkout's release (or --offline's) for what is installed here; it has a
+                     minute to prove itself, else the release before comes back by itself
+  rollback           the release before
+  uninstall          everything but configuration and data
+  doctor             look at everything, change nothing
+
+  --from FOLDER      node: where node.toml, *.node.json and *.sync.json are, for example a USB stick
+  --offline FILE     use a release tarball instead of the internet
+  --unattended       wait until nobody uses the machine, instead of stopping with a message
+  --lang fr|en       the language of what is said
+  --root FOLDER      rehearse below FOLDER; nothing is started
 
   --dry-run          say what would be done, change nothing
-  --prepare          install what the command needs and stop: it then works without the internet
-  --force            go on without the Debian packages that seem to be missing
+  --prepare          demo, test: install what is needed and stop; it then works without the internet
+  --force            go on where a Debian package seems missing or the computer is unknown
   --help             this text
 
 Examples:
@@ -52,6 +76,8 @@ Examples:
   ./install.sh demo --prepare
   ./install.sh test fast
   ./install.sh --dry-run test
+  sudo ./install.sh node --from /media/usb
+  sudo ./install.sh upgrade --offline interlock-0.1.0.tar.gz
 
 Exit code: 0 done, 1 something failed, 2 wrong command line, 3 Debian packages are missing.
 END
@@ -60,22 +86,33 @@ END
 say() { printf '%s\n' "$*"; }
 complain() { printf '%s\n' "$*" >&2; }
 
+# t ENGLISH FRENCH: the one of the two that this person reads.
+t() {
+    if [[ $UI_LANGUAGE == fr ]]; then printf '%s' "$2"; else printf '%s' "$1"; fi
+}
+
 # ------------------------------------------------------------------------ failing with words
 
 on_error() {
     local code=$1
     stop_ticker
     complain ""
-    complain "install.sh failed while: $STEP (exit code $code)"
+    complain "$(t "install.sh failed while: $STEP (exit code $code)" \
+        "install.sh a échoué pendant : $STEP (code $code)")"
     if [[ -s $LOG ]]; then
-        complain "The last lines of $LOG:"
+        complain "$(t "The last lines of $LOG:" "Les dernières lignes de $LOG :")"
         tail -n 15 "$LOG" | sed 's/^/    /' >&2
     fi
-    complain "What to do: $REMEDY"
+    complain "$(t "What to do: $REMEDY" "Que faire : $REMEDY")"
     exit "$EXIT_FAULT"
 }
 trap 'on_error $?' ERR
-trap stop_ticker EXIT
+trap clean_up EXIT
+
+clean_up() {
+    stop_ticker
+    if [[ -n $SCRATCH ]]; then rm -rf --one-file-system -- "$SCRATCH"; fi
+}
 
 start_ticker() {
     (
@@ -107,7 +144,11 @@ step() {
     local began=$SECONDS
     printf '\n== %s: %s\n' "$(date -Iseconds)" "$*" >>"$LOG"
     start_ticker
-    "$@" >>"$LOG" 2>&1 </dev/null
+    # In a process of its own: what fails in there is told by the trap out here, on the terminal.
+    (
+        trap - ERR EXIT
+        "$@"
+    ) >>"$LOG" 2>&1 </dev/null
     stop_ticker
     say " done ($((SECONDS - began)) s)"
 }
@@ -122,6 +163,11 @@ have() {
         libatomic1) [[ $(/sbin/ldconfig -p) == *libatomic.so.1* ]] ;;
         vsmartcard-vpcd) compgen -G '/usr/lib/pcsc/drivers/serial/libifdvpcd.so*' >/dev/null ;;
         python3-pyscard) [[ -d $DEBIAN_PYTHON/smartcard ]] ;;
+        python3-lgpio) [[ -f $DEBIAN_PYTHON/lgpio.py ]] ;;
+        python3-spidev) compgen -G "$DEBIAN_PYTHON/spidev*" >/dev/null ;;
+        python3-smbus2) [[ -d $DEBIAN_PYTHON/smbus2 ]] ;;
+        python3-pil) [[ -d $DEBIAN_PYTHON/PIL ]] ;;
+        python3-luma.*) [[ -d $DEBIAN_PYTHON/luma/${1##*.} ]] ;;
         iproute2) [[ -x /usr/sbin/ip || -x /sbin/ip || -x /usr/bin/ip ]] ;;
         pcscd) [[ -x /usr/sbin/pcscd ]] ;;
         *) command -v "$1" >/dev/null ;;
@@ -294,7 +340,7 @@ lint() {
     check "ruff check" "$VENV/bin/ruff" check .
     check "ruff format" "$VENV/bin/ruff" format --check .
     check "mypy" "$VENV/bin/mypy"
-    check "shellcheck" shellcheck install.sh .ci/run tests/chroot/*.sh
+    check "shellcheck" shellcheck -x install.sh .ci/run systemd/install/*.sh tests/chroot/*.sh
 }
 
 # Adds one pytest run to the totals. Prints nothing; a run without a report counts as one failure.
@@ -430,19 +476,70 @@ closing_words() {
 
 # ------------------------------------------------------------------------ the command line
 
+# A real computer's part of this script; demo and test work without it.
+on_a_real_computer() { # FUNCTION
+    # shellcheck source=systemd/install/system.sh
+    source "$ROOT/systemd/install/system.sh"
+    # shellcheck source=systemd/install/release.sh
+    source "$ROOT/systemd/install/release.sh"
+    # shellcheck source=systemd/install/commands.sh
+    source "$ROOT/systemd/install/commands.sh"
+    begin
+    "$1"
+}
+
+# The value of option $1 is $2; nothing is a wrong command line.
+value_of() {
+    if [[ -z $2 ]]; then
+        complain "$1 needs a value. Read ./install.sh --help."
+        exit "$EXIT_USAGE"
+    fi
+    VALUE=$2
+}
+
+absolute() {
+    if [[ ! -e $2 ]]; then
+        complain "$1: there is no $2."
+        exit "$EXIT_USAGE"
+    fi
+    VALUE=$(realpath -- "$2")
+}
+
+choose_language() {
+    case $1 in
+        fr | en) UI_LANGUAGE=$1 ;;
+        *)
+            complain "--lang is fr or en, not '$1'."
+            exit "$EXIT_USAGE"
+            ;;
+    esac
+}
+
 main() {
-    local rest=() argument
-    for argument in "$@"; do
-        case $argument in
+    local rest=()
+    while [[ $# -gt 0 ]]; do
+        case $1 in
             --dry-run) DRY_RUN=yes ;;
             --force) FORCE=yes ;;
             --prepare) PREPARE=yes ;;
+            --unattended) UNATTENDED=yes ;;
+            --offline | --from | --root | --lang)
+                value_of "$1" "${2:-}"
+                case $1 in
+                    --lang) choose_language "$VALUE" ;;
+                    --offline) absolute "$1" "$2" && OFFLINE=$VALUE ;;
+                    --from) absolute "$1" "$2" && FROM=$VALUE ;;
+                    --root) absolute "$1" "$2" && TARGET=${VALUE%/} ;;
+                esac
+                shift
+                ;;
             --help | -h)
                 usage
                 exit 0
                 ;;
-            *) rest+=("$argument") ;;
+            *) rest+=("$1") ;;
         esac
+        shift
     done
     if [[ ${#rest[@]} -eq 0 ]]; then
         usage >&2
@@ -452,11 +549,9 @@ main() {
     case $command in
         demo) demo "${rest[@]:1}" ;;
         test) run_tests "${rest[@]:1}" ;;
-        node | hub | upgrade | rollback | uninstall | doctor)
-            complain "'$command' is not built yet: Interlock cannot be installed on a real machine so far."
-            complain "What to do: try ./install.sh demo, and read README.md for what is built."
-            exit "$EXIT_USAGE"
-            ;;
+        node | hub) on_a_real_computer "install_$command" ;;
+        upgrade | rollback | confirm | uninstall) on_a_real_computer "$command" ;;
+        doctor) on_a_real_computer look ;;
         *)
             complain "There is no command '$command'. Read ./install.sh --help."
             exit "$EXIT_USAGE"

@@ -23,10 +23,16 @@ EXPOSURE_MAX = {NODE: 20}
 """Tenths of the exposure level of systemd-analyze; what can close a relay has less than the others."""
 EXPOSURE_MAX_OTHERS = 25
 PROGRAM = "/opt/interlock/current/venv/bin/interlock"
+ONCE = "interlock-rollback.service"
+"""Runs at boot after an interrupted upgrade, and only then."""
 
 
 def services() -> list[str]:
     return sorted(path.name for path in UNITS.glob("*.service"))
+
+
+def copy_units(folder: Path) -> None:
+    shutil.copytree(UNITS, folder, ignore=shutil.ignore_patterns("install"))
 
 
 def verify(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -50,14 +56,14 @@ def keys(unit: str) -> dict[str, str]:
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
     folder = tmp_path / "units"
-    shutil.copytree(UNITS, folder)
+    copy_units(folder)
     verdict = verify(folder)
     assert (verdict.returncode, verdict.stderr) == (0, "")
 
 
 def test_an_unknown_key_would_be_noticed(tmp_path: Path) -> None:
     folder = tmp_path / "units"
-    shutil.copytree(UNITS, folder)
+    copy_units(folder)
     unit = folder / NODE
     unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nWatchdogSecs=2\n"))
     assert verify(folder).returncode != 0
@@ -93,7 +99,24 @@ def test_sync_touches_no_device_and_cannot_read_the_node_s_files() -> None:
     assert keys(NODE)["UMask"] == "0077"
 
 
-@pytest.mark.parametrize("unit", services())
+def test_sync_sees_its_own_credential_and_a_copy_of_the_wiring_and_nothing_else_of_etc_interlock() -> (
+    None
+):
+    text = (UNITS / "interlock-sync.service").read_text()
+    assert "TemporaryFileSystem=/etc/interlock:ro" in text
+    assert "BindReadOnlyPaths=/etc/interlock/sync.json\n" in text
+    assert "LoadCredential=node.toml:/etc/interlock/node.toml\n" in text
+    assert "--config %d/node.toml" in keys("interlock-sync.service")["ExecStart"]
+    assert "node.json" not in text
+
+
+def test_an_interrupted_upgrade_is_settled_at_boot_and_never_otherwise() -> None:
+    text = (UNITS / ONCE).read_text()
+    assert "ConditionPathExists=/opt/interlock/unconfirmed\n" in text
+    assert keys(ONCE)["Type"] == "oneshot"
+
+
+@pytest.mark.parametrize("unit", [unit for unit in services() if unit != ONCE])
 def test_a_unit_is_started_again_for_ever(unit: str) -> None:
     assert keys(unit)["Restart"] == "always"
     assert "StartLimitIntervalSec=0" in (UNITS / unit).read_text()

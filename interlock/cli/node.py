@@ -69,6 +69,24 @@ def node_check_config(config: Path) -> None:
     click.echo(f"{config}: good. Machine {loaded.machine.name}, digest {digest(loaded)[:16]}")
 
 
+@node.command("units")
+@config_option
+@click.option("--modules", is_flag=True, help="Print the kernel modules it needs instead.")
+def node_units(config: Path, modules: bool) -> None:
+    """Print the systemd drop-in that opens the devices which the node's file names, and no other.
+
+    Example: interlock node units > /etc/systemd/system/interlock-node.service.d/devices.conf
+    """
+    from interlock.config import devices, load_node
+
+    loaded = load_node(config)
+    if modules:
+        for name in devices.modules(loaded):
+            click.echo(name)
+    else:
+        click.echo(devices.drop_in(loaded), nl=False)
+
+
 @node.command("status")
 @config_option
 @socket_option

@@ -41,6 +41,9 @@ ACCEPT_AGAIN_S = 0.1
 SOCKET_MODE = 0o666
 """Anybody local may connect; what they may ask is decided for each request."""
 
+FOLDER_MODE = 0o711
+"""Sync and those who look pass through the socket's folder, whatever the service's umask; nobody lists it."""
+
 ROOT = 0
 _PEERCRED = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
@@ -86,6 +89,7 @@ class ControlServer:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.chmod(FOLDER_MODE)
             self._path.unlink(missing_ok=True)
             listener.bind(str(self._path))
             self._path.chmod(SOCKET_MODE)

@@ -292,6 +292,18 @@ def test_a_stale_socket_of_a_killed_node_is_taken_over(path: Path) -> None:
     server.stop()
 
 
+def test_others_reach_the_socket_whatever_the_service_s_umask(path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        made = ControlServer(path, ANSWERS, Users(own=os.getuid()), SystemClock())
+        made.start()
+        modes = [oct(one.stat().st_mode & 0o777) for one in (path.parent, path)]
+        made.stop()
+    finally:
+        os.umask(before)
+    assert modes == ["0o711", "0o666"]
+
+
 def test_stopping_hangs_up_on_everybody_and_removes_the_socket(
     server: ControlServer, path: Path
 ) -> None:

@@ -1,0 +1,256 @@
+# shellcheck shell=bash disable=SC1091,SC2034,SC2153
+# (Variables are shared: install.sh sources the three files of this folder.)
+#
+# What `sudo ./install.sh node`, hub, upgrade, rollback, uninstall and doctor do, from the first look to
+# the last sentence. Sourced by install.sh after system.sh and release.sh.
+
+OWNER_LINK=
+HUB_URL=
+
+require_root() {
+    if [[ $EUID -ne 0 && $DRY_RUN == no ]] && is_live; then
+        complain "$(t "Only root may do that. What to do: sudo ./install.sh …" \
+            "Seul root peut faire cela. Que faire : sudo ./install.sh …")"
+        exit "$EXIT_USAGE"
+    fi
+}
+
+# Two installers at once would each prune what the other builds.
+lock_installer() {
+    [[ $DRY_RUN == no ]] || return 0
+    mkdir -p "$TARGET/var/log" "$TARGET/run"
+    exec {INSTALLER_LOCK}>"$TARGET/run/interlock-install.lock"
+    if ! flock --nonblock "$INSTALLER_LOCK"; then
+        complain "$(t "Another installation is running. What to do: wait until it has ended." \
+            "Une autre installation est en cours. Que faire : attendre qu'elle se termine.")"
+        exit "$EXIT_FAULT"
+    fi
+}
+
+begin() {
+    require_root
+    LOG=$TARGET/var/log/interlock-install.log
+    DEBIAN_PYTHON=$TARGET/usr/lib/python3/dist-packages
+    lock_installer
+    STEP=$(t "looking at this computer" "examen de cet ordinateur")
+    REMEDY=$(t "Read the messages above and $LOG." "Lisez les messages ci-dessus et $LOG.")
+}
+
+# ------------------------------------------------------------------------ node, hub, upgrade
+
+install_roles() { # ROLE…
+    local role
+    open_source
+    for role in "$@"; do
+        recognise_system "$role"
+    done
+    require_no_session
+    for role in "$@"; do
+        "prepare_$role"
+    done
+    require_python
+    require_release "$@"
+    if [[ " $* " == *" node "* ]]; then set_up_pi; fi
+    if [[ " $* " == *" hub "* ]]; then require_hub; fi
+    install_units "$SOURCE/systemd" "$@"
+    switch_to "$RELEASE_NAME"
+    if [[ $DRY_RUN == no ]]; then prune; fi
+}
+
+prepare_node() {
+    require_packages "${NODE_PACKAGES[@]}"
+    make_node_users
+    folder "$CONFIG_DIR" 0750 root interlock
+    folder "$STATE_DIR" 0711 interlock interlock
+    folder "$STATE_DIR/spool" 2770 interlock interlock-sync
+    folder "$STATE_DIR/run" 0711 interlock interlock
+    take_configuration
+}
+
+prepare_hub() {
+    require_packages "${HUB_PACKAGES[@]}"
+    make_group interlock-hub
+    make_user interlock-hub "$HUB_DIR"
+    folder "$HUB_DIR" 0700 interlock-hub interlock-hub
+}
+
+# A hub that is there already is recognised by its hub.toml, and left as it is.
+require_hub() {
+    local address zone=Europe/Paris
+    address=$(hostname -I 2>/dev/null | awk '{ print $1 }') || true
+    HUB_URL=http://${address:-127.0.0.1}:$HUB_PORT
+    if [[ -e $TARGET$HUB_DIR/hub.toml ]] || ! is_live; then
+        return
+    fi
+    if [[ $DRY_RUN == yes ]]; then
+        say "would make: the hub in $HUB_DIR"
+        return
+    fi
+    STEP=$(t "making the hub" "création du hub")
+    REMEDY=$(t "If $HUB_DIR holds half a hub, move it away and run this again." \
+        "Si $HUB_DIR contient la moitié d'un hub, déplacez-la et relancez.")
+    if [[ -L /etc/localtime ]]; then
+        zone=$(readlink /etc/localtime | sed 's|.*/zoneinfo/||; s|^Etc/UTC$|UTC|')
+    fi
+    OWNER_LINK=$(cd / && setpriv --reuid=interlock-hub --regid=interlock-hub --clear-groups \
+        "$RELEASE_DIR/venv/bin/interlock" hub init --dir "$HUB_DIR" --language "$UI_LANGUAGE" \
+        --time-zone "$zone" --url "$HUB_URL" 2>>"$LOG")
+}
+
+install_node() {
+    local wanted=(node)
+    if has_role hub; then wanted+=(hub); fi
+    install_roles "${wanted[@]}"
+    say_next_for_node
+}
+
+install_hub() {
+    local wanted=(hub)
+    if has_role node; then wanted=(node hub); fi
+    install_roles "${wanted[@]}"
+    say_next_for_hub
+}
+
+require_a_role() {
+    if ! has_role node && ! has_role hub; then
+        complain "$(t "Interlock is not installed here. What to do: sudo ./install.sh node, or hub." \
+            "Interlock n'est pas installé ici. Que faire : sudo ./install.sh node, ou hub.")"
+        exit "$EXIT_USAGE"
+    fi
+}
+
+upgrade() {
+    local wanted before
+    require_a_role
+    mapfile -t wanted < <(roles)
+    before=$(pointed "$CURRENT")
+    install_roles "${wanted[@]}"
+    say ""
+    if [[ $DRY_RUN == yes ]]; then
+        say "$(t "That was a rehearsal: nothing was changed." "C'était une répétition : rien n'a été changé.")"
+        return
+    fi
+    say "$(t "Interlock $RELEASE_NAME runs (before: $before)." "Interlock $RELEASE_NAME est en marche (avant : $before).")"
+    say "$(t "Try the machine with a badge; sudo ./install.sh rollback takes it back." \
+        "Essayez la machine avec un badge ; sudo ./install.sh rollback revient en arrière.")"
+}
+
+# ------------------------------------------------------------------------ rollback, confirm
+
+rollback() {
+    local name
+    require_a_role
+    name=$(pointed "$PREVIOUS")
+    if [[ -z $name || ! -e $TARGET$RELEASES/$name/RELEASE ]]; then
+        complain "$(t "There is no release to go back to. What to do: sudo ./install.sh upgrade installs one." \
+            "Il n'y a pas de version à laquelle revenir. Que faire : sudo ./install.sh upgrade en installe une.")"
+        exit "$EXIT_FAULT"
+    fi
+    require_no_session
+    local wanted
+    mapfile -t wanted < <(roles)
+    install_units "$TARGET$RELEASES/$name/installer/systemd" "${wanted[@]}"
+    switch_to "$name"
+    [[ $DRY_RUN == yes ]] ||
+        say "$(t "Interlock $name runs. Try the machine with a badge." \
+            "Interlock $name est en marche. Essayez la machine avec un badge.")"
+}
+
+# interlock-rollback.service at boot: an upgrade was cut between the switch and its proof.
+confirm() {
+    [[ -e $UNCONFIRMED ]] || return 0
+    prove "$(pointed "$CURRENT")" "$(<"$UNCONFIRMED")"
+    prune
+}
+
+# ------------------------------------------------------------------------ uninstall
+
+uninstall() {
+    local role unit
+    require_no_session
+    for role in node hub; do
+        for unit in $(units_of "$role"); do
+            [[ -e $TARGET$UNIT_DIR/$unit ]] || continue
+            if is_live && [[ $DRY_RUN == no ]]; then
+                systemctl --quiet disable --now "$unit"
+            fi
+            take_away "$UNIT_DIR/$unit" "$UNIT_DIR/multi-user.target.wants/$unit"
+        done
+    done
+    take_away "${NODE_DROP_IN%/*}" "$JOURNALD_DROP_IN" "$WATCHDOG_DROP_IN" "$MODULES_FILE" \
+        "$HOME_DIR"
+    remove_boot_block
+    if is_live && [[ $DRY_RUN == no ]]; then systemctl daemon-reload; fi
+    say "$(t "Interlock is gone; its configuration ($CONFIG_DIR) and data ($STATE_DIR, $HUB_DIR) are still there, with the users that own them." \
+        "Interlock est retiré ; sa configuration ($CONFIG_DIR) et ses données ($STATE_DIR, $HUB_DIR) sont encore là, avec les utilisateurs à qui elles appartiennent.")"
+    say "$(t "The machine stays without power until somebody wires it otherwise." \
+        "La machine reste sans courant tant que personne ne la câble autrement.")"
+}
+
+# ------------------------------------------------------------------------ doctor
+
+look() {
+    local code=0
+    require_a_role
+    say "$(t "Release: $(pointed "$CURRENT"); before it: $(pointed "$PREVIOUS")" \
+        "Version : $(pointed "$CURRENT") ; avant elle : $(pointed "$PREVIOUS")")"
+    if has_role node && is_configured; then
+        "$TARGET$CURRENT/venv/bin/interlock" doctor --lang "$UI_LANGUAGE" \
+            --config "$TARGET$CONFIG_DIR/node.toml" || code=$?
+    elif has_role node; then
+        say_next_for_node
+    fi
+    if has_role hub && is_live; then
+        if answers; then
+            say "✓ $(t "The hub answers" "Le hub répond")"
+        else
+            say "✗ $(t "The hub does not answer" "Le hub ne répond pas")"
+            say "  → journalctl -u interlock-hub -b"
+            code=$EXIT_FAULT
+        fi
+    fi
+    exit "$code"
+}
+
+# ------------------------------------------------------------------------ two sentences at the end
+
+say_next_for_node() {
+    say ""
+    if [[ $DRY_RUN == yes ]]; then
+        say "$(t "That was a rehearsal: nothing was changed." "C'était une répétition : rien n'a été changé.")"
+    elif ! is_configured; then
+        say "$(t "Interlock is installed and waits: it does not know its machine yet." \
+            "Interlock est installé et attend : il ne connaît pas encore sa machine.")"
+        say "$(t "Put the machine's node.toml and the two files that the hub made for it (…node.json, …sync.json) on a USB stick, then run: sudo ./install.sh node --from /media/stick" \
+            "Mettez le node.toml de la machine et les deux fichiers que le hub a faits pour elle (…node.json, …sync.json) sur une clé USB, puis lancez : sudo ./install.sh node --from /media/cle")"
+    elif [[ $REBOOT == yes ]]; then
+        say "$(t "Interlock is installed; the Pi's boot settings changed, so restart it now: sudo reboot" \
+            "Interlock est installé ; les réglages de démarrage du Pi ont changé, redémarrez-le : sudo reboot")"
+        say "$(t "Then run: sudo ./install.sh doctor" "Puis lancez : sudo ./install.sh doctor")"
+    else
+        say "$(t "Interlock runs at this machine; try it with a badge." \
+            "Interlock tourne sur cette machine ; essayez-la avec un badge.")"
+        say "$(t "If anything is odd, run: sudo ./install.sh doctor" \
+            "Si quelque chose est étrange, lancez : sudo ./install.sh doctor")"
+    fi
+    if is_a_pi && ! grep -qs 'boot=overlay\|overlayroot=' "$TARGET/proc/cmdline"; then
+        say "$(t "(A card that is never written lasts longer: overlay in docs/install.md.)" \
+            "(Une carte jamais écrite dure plus longtemps : overlay dans docs/install.fr.md.)")"
+    fi
+}
+
+say_next_for_hub() {
+    say ""
+    if [[ $DRY_RUN == yes ]]; then
+        say "$(t "That was a rehearsal: nothing was changed." "C'était une répétition : rien n'a été changé.")"
+    elif [[ -n $OWNER_LINK ]]; then
+        say "$(t "The hub runs; open this link within a day, it makes you its owner, once: $OWNER_LINK" \
+            "Le hub est en marche ; ouvrez ce lien dans la journée, il fait de vous son propriétaire, une fois : $OWNER_LINK")"
+        say "$(t "Then add your machines on its pages, and make each one's files: sudo -u interlock-hub $CURRENT/venv/bin/interlock hub add-node MACHINE --out FOLDER --url $HUB_URL" \
+            "Ensuite ajoutez vos machines dans ses pages, et faites les fichiers de chacune : sudo -u interlock-hub $CURRENT/venv/bin/interlock hub add-node MACHINE --out DOSSIER --url $HUB_URL")"
+    else
+        say "$(t "The hub runs at $HUB_URL with the lab it had." "Le hub est en marche à $HUB_URL avec le labo qu'il avait.")"
+        say "$(t "Log in as before; sudo ./install.sh rollback takes this release back." \
+            "Connectez-vous comme avant ; sudo ./install.sh rollback revient à la version précédente.")"
+    fi
+}
