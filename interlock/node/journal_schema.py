@@ -113,7 +113,9 @@ def refuse_strange_format(path: Path) -> None:
     SQLite opens one of a version to come read-only, which would look like a disk that went read-only for good.
     Only while no connection is open: closing any descriptor of the file lets go of SQLite's own locks.
     """
-    if not path.is_file():
+    # Beside a rollback journal the header may be half of one: a power cut in the first moment of a new file.
+    # SQLite puts back what was there, and only then it is the file's own word.
+    if not path.is_file() or path.with_name(f"{path.name}-journal").exists():
         return
     with path.open("rb") as file:
         versions = file.read(FORMAT_VERSIONS_AT.stop)[FORMAT_VERSIONS_AT]
