@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from interlock import __version__
+from interlock.cli.commission import commission
 from interlock.cli.desk import desk
 from interlock.cli.doctor import diagnose, doctor
 from interlock.cli.hub import hub
@@ -64,5 +65,5 @@ def interlock() -> None:
     """Access control and metering for the machines of a fab lab."""
 
 
-for command in (demo, desk, diagnose, doctor, hub, journal, node, reader, sim, sync):
+for command in (commission, demo, desk, diagnose, doctor, hub, journal, node, reader, sim, sync):
     interlock.add_command(command)

@@ -120,6 +120,35 @@ def node_clear_faults(config: Path, socket_path: Path | None, by: str) -> None:
     talk("Told. Try the machine with a badge.")
 
 
+@node.command("break-glass")
+@config_option
+@socket_option
+@click.option("--lang", type=click.Choice(["en", "fr"]), help="Default: the panel's language.")
+def node_break_glass(config: Path, socket_path: Path | None, lang: str | None) -> None:
+    """Clear a latched fault with the code of the envelope, where the list of rights is missing.
+
+    The code works once; nothing is switched on by it, and a fault that is still there is found again. Anybody at the
+    Pi may try, once in 5 s.
+
+    Example: interlock node break-glass
+    """
+    import gettext
+
+    from interlock.config import load_node
+    from interlock.node.break_glass import normalised
+    from interlock.node.panel import DOMAIN, LOCALE_DIR
+    from interlock.node.words import N_
+    from interlock.protocol.control import Op
+
+    spoken = [lang or load_node(config).panel.language]
+    say = gettext.translation(DOMAIN, LOCALE_DIR, languages=spoken, fallback=True).gettext
+    typed = click.prompt(say(N_("The code of the envelope")), hide_input=True, err=True)
+    # Mistyped is said here: it costs no try.
+    node_at(socket_path, config).ask(Op.BREAK_GLASS, code=normalised(typed))
+    talk(say(N_("Cleared, if it is mended. The code is used up; make the next one:")))
+    talk("sudo interlock commission --only break-glass")
+
+
 @node.command("end-session")
 @config_option
 @socket_option

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from interlock.cli.commission import options, run_commission
 from interlock.cli.parts import FOLDER, PORT, Command, Group, config_option, log, talk
 
 
@@ -61,3 +62,25 @@ def sim_node(config: Path, world: Path) -> int:
     from interlock.sim.node import run_simulated_node
 
     return run_simulated_node(load_node(config), world)
+
+
+@sim.command("commission")
+@options
+@click.option("--world", type=FOLDER, required=True, help="The folder of its world's sockets.")
+def sim_commission(
+    config: Path, world: Path, by: str | None, only: tuple[str, ...], lang: str | None
+) -> int:
+    """Walk through a machine of the virtual world: other pins and reader bus, nothing else. Hands are on its panel.
+
+    Example: interlock sim commission --config node.toml --world /tmp/saw
+    """
+    from interlock.clock import SystemClock
+    from interlock.config import load_node
+    from interlock.sim.pin_factory import world_factory
+    from interlock.sim.spi_client import install_spidev
+    from interlock.sim.world_process import SPI_SOCKET
+
+    install_spidev(world / SPI_SOCKET)
+    return run_commission(
+        load_node(config), SystemClock(), lambda: world_factory(world), by=by, only=only, lang=lang
+    )

@@ -12,6 +12,7 @@ may read it: `interlock commission` may be run as root, the node is not.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,8 @@ from typing import Any, Final
 from interlock.config.sections import NodeConfig
 from interlock.errors import ConfigError, ProtocolError
 from interlock.protocol import fields
+
+LOG = logging.getLogger(__name__)
 
 LEARNED_BYTES_MAX: Final = 65_536
 """A limit on everything: a file that grew beyond this is not ours."""
@@ -190,6 +193,15 @@ def read_commissioned(path: Path) -> Commissioned | None:
             where=str(path),
             remedy="Walk through the machine again: interlock commission",
         ) from error
+
+
+def read_commissioned_or_none(path: Path) -> Commissioned | None:
+    """The last walk; None before the first, and where the file is damaged: a whole walk makes it anew."""
+    try:
+        return read_commissioned(path)
+    except ConfigError as error:
+        LOG.error("nobody can tell who commissioned this machine: %s", error)
+        return None
 
 
 def read_break_glass(path: Path) -> BreakGlass | None:

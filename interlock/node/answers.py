@@ -16,6 +16,7 @@ from typing import Any
 from interlock import __version__
 from interlock.clock import Clock
 from interlock.config import NodeConfig, digest, warnings
+from interlock.config.learned import Commissioned
 from interlock.core.effects import Panel
 from interlock.core.events import (
     CutRequested,
@@ -30,6 +31,7 @@ from interlock.core.model import Presented
 from interlock.core.states import FaultFacts
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import panel as panels
+from interlock.node.break_glass import BY, BreakGlassDoor
 from interlock.node.control import Answer
 from interlock.node.flight import Moment
 from interlock.node.inbox import Inbox
@@ -50,6 +52,9 @@ PAGE_BYTES = canonical.FRAME_BYTES_MAX - 1_024
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A plain name in the spool: no slash, no leading dot, so no path leads out of it."""
+
+CODE_LENGTH_MAX = 64
+"""Twenty letters, and room for however somebody groups them."""
 
 TOLD_S = 1.0
 """Fifty ticks: a loop that takes no event for so long is dead, and its watchdog acts."""
@@ -75,6 +80,8 @@ class NodeAnswers:
     reader: ReaderWorker
     installer: SnapshotInstaller
     anchored: Callable[[int], None]
+    door: BreakGlassDoor
+    commissioned: Commissioned | None
 
     def table(self) -> dict[Op, Answer]:
         """One answer for each operation."""
@@ -90,6 +97,7 @@ class NodeAnswers:
             Op.METRICS: self.metrics,
             Op.DIAGNOSE: self.diagnose,
             Op.CLEAR_FAULTS: self.clear_faults,
+            Op.BREAK_GLASS: self.break_glass,
             Op.END_SESSION: self.end_session,
             Op.CUT_NOW: self.cut_now,
         }
@@ -166,6 +174,18 @@ class NodeAnswers:
             raise ProtocolError("by must say who clears the fault")
         return self._told(FaultCleared(f"console:{by}"))
 
+    def break_glass(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The code of the envelope was right, is spent, and the loop is told to clear the latched faults."""
+        version, rules = self.reader.version, self.loop.state.rules
+        self.door.open(
+            wire.text(request, "code", length_max=CODE_LENGTH_MAX),
+            has_fault=isinstance(self.loop.state.facts, FaultFacts),
+            has_rights=version is not None
+            and self.timekeeper.cache_age_s(version) <= rules.max_offline_s,
+            clear=lambda: self._told(FaultCleared(BY)),
+        )
+        return {}
+
     def end_session(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The loop is told to end the session when the machine is idle, after a warning at the latest."""
         return self._told(EndRequested())
@@ -180,7 +200,7 @@ class NodeAnswers:
         return {}
 
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The state of everything, without a name or a badge."""
+        """The state of everything, without a badge, and no name but of who commissioned the machine."""
         state, now = self.loop.state, self.timekeeper.now()
         facts = state.facts
         version = self.reader.version
@@ -210,6 +230,8 @@ class NodeAnswers:
             "hub_told_s": self.timekeeper.since_told_s(),
             "inputs": inputs_wire(state.inputs),
             "late_us_max": self.loop.lateness.worst_us,
+            "commissioned": self._commissioned(),
+            "break_glass": self.door.state(),
         }
 
     def panel(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,6 +274,17 @@ class NodeAnswers:
             "threads": sorted(thread.name for thread in threading.enumerate()),
             "moments": page,
             "next": skip + len(page) < len(moments),
+        }
+
+    def _commissioned(self) -> dict[str, Any] | None:
+        done = self.commissioned
+        if done is None:
+            return None
+        return {
+            "id": done.id,
+            "by": done.by,
+            "same_wiring": done.config == digest(self.config),
+            "open": list(done.open),
         }
 
     def _journal_status(self) -> dict[str, Any]:

@@ -65,41 +65,38 @@ def sealed(code: str, salt: bytes, made_at: int) -> BreakGlass:
 
 
 class BreakGlassDoor:
-    """Judges codes for a running node; any of its threads may call it.
+    """Judges codes for a running node; any of its threads may call it."""
 
-    `has_fault` and `has_rights` tell how the machine stands; `clear` tells the loop.
-    """
-
-    def __init__(
-        self,
-        learned: Path,
-        clock: Clock,
-        *,
-        has_fault: Callable[[], bool],
-        has_rights: Callable[[], bool],
-        clear: Callable[[str], None],
-    ) -> None:
+    def __init__(self, learned: Path, clock: Clock) -> None:
         self._learned = learned
         self._clock = clock
-        self._has_fault = has_fault
-        self._has_rights = has_rights
-        self._clear = clear
         self._lock = threading.Lock()
         self._tried_ms: int | None = None
 
-    def open(self, typed: str) -> None:
-        """The latched faults are cleared and the code is spent. Raises ProtocolError: it was not, and why."""
+    def open(
+        self, typed: str, *, has_fault: bool, has_rights: bool, clear: Callable[[], object]
+    ) -> None:
+        """`clear` was called and the code is spent. Raises ProtocolError: it was not, and why.
+
+        `has_fault`: one is latched. `has_rights`: a list of rights is there that would know a technician's badge.
+        """
         with self._lock:
             self._wait()
-            if not self._has_fault():
+            if not has_fault:
                 raise ProtocolError("no fault is latched: there is nothing to clear")
-            if self._has_rights():
+            if has_rights:
                 raise ProtocolError(
                     "the list of rights is here",
                     remedy="Clear the fault with a technician's badge, or at the hub",
                 )
-            self._spend(normalised(typed))
-            self._clear(BY)
+            kept = self._recognised(normalised(typed))
+            # Struck out before anything is cleared: a code that worked twice would be no one-time code.
+            self._write(replace(kept, used_at=self._clock.wall_ms() // 1_000))
+            try:
+                clear()
+            except ProtocolError:
+                self._write(kept)
+                raise
 
     def state(self) -> str | None:
         """ "ready", "used", or None where no code was ever made."""
@@ -117,8 +114,8 @@ class BreakGlassDoor:
             raise ProtocolError("one try in 5 s", remedy="Wait a moment, then type it again")
         self._tried_ms = now_ms
 
-    def _spend(self, letters: str) -> None:
-        """The code was the right one and is struck out on the disk. Raises ProtocolError."""
+    def _recognised(self, letters: str) -> BreakGlass:
+        """The seal that `letters` are the code of. Raises ProtocolError."""
         try:
             kept = read_break_glass(self._learned)
         except ConfigError as error:
@@ -130,9 +127,11 @@ class BreakGlassDoor:
             )
         if not hmac.compare_digest(_hash(letters, kept.salt), kept.hash):
             raise ProtocolError("this is not the code of this machine")
+        return kept
+
+    def _write(self, seal: BreakGlass) -> None:
         try:
-            # Struck out before anything is cleared: a code that worked twice would be no one-time code.
-            write_break_glass(self._learned, replace(kept, used_at=self._clock.wall_ms() // 1_000))
+            write_break_glass(self._learned, seal)
         except ConfigError as error:
             raise ProtocolError(f"the code cannot be struck out: {error}") from error
 

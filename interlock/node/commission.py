@@ -8,9 +8,10 @@ answered. A step that fails does not stop the walk; but a contactor that does no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from interlock.config import NodeConfig
+from interlock.config.learned import Found
 from interlock.node import commission_guards as guards
 from interlock.node import commission_power as power
 from interlock.node import commission_relay as relay
@@ -130,7 +131,8 @@ class Walk:
         self.site.person.ready(Act.MAKE_SAFE)
         for number, step in enumerate(self.steps, 1):
             announce(number, len(self.steps), step)
-            self.results[step] = tuple(self._taken(_plan(step)))
+            taken = self._taken(_plan(step))
+            self.results[step] = tuple(replace(one, name=_named(step, one.name)) for one in taken)
 
     @property
     def is_good(self) -> bool:
@@ -145,18 +147,40 @@ class Walk:
         elif plan.weighs and (self._failed(Step.CURRENT) or self._is_busy_at_rest()):
             why = site.say(N_("the current sensor does not tell the truth"))
         if why:
-            return [site.untested(plan.step.value, why)]
+            return [site.untested("", why)]
         try:
             return list(plan.take(site))
         except NotSafe as refused:
             why = site.say(N_("it forbids to close the relay: %(name)s"))
-            return [site.untested(plan.step.value, why % {"name": site.signal(refused.signal)})]
+            return [site.untested("", why % {"name": site.signal(refused.signal)})]
 
     def _failed(self, step: Step) -> bool:
         return any(one.good is False for one in self.results.get(step, ()))
 
     def _is_busy_at_rest(self) -> bool:
         return self.site.bench.levels().busy is True
+
+
+def findings(config: NodeConfig, walk: Walk, known: Iterable[Found]) -> tuple[Found, ...]:
+    """Every step of the machine: as walked now, else as `known` from before, else not tested."""
+    lines: list[Found] = []
+    earlier = tuple(known)
+    for step in steps_of(config):
+        if step in walk.results:
+            lines += [one.found() for one in walk.results[step]]
+            continue
+        kept = [one for one in earlier if step_of(one.name) == step.value]
+        lines += kept or [Found(step.value, None, {})]
+    return tuple(lines)
+
+
+def step_of(name: str) -> str:
+    """The step that a result of this name belongs to."""
+    return name.partition(":")[0]
+
+
+def _named(step: Step, part: str) -> str:
+    return f"{step.value}: {part}" if part else step.value
 
 
 def _plan(step: Step) -> Plan:

@@ -43,7 +43,7 @@ def interlocks(site: Site) -> Iterator[Result]:
     """Each is opened by its name, moves alone and comes back; those of the extraction had their turn."""
     for one in own_interlocks(site.config.interlocks):
         site.person.told(Act.OPEN_INTERLOCK, name=one.name)
-        yield moves(site, one.name, f"interlock {one.name}")
+        yield moves(site, one.name)
 
 
 def own_interlocks(declared: tuple[InterlockConfig, ...]) -> list[InterlockConfig]:
@@ -71,7 +71,7 @@ def bypass(site: Site) -> Iterator[Result]:
         why = site.say(N_("the emergency stop does not open what the key closes"))
     elif back.last.inputs.bypass_on is not False:
         why = site.say(N_("the key turned back was not seen"))
-    yield site.result("bypass key", not why, why)
+    yield site.result("", not why, why)
 
 
 def break_glass(site: Site) -> Iterator[Result]:
@@ -79,8 +79,8 @@ def break_glass(site: Site) -> Iterator[Result]:
     code = site.new_code()
     copied = site.person.copies(code)
     site.break_glass = code if copied else None
-    why = site.say(N_("the code was not copied: there is none now"))
-    yield site.result("break-glass code", copied, why)
+    why = site.say(N_("the new code was not copied and does not count"))
+    yield site.result("", copied, why)
 
 
 def _runs(site: Site, air: list[InterlockConfig]) -> Result:
@@ -89,7 +89,7 @@ def _runs(site: Site, air: list[InterlockConfig]) -> Result:
         site.bench.extraction(True)
         site.bench.watch(RUN_MS)
         site.bench.extraction(False)
-        return site.result("extraction", site.person.sees(Look.EXTRACTION_RAN))
+        return site.result("", site.person.sees(Look.EXTRACTION_RAN))
 
     def moves_all(sample: Sample) -> bool:
         return all(site.closed(one.name, sample) for one in air)
@@ -99,7 +99,7 @@ def _runs(site: Site, air: list[InterlockConfig]) -> Result:
 
     if moves_any(site.bench.watch(0).last):
         why = site.say(N_("its air flow switch says that air moves while the fan stands"))
-        return site.result("extraction", False, why)
+        return site.result("", False, why)
     site.person.told(Act.EXTRACTION_RUNS)
     site.bench.extraction(True)
     allowed_ms = max(AIR_MS_MIN, site.config.times.pre_run_s * 1_000)
@@ -110,14 +110,13 @@ def _runs(site: Site, air: list[InterlockConfig]) -> Result:
         why = site.say(
             N_("no air within %(s)d s, the pre-run: clogged, or times.pre_run_s too short")
         )
-        return site.result("extraction", False, why % {"s": allowed_ms // 1_000})
+        return site.result("", False, why % {"s": allowed_ms // 1_000})
     why = site.say(N_("its air flow switch still says that air moves"))
-    return site.result("extraction", stops_ms < AIR_STOPS_MS, why, air_ms=air_ms, stops_ms=stops_ms)
+    return site.result("", stops_ms < AIR_STOPS_MS, why, air_ms=air_ms, stops_ms=stops_ms)
 
 
 def _stopped_by(site: Site, fire: InterlockConfig, air: list[InterlockConfig]) -> Result:
     """The fire contact is read while the extraction runs, and the extraction then stops, as under the node."""
-    called = f"interlock {fire.name}"
     site.bench.extraction(True)
     site.person.told(Act.OPEN_FIRE, name=fire.name)
     opened = site.bench.watch(PRESS_MS, lambda sample: not site.closed(fire.name, sample)).last
@@ -136,7 +135,7 @@ def _stopped_by(site: Site, fire: InterlockConfig, air: list[InterlockConfig]) -
         why = site.say(N_("the extraction did not stop"))
     elif seen:
         why = site.say(N_("did not come back"))
-    return site.result(called, seen and stopped and site.closed(fire.name, back), why)
+    return site.result(fire.name, seen and stopped and site.closed(fire.name, back), why)
 
 
 def _by_key(site: Site, sample: Sample) -> bool:

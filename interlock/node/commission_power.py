@@ -78,11 +78,11 @@ def current(site: Site) -> Iterator[Result]:
     rested = _after(idle, site.config.times.inrush_ms)
     if any(sample.inputs.busy for sample in rested):
         why = site.say(N_("the contact says busy at a machine that only idles"))
-        yield site.result("current", False, why)
+        yield site.result("", False, why)
         return
     busy_ms = busy.first_ms(lambda sample: sample.inputs.busy is True)
     why = site.say(N_("the contact never said busy while the machine worked"))
-    yield site.result("current", busy_ms is not None, why, busy_ms=busy_ms)
+    yield site.result("", busy_ms is not None, why, busy_ms=busy_ms)
 
 
 def unexpected_start(site: Site) -> Iterator[Result]:
@@ -103,7 +103,7 @@ def unexpected_start(site: Site) -> Iterator[Result]:
     cut_ms = trace.last.at_ms - (started.closed_ms or 0) if started.seen else None
     let_go = not site.has_mirror or off.settled_ms(mirror_closed) is not None
     why = site.say(N_("a machine that starts by itself was not noticed"))
-    yield site.result("unexpected start", started.seen and let_go, why, cut_ms=cut_ms)
+    yield site.result("", started.seen and let_go, why, cut_ms=cut_ms)
 
 
 # ------------------------------------------------------------------------------------------ drop-out
@@ -157,12 +157,12 @@ def _drop_out_result(site: Site, cut: _Cut, after: Trace, by_node: bool) -> Resu
     if restarted or moved_in:
         why = site.say(N_("THE MACHINE STARTED AGAIN BY ITSELF: cut the mains"))
     elif senses and cut.ran_ms is None:
-        return site.untested("drop-out", site.say(N_("the machine was not seen running")))
+        return site.untested("", site.say(N_("the machine was not seen running")))
     elif sees_cut and cut.lost_ms is None:
         why = site.say(N_("the cut of the mains was not noticed"))
     elif not site.person.sees(Look.STOOD_STILL):
         why = site.say(N_("the machine did not stay still, or was not tried"))
-    return site.result("drop-out", not why, why)
+    return site.result("", not why, why)
 
 
 # ------------------------------------------------------------------------------------------- current
@@ -197,20 +197,20 @@ def _learned(site: Site, idle_ma: int | None, work: Trace) -> Result:
     at_work = _measured(work, max(0, work.last.at_ms - (AT_WORK_MS - INRUSH_LEFT_OUT_MS)))
     if idle_ma is None or not at_work:
         why = site.say(N_("the current sensor says nothing: check clamp and converter"))
-        return site.result("current", False, why)
+        return site.result("", False, why)
     busy_ma, said = min(at_work), site.config.current
     seen = {"idle_ma": idle_ma, "busy_ma": busy_ma}
     apart = site.say(N_("%(idle_ma)d mA idle and %(busy_ma)d mA busy cannot be told apart")) % seen
     if said.busy_above_ma is not None and said.idle_below_ma is not None:
         good = idle_ma <= said.idle_below_ma and busy_ma >= said.busy_above_ma
-        return site.result("current", good, apart, **seen)
+        return site.result("", good, apart, **seen)
     try:
         site.thresholds = thresholds_between(idle_ma, busy_ma)
     except ConfigError:
-        return site.result("current", False, apart, **seen)
+        return site.result("", False, apart, **seen)
     learned = site.thresholds
     levels = {"busy_above_ma": learned.busy_above_ma, "idle_below_ma": learned.idle_below_ma}
-    return site.result("current", True, "", **seen, **levels)
+    return site.result("", True, "", **seen, **levels)
 
 
 # ----------------------------------------------------------------------------------- unexpected start

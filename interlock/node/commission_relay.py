@@ -45,7 +45,7 @@ def relay(site: Site) -> Iterator[Result]:
     """The contactor follows the coil in time, ten times of ten; the worst times are written down."""
     times = site.config.times
     if not site.has_mirror:
-        yield site.result("relay", _heard(site))
+        yield site.result("", _heard(site))
         return
     site.person.told(Act.LISTEN)
     worst_close_ms = worst_open_ms = 0
@@ -58,19 +58,19 @@ def relay(site: Site) -> Iterator[Result]:
         worst = {"close_ms": worst_close_ms, "open_ms": worst_open_ms}
         if not within(close_ms, times.close_time_ms):
             why = site.say(N_("the contactor did not pull in within %(ms)d ms"))
-            yield site.result("relay", False, why % {"ms": times.close_time_ms}, **worst)
+            yield site.result("", False, why % {"ms": times.close_time_ms}, **worst)
             return
         if not within(open_ms, times.open_time_ms):
             why = site.say(N_("the contactor did not let go within %(ms)d ms: cut the mains"))
-            yield site.result("relay", False, why % {"ms": times.open_time_ms}, **worst)
+            yield site.result("", False, why % {"ms": times.open_time_ms}, **worst)
             return
-    yield site.result("relay", True, **worst, repetitions=REPETITIONS)
+    yield site.result("", True, **worst, repetitions=REPETITIONS)
 
 
 def mirror_wire(site: Site) -> Iterator[Result]:
     """A broken wire of the mirror contact reads as "not released", never as "all well"."""
     if not mirror_closed(site.bench.watch(0).last):
-        yield site.untested("mirror wire", site.say(N_("it is not at rest")))
+        yield site.untested("", site.say(N_("it is not at rest")))
         return
     site.person.told(Act.PULL_MIRROR_WIRE)
     seen = site.bench.watch(PRESS_MS, mirror_open).first_ms(mirror_open) is not None
@@ -79,7 +79,7 @@ def mirror_wire(site: Site) -> Iterator[Result]:
     why = site.say(N_("its wire taken off was not noticed"))
     if seen:
         why = site.say(N_("its wire put back was not noticed"))
-    yield site.result("mirror wire", seen and back, why)
+    yield site.result("", seen and back, why)
 
 
 def dynamic_enable(site: Site) -> Iterator[Result]:
@@ -87,7 +87,7 @@ def dynamic_enable(site: Site) -> Iterator[Result]:
     if not site.has_mirror:
         site.person.ready(Act.WATCH_HANG)
         site.bench.hold(SELF_HOLDING_MS, enabled_ms=0)
-        yield site.result("dynamic enable", site.person.sees(Look.STAYED_OUT))
+        yield site.result("", site.person.sees(Look.STAYED_OUT))
         return
     site.person.told(Act.WATCH_HANG)
     trace = site.bench.hold(
@@ -96,11 +96,11 @@ def dynamic_enable(site: Site) -> Iterator[Result]:
     dropped_ms = trace.settled_ms(mirror_closed, trace.turned_ms)
     if dropped_ms is None or dropped_ms - trace.turned_ms > HANG_DROP_MS_MAX:
         why = site.say(N_("the contactor stays in under a hung node"))
-        yield site.result("dynamic enable", False, why)
+        yield site.result("", False, why)
         return
     drop_ms = dropped_ms - trace.turned_ms
     why = site.say(N_("drops after %(ms)d ms: sooner than a late node, which would close it again"))
-    yield site.result("dynamic enable", drop_ms > HANG_MS, why % {"ms": drop_ms}, drop_ms=drop_ms)
+    yield site.result("", drop_ms > HANG_MS, why % {"ms": drop_ms}, drop_ms=drop_ms)
 
 
 def stop_chain(site: Site) -> Iterator[Result]:
@@ -130,7 +130,7 @@ def stop_chain(site: Site) -> Iterator[Result]:
         why = site.say(N_("its status contact stays open after the release"))
     elif site.has_mirror and not all(mirror_closed(sample) for sample in after.samples):
         why = site.say(N_("the contactor pulled in at the release"))
-    yield site.result("stop chain", not why, why, drop_ms=drop_ms)
+    yield site.result("", not why, why, drop_ms=drop_ms)
 
 
 class _Pressed:

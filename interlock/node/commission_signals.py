@@ -52,7 +52,7 @@ def at_rest(site: Site) -> Iterator[Result]:
     trace = site.bench.watch(REST_MS)
     odd = sorted({name for sample in trace.samples for name in odd_inputs(site, sample)})
     why = site.say(N_("not at rest: %(names)s")) % {"names": _named(site, odd)}
-    yield site.result("inputs at rest", not odd, why)
+    yield site.result("", not odd, why)
 
 
 def buttons(site: Site) -> Iterator[Result]:
@@ -61,17 +61,17 @@ def buttons(site: Site) -> Iterator[Result]:
         if getattr(site.config.inputs, name) is None:
             continue
         site.person.told(act)
-        yield moves(site, name, name.replace("_", " "))
+        yield moves(site, name)
 
 
-def moves(site: Site, name: str, called: str) -> Result:
+def moves(site: Site, name: str) -> Result:
     """The next input that leaves its rest is `name` alone, and it comes back.
 
     What was not at rest before is told by the step of the inputs, and not once more here.
     """
     before = odd_inputs(site, site.bench.watch(0).last)
     if name in before:
-        return site.untested(called, site.say(N_("it is not at rest")))
+        return site.untested(name, site.say(N_("it is not at rest")))
 
     def odd(sample: Sample) -> list[str]:
         return [one for one in odd_inputs(site, sample) if one not in before]
@@ -79,13 +79,13 @@ def moves(site: Site, name: str, called: str) -> Result:
     moved = odd(site.bench.watch(PRESS_MS, lambda sample: bool(odd(sample))).last)
     back = site.bench.watch(PRESS_MS, lambda sample: not odd(sample)).last
     if not moved:
-        return site.result(called, False, site.say(N_("nothing moved within 20 s")))
+        return site.result(name, False, site.say(N_("nothing moved within 20 s")))
     if moved != [name]:
         why = site.say(N_("this moved instead: %(names)s. Are wires swapped?"))
-        return site.result(called, False, why % {"names": _named(site, moved)})
+        return site.result(name, False, why % {"names": _named(site, moved)})
     stuck = odd(back)
     why = site.say(N_("did not come back: %(names)s")) % {"names": _named(site, stuck)}
-    return site.result(called, not stuck, why)
+    return site.result(name, not stuck, why)
 
 
 def panel(site: Site) -> Iterator[Result]:
@@ -114,12 +114,12 @@ def reader(site: Site) -> Iterator[Result]:
         every_s = 1 / site.config.reader.polls_per_s
         while (passed_ms := site.clock.boot_ms() - began_ms) < BADGE_MS:
             if isinstance(found.poll(), CardSeen):
-                yield site.result("reader", True, seen_ms=passed_ms)
+                yield site.result("", True, seen_ms=passed_ms)
                 return
             site.clock.sleep(every_s)
-        yield site.result("reader", False, site.say(N_("no badge was seen within 30 s")))
+        yield site.result("", False, site.say(N_("no badge was seen within 30 s")))
     except DeviceError as error:
-        yield site.result("reader", False, str(error))
+        yield site.result("", False, str(error))
     finally:
         if found is not None:
             found.close()

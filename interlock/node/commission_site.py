@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from interlock.clock import Clock
 from interlock.config import NodeConfig
-from interlock.config.learned import Thresholds
+from interlock.config.learned import Found, Thresholds
 from interlock.node.commission_bench import Bench, Sample
 from interlock.node.commission_words import SIGNAL_WORDS, Act, Look
 from interlock.node.currents import CURRENT_BY_CONVERTER
@@ -42,16 +42,19 @@ class Person(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One line of the record: `good` None was not tested; `measured` are whole numbers, the unit in their name."""
+    """One line of the record: `good` None was not tested; `measured` are whole numbers, the unit in their name.
+
+    `name` is the step's, and a colon and what of it, where a step has several.
+    """
 
     name: str
     good: bool | None
     text: str = ""
     measured: dict[str, int] = field(default_factory=dict)
 
-    def to_wire(self) -> dict[str, Any]:
-        """The line as one JSON object, without its words."""
-        return {"name": self.name, "good": self.good, "measured": self.measured}
+    def found(self) -> Found:
+        """The line without its words."""
+        return Found(self.name, self.good, self.measured)
 
 
 @dataclass(slots=True)
@@ -111,13 +114,13 @@ class Site:
         return sample.inputs.interlocks_closed[names.index(name)] is True
 
     def result(self, name: str, good: bool, why: str = "", /, **measured: int | None) -> Result:
-        """The line `name`: "good", or `why` it is not, already in the reader's language."""
+        """What of a step (empty: all of it) is good, or `why` it is not, already in the reader's language."""
         text = self.say(N_("good")) if good else why or self.say(N_("NOT GOOD"))
         known = {key: value for key, value in measured.items() if value is not None}
         return Result(name, good, text, known)
 
     def untested(self, name: str, why: str) -> Result:
-        """The line `name` of what could not be tested, and why."""
+        """What of a step could not be tested, and why."""
         return Result(name, None, self.say(N_("not tested: %(why)s")) % {"why": why})
 
     def signal(self, name: str) -> str:

@@ -206,3 +206,30 @@ SIGNAL_WORDS: Final = {
     "long_job_button": N_("long-job button"),
 }
 """Every input of a node's file, as people call it."""
+
+PART_WORDS: Final = {
+    **SIGNAL_WORDS,
+    "lamp": N_("lamp"),
+    "buzzer": N_("buzzer"),
+    "screen": N_("screen"),
+    "inrush": N_("inrush"),
+}
+"""What of a step, where it has several; an interlock is called by its own name."""
+
+MEASURED: Final = {
+    "close_ms": N_("in after %d ms"),
+    "open_ms": N_("out after %d ms"),
+    "repetitions": N_("%d times, the worst"),
+    "drop_ms": N_("out after %d ms"),
+    "seen_ms": N_("seen after %d ms"),
+    "busy_ms": N_("busy after %d ms"),
+    "idle_ma": N_("idle %d mA"),
+    "busy_ma": N_("busy %d mA"),
+    "busy_above_ma": N_("busy from %d mA"),
+    "idle_below_ma": N_("idle to %d mA"),
+    "inrush_ms": N_("inrush of %d ms"),
+    "cut_ms": N_("cut after %d ms"),
+    "air_ms": N_("air after %d ms"),
+    "stops_ms": N_("still after %d ms"),
+}
+"""Every number of a result; its unit is in its name."""

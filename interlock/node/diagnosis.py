@@ -41,7 +41,7 @@ def pack(
     """
     parts = {
         "doctor.json": _json([one.to_wire() for one in findings]),
-        "status.json": _json(_asked(ask, Op.STATUS)),
+        "status.json": _json(_status(ask)),
         "metrics.json": _json(_asked(ask, Op.METRICS)),
         "panel.json": _json(_panel(ask)),
         "flight-recorder.jsonl": "".join(_flight(ask)),
@@ -68,6 +68,13 @@ def _asked(ask: Ask, op: Op, **arguments: Any) -> dict[str, Any]:
         return ask(op, **arguments)
     except InterlockError as error:
         return {"error": str(error)}
+
+
+def _status(ask: Ask) -> dict[str, Any]:
+    """The state of everything, but for who commissioned the machine."""
+    told = _asked(ask, Op.STATUS)
+    done = told.get("commissioned") or {}
+    return {**told, "commissioned": {key: done[key] for key in done if key != "by"} or None}
 
 
 def _panel(ask: Ask) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def examine_node(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
     yield from _inputs(node.status, say)
     yield _enable(node, config, say)
     yield _wear(node.metrics, say)
+    yield from _commissioning(node.status, say)
 
 
 def _runs(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
@@ -318,3 +319,40 @@ def _wear(metrics: Mapping[str, Any], say: Say) -> Finding:
         Verdict.GOOD,
         say(N_("The node writes %(mb)d MB a day, of a budget of %(budget)d")) % spent,
     )
+
+
+WALK = N_("Walk through it, two people: systemctl stop interlock-node, then: interlock commission")
+NEW_CODE = N_("Make one, for an envelope: interlock commission --only break-glass")
+
+
+def _commissioning(status: Mapping[str, Any], say: Say) -> Iterator[Finding]:
+    if "commissioned" not in status:
+        # The node that runs is of a version before this one.
+        return
+    name, done = "commissioned", status["commissioned"]
+    if done is None:
+        what = say(N_("The machine was never commissioned"))
+        yield Finding(name, Verdict.CARE, what, say(WALK))
+        return
+    if done["open"]:
+        names = {"names": ", ".join(done["open"])}
+        what = (
+            say(N_("The commissioning found what is not good, or left it out: %(names)s")) % names
+        )
+        yield Finding(name, Verdict.BAD, what, say(WALK))
+    elif not done["same_wiring"]:
+        what = say(N_("The file was changed since the machine was commissioned"))
+        remedy = say(
+            N_("Walk again through what the change concerns: interlock commission --only …")
+        )
+        yield Finding(name, Verdict.CARE, what, remedy)
+    else:
+        what = say(N_("The machine was commissioned, and its file is the same since"))
+        yield Finding(name, Verdict.GOOD, what)
+    code = status["break_glass"]
+    if code == "used":
+        what = say(N_("The break-glass code of the envelope was used"))
+        yield Finding("break-glass code", Verdict.CARE, what, say(NEW_CODE))
+    elif code is None:
+        what = say(N_("There is no break-glass code for this machine"))
+        yield Finding("break-glass code", Verdict.CARE, what, say(NEW_CODE))

@@ -74,13 +74,17 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What must survive a restart; `lock_outs` maps the source (machine, hub) to the cause."""
+    """What must survive a restart; `lock_outs` maps the source (machine, hub) to the cause.
+
+    `commissioned` is the id of the last commissioning on record.
+    """
 
     open_session: OpenSession | None = None
     faults: frozenset[str] = frozenset()
     lock_outs: Mapping[str, str] = field(default_factory=dict)
     grants: tuple[LocalGrant, ...] = ()
     day_use: DayUse = field(default_factory=DayUse)
+    commissioned: str | None = None
 
     @property
     def locked_out(self) -> bool:
@@ -155,6 +159,8 @@ def after(facts: Facts, record_id: str, type: RecordType, body: Mapping[str, Any
             source = wire_fields.text(body, "source")
             left = {key: cause for key, cause in facts.lock_outs.items() if key != source}
             return replace(facts, lock_outs=left)
+        case RecordType.COMMISSIONED:
+            return replace(facts, commissioned=wire_fields.text(body, "id", length_max=64))
         case _:
             return facts
 
@@ -170,6 +176,7 @@ def facts_to_wire(facts: Facts) -> dict[str, Any]:
         "lock_outs": dict(facts.lock_outs),
         "grants": [grant_wire(one) for one in facts.grants],
         "day_use": [facts.day_use.day, [list(one) for one in facts.day_use.used]],
+        "commissioned": facts.commissioned,
     }
 
 
@@ -184,6 +191,7 @@ def facts_from_wire(wire: Mapping[str, Any]) -> Facts:
             # A journal of the first days knows neither grants nor a daily limit.
             grants=tuple(LocalGrant(**one) for one in wire.get("grants", [])),
             day_use=_day_use(*wire.get("day_use", [0, []])),
+            commissioned=wire_fields.optional_text(wire, "commissioned"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError("the stored facts are not facts", where="journal") from error

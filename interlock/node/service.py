@@ -32,7 +32,7 @@ from interlock.config import (
     to_rules,
     warnings,
 )
-from interlock.config.learned import with_learned
+from interlock.config.learned import read_commissioned_or_none, with_learned
 from interlock.config.secret_files import read_node_keys
 from interlock.core import machine
 from interlock.core.effects import ReportRefusal, WriteRecord
@@ -48,6 +48,7 @@ from interlock.core.model import Assurance, Fault, Rules
 from interlock.core.states import Recovered
 from interlock.errors import ConfigError, InterlockError, StoreError
 from interlock.node.answers import NodeAnswers
+from interlock.node.break_glass import BreakGlassDoor
 from interlock.node.build_orders import BuildOrders
 from interlock.node.control import ControlServer, Users
 from interlock.node.currents import CURRENT_BY_CONVERTER, CurrentWorker
@@ -176,6 +177,7 @@ class _Node:
         self._pins = MachinePins(config, factory, self._inbox.wake, busy)
         self._orders = BuildOrders(lost=self._worker_died)
         self._unopened: str | None = None
+        self._commissioned = read_commissioned_or_none(config.paths.learned)
         self._exit_code = EXIT_OK
 
     def run(self, ready: Callable[[Loop], None]) -> int:
@@ -285,6 +287,9 @@ class _Node:
         if (journal.marks.time or {}).get(CONFIG_DIGEST) != found:
             body = {"digest": found, "rules": rules_to_wire(to_rules(self._config))}
             self._submit(WriteRecord(NO_TICKET, RecordType.CONFIGURATION_CHANGED.value, body))
+        walked = self._commissioned
+        if walked is not None and walked.id != recovery.facts.commissioned:
+            self._submit(WriteRecord(NO_TICKET, RecordType.COMMISSIONED.value, walked.body()))
 
     def _new_reader(self, cache: Path | None) -> ReaderWorker:
         config = self._config
@@ -351,6 +356,8 @@ class _Node:
             reader=self._reader,
             installer=installer,
             anchored=self._saver.anchored,
+            door=BreakGlassDoor(self._config.paths.learned, self._clock),
+            commissioned=self._commissioned,
         )
         users = Users(own=os.getuid(), sync=_uid_of(self._config.sync.user))
         return ControlServer(self._config.paths.socket, answers.table(), users, self._clock)

@@ -8,6 +8,7 @@
     interlock NAME CLOSED          what another node says of a declared remote interlock: true, false, null (unknown)
     status, panel, metrics, diagnose
     clear_faults BY                a technician at the Pi's own console says the fault is mended; BY is who
+    break_glass CODE               the code of the envelope clears it where no list of rights is there to ask
     end_session, cut_now           the session ends when the machine is idle; the power goes off now
 
 Answers carry `"ok": true` and their fields, or `"ok": false, "error": CODE, "message": …`. An unknown,
@@ -39,6 +40,7 @@ class Op(StrEnum):
     METRICS = "metrics"
     DIAGNOSE = "diagnose"
     CLEAR_FAULTS = "clear_faults"
+    BREAK_GLASS = "break_glass"
     END_SESSION = "end_session"
     CUT_NOW = "cut_now"
 
@@ -46,11 +48,13 @@ class Op(StrEnum):
 OPERATOR_OPS = frozenset(Op)
 """What root and the node's own user may ask: whoever has the Pi's console is its technician. None closes a relay."""
 
-SYNC_OPS = OPERATOR_OPS - {Op.CLEAR_FAULTS, Op.END_SESSION, Op.CUT_NOW}
+SYNC_OPS = OPERATOR_OPS - {Op.CLEAR_FAULTS, Op.BREAK_GLASS, Op.END_SESSION, Op.CUT_NOW}
 """What `interlock-sync` may ask: nothing that acts. A remote interlock's word keeps starts back and closes nothing."""
 
-WATCHER_OPS = frozenset({Op.STATUS, Op.PANEL})
-"""What any other local user who can open the socket may ask: nothing that names a badge."""
+WATCHER_OPS = frozenset({Op.STATUS, Op.PANEL, Op.BREAK_GLASS})
+"""What any other local user who can open the socket may ask: nothing that names a badge. The code of the envelope is
+its own proof; `interlock-sync` may not even try, for it hears the network.
+"""
 
 
 def request(op: Op, **arguments: Any) -> dict[str, Any]:

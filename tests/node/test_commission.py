@@ -81,10 +81,11 @@ def test_a_sound_machine_is_good_all_over_in_the_order_of_the_sheet() -> None:
     assert [(number, of) for number, of, _ in shop.steps] == [(n, 15) for n in range(1, 16)]
     assert [step for _, _, step in shop.steps] == list(Step)
     assert list(found) == [
-        *("inputs at rest", "stop button", "broken button", "machine switch", "lamp", "buzzer"),
-        *("reader", "relay", "mirror wire", "dynamic enable", "stop chain", "drop-out", "current"),
-        *("inrush", "unexpected start", "extraction", "interlock Fire", "interlock Lid"),
-        *("interlock Door", "bypass key", "break-glass code"),
+        *("inputs", "buttons: stop_button", "buttons: broken_button", "buttons: machine_switch"),
+        *("panel: lamp", "panel: buzzer", "reader", "relay", "mirror-wire", "dynamic-enable"),
+        *("stop-chain", "drop-out", "current", "unexpected-start: inrush", "unexpected-start"),
+        *("extraction", "extraction: Fire", "interlocks: Lid", "interlocks: Door", "bypass"),
+        "break-glass",
     ]
     check_the_coil(shop)
 
@@ -97,9 +98,9 @@ def test_what_is_measured_is_the_machine_to_within_a_sample() -> None:
     measured = {one.name: one.measured for one in shop.results}
     # The mirror contact bounces for 2.8 ms; what is between two looks 5 ms apart is seen at the second.
     assert measured["relay"] == {"close_ms": 65, "open_ms": 85, "repetitions": 10}
-    assert measured["stop chain"] == {"drop_ms": 85}
+    assert measured["stop-chain"] == {"drop_ms": 85}
     # 250 ms of the monostable behind the last turn, and the contactor's own time.
-    assert measured["dynamic enable"] == {"drop_ms": 335}
+    assert measured["dynamic-enable"] == {"drop_ms": 335}
     assert measured["extraction"]["air_ms"] == 1_500
 
 
@@ -118,7 +119,7 @@ def test_a_small_machine_is_asked_only_what_its_file_declares() -> None:
     shop = Workshop(small)
     found = shop.walk()
     assert list(found) == [
-        *("inputs at rest", "stop button", "reader", "relay", "stop chain", "break-glass code"),
+        *("inputs", "buttons: stop_button", "reader", "relay", "stop-chain", "break-glass"),
     ]
     assert set(found.values()) == {True}
     assert Look.PULLED_IN in shop.person.said, "nothing but ears can tell"

@@ -275,10 +275,11 @@ def test_root_and_the_nodes_own_user_may_ask_everything_and_sync_nothing_that_ac
     users = Users(own=111, sync=222)
     assert [users.may_ask(uid) for uid in (0, 111)] == [frozenset(Op)] * 2
     assert users.may_ask(222) == SYNC_OPS
-    assert frozenset(Op) - SYNC_OPS == {Op.CLEAR_FAULTS, Op.END_SESSION, Op.CUT_NOW}
+    acts = {Op.CLEAR_FAULTS, Op.BREAK_GLASS, Op.END_SESSION, Op.CUT_NOW}
+    assert frozenset(Op) - SYNC_OPS == acts
     assert users.may_ask(333) == WATCHER_OPS
     assert Users(own=111).may_ask(222) == WATCHER_OPS
-    assert {Op.STATUS, Op.PANEL} == WATCHER_OPS
+    assert {Op.STATUS, Op.PANEL, Op.BREAK_GLASS} == WATCHER_OPS
 
 
 def test_a_stale_socket_of_a_killed_node_is_taken_over(path: Path) -> None:

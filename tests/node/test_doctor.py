@@ -48,6 +48,8 @@ def healthy(config: NodeConfig) -> Node:
         "hub_told_s": 12,
         "relay_on": False,
         "inputs": {"emergency_stop_closed": True, "stop_pressed": False, "mirror_closed": None},
+        "commissioned": {"id": "c1", "by": "Fatou", "same_wiring": True, "open": []},
+        "break_glass": "ready",
     }
     metrics = {
         "enable": {"turns": 900, "gap_ms_max": 22},
@@ -96,6 +98,11 @@ def test_a_healthy_node_is_good_all_over(tmp_path: Path) -> None:
         (lambda s, m: s["inputs"].update(mirror_closed=False), "input mirror_closed", Verdict.BAD),
         (lambda s, m: s["inputs"].update(bypass_on=True), "input bypass_on", Verdict.BAD),
         (lambda s, m: s.update(relay_on=True), "inputs", Verdict.UNKNOWN),
+        (lambda s, m: s.update(commissioned=None), "commissioned", Verdict.CARE),
+        (lambda s, m: s["commissioned"].update(same_wiring=False), "commissioned", Verdict.CARE),
+        (lambda s, m: s["commissioned"].update(open=["relay"]), "commissioned", Verdict.BAD),
+        (lambda s, m: s.update(break_glass="used"), "break-glass code", Verdict.CARE),
+        (lambda s, m: s.update(break_glass=None), "break-glass code", Verdict.CARE),
         (lambda s, m: m["enable"].update(turns=0), "dynamic enable", Verdict.UNKNOWN),
         (lambda s, m: m.update(written_bytes=3_000_000), "wear", Verdict.CARE),
         (lambda s, m: m.update(process_ms=HOUR_MS - 1), "wear", Verdict.UNKNOWN),
