@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.template.loader import get_template
@@ -13,7 +14,9 @@ from django.urls.resolvers import RoutePattern, URLResolver
 from interlock.core.model import Level
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.domain import unknown
+from interlock.hub.domain.labs import create_group
 from interlock.hub.domain.members import create_member
+from interlock.hub.domain.reservations import reserve
 from interlock.hub.domain.tokens import Scope, create_token
 from interlock.hub.domain.trainings import grant_training
 from interlock.hub.models import (
@@ -23,9 +26,12 @@ from interlock.hub.models import (
     AuditRow,
     Authorisation,
     Badge,
+    Group,
     Lab,
     Machine,
     Member,
+    PendingGrant,
+    Reservation,
     RoleName,
     UnknownBadge,
 )
@@ -48,6 +54,11 @@ POSTED = {
     "clear-lock-out",
     "close-alarm",
     "revoke-token",
+    "confirm-grant",
+    "reject-grant",
+    "set-credit",
+    "take-back",
+    "group-hours",
 }
 OPEN = {"login", "logout", "welcome", "set_language"}
 SEEN = {
@@ -55,6 +66,7 @@ SEEN = {
     *("machines", "machine", "machine-state"),
     *("todo", "unknown-badges", "unknown-badge", "badges-to-enrol"),
     *("hand-out", "hand-out-taps", "give-badge", "tokens"),
+    *("settings", "house-rules", "reservations", "grants"),
 }
 
 
@@ -88,6 +100,13 @@ def address(name: str, lab: PageLab) -> str:
         "unknown-badge": [UnknownBadge.objects.get().pk],
         "close-alarm": [Alarm.objects.get().pk],
         "revoke-token": [ApiToken.objects.get().pk],
+        "set-credit": [member],
+        "house-rules": [lab.small.machine.slug],
+        "reservations": [lab.small.machine.slug],
+        "take-back": [Reservation.objects.values_list("pk", flat=True).first() or 1],
+        "group-hours": [Group.objects.get().pk],
+        "confirm-grant": [PendingGrant.objects.get().pk],
+        "reject-grant": [PendingGrant.objects.get().pk],
         "welcome": ["no-such-token"],
     }
     return reverse(name, args=wanted.get(name, []))
@@ -103,6 +122,18 @@ def used_once() -> PageLab:
         small.enrolled.node, AlarmKind.POSSIBLE_CLONE, "1.1", actor.now(), badge=small.badge
     )
     create_token(actor, small.lab, "desk", list(Scope))
+    create_group(actor, small.lab, "staff", "Staff")
+    soon = actor.now() + timedelta(hours=1)
+    reserve(actor, small.machine, None, soon, soon + timedelta(hours=1))
+    PendingGrant.objects.create(
+        lab=small.lab,
+        member=create_member(actor, small.lab, "Theo Trainee"),
+        training=small.training,
+        trainer=small.member,
+        node=small.enrolled.node,
+        record="1.9",
+        given_at=actor.now(),
+    )
     return lab
 
 
@@ -140,6 +171,7 @@ def test_a_role_reaches_exactly_the_pages_of_its_permissions(role: str) -> None:
     own = create_member(console(), small.lab, "Somebody else")
     link_to_member(lab, role, own)
     grant_training(console(), own, small.training, Level.TRAINER.value)
+    PendingGrant.objects.update(trainer=own)
     allowed = ROLE_PERMISSIONS[role]
     reached, expected = {}, {}
     for pattern in patterns():
@@ -200,12 +232,18 @@ def test_a_lab_never_shows_what_belongs_to_another() -> None:
     lab = page_lab()
     other = small_lab(slug="other")
     session_lab = Lab.objects.get(slug="other")
+    theirs = create_group(console(), session_lab, "staff", "Staff")
+    soon = console().now() + timedelta(hours=1)
+    booked = reserve(console(), other.machine, None, soon, soon + timedelta(hours=1))
     client = lab.client("owner")
     assert client.get(reverse("member", args=[other.member.public_id])).status_code == 404
     posted = {
         reverse("grant-training", args=[other.member.public_id]): {"training": "saw-basics"},
         reverse("suspend-member", args=[other.member.public_id]): {"why": "x"},
         reverse("block-badge", args=[other.badge.pk]): {"condition": "lost"},
+        reverse("set-credit", args=[other.member.public_id]): {"credit": "none"},
+        reverse("group-hours", args=[theirs.pk]): {f"group-{theirs.pk}-keeps": "any"},
+        reverse("take-back", args=[booked.pk]): {},
     }
     before = AuditRow.objects.filter(lab=session_lab).count()
     answers = [client.post(where, values).status_code for where, values in posted.items()]

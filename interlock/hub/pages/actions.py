@@ -15,13 +15,21 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from interlock.errors import InterlockError
+from interlock.hub.domain import grants as grant_deeds
 from interlock.hub.domain import machines as machine_deeds
 from interlock.hub.domain import members as member_deeds
 from interlock.hub.domain import nodes as node_deeds
 from interlock.hub.domain import trainings as training_deeds
-from interlock.hub.models import Alarm, Authorisation, Badge, BadgeCondition, Training
+from interlock.hub.models import (
+    Alarm,
+    Authorisation,
+    Badge,
+    BadgeCondition,
+    PendingGrant,
+    Training,
+)
 from interlock.hub.pages.access import Viewer, page
-from interlock.hub.pages.machines import machine_of
+from interlock.hub.pages.machine_facts import machine_of
 from interlock.hub.pages.member import member_of
 from interlock.hub.permissions import Permission
 
@@ -69,6 +77,35 @@ def revoke(request: HttpRequest, viewer: Viewer, public_id: str, training: str) 
 
 
 @require_POST
+@page(Permission.GRANT_ANY, Permission.GRANT_OWN)
+def confirm_grant(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
+    """The member holds what was granted at a machine from now on, at every machine."""
+    found = _pending(viewer, number)
+    attempt(
+        request,
+        lambda: grant_deeds.confirm(viewer.actor, found),
+        gettext(
+            "%(name)s holds “%(training)s”. Each machine knows it as soon as its node confirms."
+        )
+        % {"name": found.member.name, "training": found.training.name},
+    )
+    return redirect("member", found.member.public_id)
+
+
+@require_POST
+@page(Permission.GRANT_ANY, Permission.GRANT_OWN)
+def reject_grant(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
+    """It was not the trainer, or a mistake: the machine forgets it at midnight."""
+    found = _pending(viewer, number)
+    attempt(
+        request,
+        lambda: grant_deeds.reject(viewer.actor, found, _why(request)),
+        gettext("The grant is rejected. The machine itself forgets it at midnight."),
+    )
+    return redirect("member", found.member.public_id)
+
+
+@require_POST
 @page(Permission.EDIT_BADGES)
 def block(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     """The badge is lost, stolen or retired."""
@@ -108,6 +145,22 @@ def reinstate(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespo
         request,
         lambda: member_deeds.reinstate_member(viewer.actor, found),
         gettext("The suspension of %(name)s is over as soon as each machine's node confirms.")
+        % {"name": found.name},
+    )
+    return redirect("member", public_id)
+
+
+@require_POST
+@page(Permission.EDIT_MEMBERS)
+def set_credit(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
+    """The member's credit is as somebody says, until the hub counts it."""
+    found = member_of(viewer, public_id)
+    attempt(
+        request,
+        lambda: member_deeds.set_credit(
+            viewer.actor, found, request.POST.get("credit", ""), _why(request)
+        ),
+        gettext("The credit of %(name)s is noted. Each machine knows as soon as its node confirms.")
         % {"name": found.name},
     )
     return redirect("member", public_id)
@@ -180,6 +233,17 @@ def _training(viewer: Viewer, slug: str) -> Training:
     found = Training.objects.filter(lab=viewer.lab, slug=slug).first()
     if found is None:
         raise Http404(gettext("There is no such training in this lab."))
+    return found
+
+
+def _pending(viewer: Viewer, number: int) -> PendingGrant:
+    found = (
+        PendingGrant.objects.filter(lab=viewer.lab, pk=number)
+        .select_related("lab", "member", "training", "trainer", "node")
+        .first()
+    )
+    if found is None:
+        raise Http404(gettext("There is no such grant in this lab."))
     return found
 
 

@@ -6,15 +6,15 @@ looks after machines reads that there was one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.urls import reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from interlock.hub.models import Alarm, AlarmKind, Machine, Member
 from interlock.hub.pages import formats
 from interlock.hub.pages.access import Viewer
+from interlock.hub.pages.words import Words
 from interlock.hub.permissions import Permission
 
 
@@ -42,16 +42,12 @@ def of_machine(found: Machine, viewer: Viewer) -> list[Shown]:
 
 
 def of_member(found: Member, viewer: Viewer) -> list[str]:
-    """What is to be said on the page of somebody one of whose badges failed its proof."""
+    """What is to be said on the page of somebody whose badge failed its proof, or is in the wrong hand."""
     alarms = Alarm.objects.filter(
-        badge__member=found, kind=AlarmKind.POSSIBLE_CLONE, closed_at=None
+        badge__member=found, kind__in=list(_ABOUT_BADGES), closed_at=None
     ).select_related("badge", "node__machine")
-    said = gettext(
-        "A card that passed itself off as “%(badge)s” did not prove it at %(machine)s (%(moment)s)."
-        " It may be a copy."
-    )
     return [
-        said
+        str(_ABOUT_BADGES[AlarmKind(alarm.kind)])
         % {
             "badge": alarm.badge,
             "machine": alarm.node.machine.name,
@@ -61,17 +57,13 @@ def of_member(found: Member, viewer: Viewer) -> list[str]:
     ]
 
 
-def possible_clones(viewer: Viewer) -> Iterable[tuple[Machine, int]]:
-    """The machines at which badges failed their proof, each with how many; for who looks after nodes."""
+def machines_with(kind: AlarmKind, viewer: Viewer) -> list[Machine]:
+    """The machines that have an open alarm of that kind, by name; for who looks after nodes."""
     if not viewer.may(Permission.VIEW_NODES):
         return []
-    alarms = Alarm.objects.filter(
-        lab=viewer.lab, kind=AlarmKind.POSSIBLE_CLONE, closed_at=None
-    ).select_related("node__machine")
-    counts: dict[Machine, int] = {}
-    for alarm in alarms.order_by("node__machine__name"):
-        counts[alarm.node.machine] = counts.get(alarm.node.machine, 0) + 1
-    return counts.items()
+    alarms = Alarm.objects.filter(lab=viewer.lab, kind=kind, closed_at=None)
+    nodes = alarms.values("node")
+    return list(Machine.objects.filter(nodes__in=nodes).distinct().order_by("name"))
 
 
 def _shown(alarm: Alarm, viewer: Viewer) -> Shown:
@@ -95,3 +87,15 @@ def _shown(alarm: Alarm, viewer: Viewer) -> Shown:
         address=address,
         may_close=viewer.may(Permission.CLOSE_ALARMS),
     )
+
+
+_ABOUT_BADGES: dict[AlarmKind, Words] = {
+    AlarmKind.POSSIBLE_CLONE: gettext_lazy(
+        "A card that passed itself off as “%(badge)s” did not prove it at %(machine)s (%(moment)s)."
+        " It may be a copy."
+    ),
+    AlarmKind.STOLEN_BADGE: gettext_lazy(
+        "“%(badge)s”, which was reported lost or stolen, was presented at %(machine)s (%(moment)s)."
+        " It was refused."
+    ),
+}

@@ -27,7 +27,7 @@ _PAGES: tuple[tuple[str, str, Words, tuple[Permission, ...]], ...] = (
     ("members", "members", gettext_lazy("Members"), (Permission.VIEW_MEMBERS,)),
     ("machines", "machines", gettext_lazy("Machines"), (Permission.VIEW_MACHINES,)),
     ("sessions", "sessions", gettext_lazy("Sessions"), (Permission.VIEW_SESSIONS,)),
-    ("tokens", "settings", gettext_lazy("Settings"), (Permission.EDIT_TOKENS,)),
+    ("settings", "settings", gettext_lazy("Settings"), (Permission.EDIT_LAB,)),
     ("me", "person", gettext_lazy("My page"), (Permission.VIEW_OWN,)),
 )
 

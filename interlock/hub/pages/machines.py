@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Prefetch
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
-from interlock.core.model import BadgeUse
 from interlock.hub.models import ClockAnchor, Machine, Node, Snapshot
-from interlock.hub.pages import alarms, formats, sessions, words
+from interlock.hub.pages import alarms, formats, machine_facts, sessions
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.confirmations import is_confirmed
+from interlock.hub.pages.machine_facts import Fact, machine_of, trainings_words
 from interlock.hub.pages.tiles import Tile, machines_of, tile
 from interlock.hub.permissions import Permission
 
 LAST_SESSIONS = 8
+RESERVATIONS_SHOWN = 3
+"""The next ones; the others are behind the link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,6 @@ class Row:
     trainings: str
     tariff: str
     contact: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One line of a list of facts; `state` colours it where it needs attention."""
-
-    name: str
-    value: str
-    state: str = ""
 
 
 @require_GET
@@ -67,15 +60,6 @@ def machine_state(request: HttpRequest, viewer: Viewer, slug: str) -> HttpRespon
     return render(request, "hub/parts/machine_live.html", _live(found, viewer))
 
 
-def machine_of(viewer: Viewer, slug: str) -> Machine:
-    """The machine of this lab. Raises Http404."""
-    wanted = machines_of(viewer.lab).select_related("live_session__member", "tariff")
-    found = wanted.prefetch_related("trainings").filter(slug=slug).first()
-    if found is None:
-        raise Http404(gettext("There is no such machine in this lab."))
-    return found
-
-
 def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
     """Everything the page of one machine shows."""
     node = _node(found, viewer)
@@ -84,7 +68,11 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
     return {
         **(shown := _live(found, viewer)),
         "closable": [alarm for alarm in shown["alarms"] if alarm.may_close],
-        "rules": _rules(found),
+        "rules": machine_facts.rules(found),
+        "may_edit": viewer.may(Permission.EDIT_MACHINES),
+        "reserved": machine_facts.reserved(found, viewer, RESERVATIONS_SHOWN),
+        "commissioned": machine_facts.commissioning(node, viewer) if node else None,
+        "unmetered": machine_facts.unmetered(found, viewer) if shows_sessions else None,
         "shows_node": viewer.may(Permission.VIEW_NODES),
         "node": node,
         "node_facts": _node_facts(node, viewer) if node else [],
@@ -95,16 +83,6 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
         "may_lock_out": viewer.may(Permission.LOCK_OUT),
         "locked_out": found.locked_out_at is not None,
     }
-
-
-def trainings_words(found: Machine) -> str:
-    """What the machine asks people to have learnt."""
-    names = [training.name for training in found.trainings.all()]
-    if not names:
-        return gettext("none")
-    if len(names) > 1 and found.needs == Machine.Needs.ANY:
-        return gettext("one of: %(names)s") % {"names": ", ".join(names)}
-    return ", ".join(names)
 
 
 def _row(found: Machine, viewer: Viewer) -> Row:
@@ -119,28 +97,6 @@ def _row(found: Machine, viewer: Viewer) -> Row:
         tariff=found.tariff.name if found.tariff else gettext("free of charge"),
         contact=contact,
     )
-
-
-def _rules(found: Machine) -> list[Fact]:
-    use = BadgeUse(found.badge_use)
-    offline = gettext("as the node's own file says")
-    if found.max_offline_s is not None:
-        days, rest_s = divmod(found.max_offline_s, 24 * formats.HOUR_S)
-        offline = (
-            ngettext("%(n)s day", "%(n)s days", days) % {"n": days}
-            if not rest_s
-            else formats.duration(found.max_offline_s)
-        )
-    sensor = (
-        gettext("yes") if found.has_current_sensor else gettext("no: only enabled time is known")
-    )
-    return [
-        Fact(gettext("Badge"), str(words.BADGE_USES[use])),
-        Fact(gettext("Trainings asked for"), trainings_words(found)),
-        Fact(gettext("Works without the hub for"), offline),
-        Fact(gettext("Knows whether it works"), sensor),
-        Fact(gettext("Tariff"), found.tariff.name if found.tariff else gettext("free of charge")),
-    ]
 
 
 def _live(found: Machine, viewer: Viewer) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from interlock.hub.models import Authorisation, Badge, BadgeCondition, CardKey, Member, Training
-from interlock.hub.pages import alarms, formats, rights, sessions
+from interlock.hub.pages import alarms, formats, grants, rights, sessions
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.confirmations import unconfirmed
 from interlock.hub.pages.members import status_of
@@ -78,7 +78,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
     """Everything the page of one member shows; the same number of queries for everybody."""
     held = list(
         found.authorisations.filter(revoked_at=None)
-        .select_related("training", "granted_by")
+        .select_related("training", "granted_by", "granted_by_member")
         .order_by("training__name")
     )
     badges = list(found.badges.select_related("card_key").order_by("-given_at", "pk"))
@@ -106,6 +106,9 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
         "clones": alarms.of_member(found, viewer),
         "may_suspend": viewer.may(Permission.EDIT_MEMBERS),
         "suspended": found.status == Member.Status.SUSPENDED,
+        "credit": found.get_credit_display(),
+        "credits": [one for one in Member.Credit.choices if one[0] != found.credit],
+        "grants": grants.about(found, viewer),
     }
 
 
@@ -131,7 +134,8 @@ def _of_lab(viewer: Viewer) -> QuerySet[Member]:
 
 
 def _training(held: Authorisation, viewer: Viewer, may_grant: Sequence[Training]) -> TrainingHeld:
-    by = held.granted_by.name if held.granted_by else ""
+    granted_by = held.granted_by_member or held.granted_by
+    by = granted_by.name if granted_by else ""
     day = formats.day(held.granted_at, viewer.zone)
     return TrainingHeld(
         slug=held.training.slug,

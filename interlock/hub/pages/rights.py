@@ -16,6 +16,7 @@ from interlock.core.model import (
     Assurance,
     BadgeUse,
     Cache,
+    Credit,
     Demands,
     Entry,
     Granted,
@@ -132,6 +133,7 @@ def snapshot_entry(member: Member, held: Sequence[Authorisation]) -> Entry:
         member_until_at=second(member.until_at),
         rights=tuple(right_of(one) for one in held),
         technician=member.technician,
+        credit=Credit(member.credit),
     )
 
 

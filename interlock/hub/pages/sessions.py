@@ -13,7 +13,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
 from interlock.hub import days
@@ -49,6 +49,15 @@ class Row:
     how: str
     price: str
     marks: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who was there too, in which role; `address` is empty for who may not see members."""
+
+    role: str
+    name: str
+    address: str
 
 
 class Filter(Form):
@@ -128,6 +137,8 @@ def session(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
         "session": found,
         "row": row(found, viewer),
         "times": _times(found),
+        "people": _people(found, viewer),
+        "course": _course(found),
         "line": line,
         "steps": steps,
         "shows_prices": shows_prices,
@@ -142,7 +153,7 @@ def of_lab(viewer: Viewer) -> QuerySet[Session]:
     ).values("received_at")[:1]
     return (
         Session.objects.filter(lab=viewer.lab)
-        .select_related("machine", "member", "line", "line__payer")
+        .select_related("machine", "member", "supervisor", "second", "line", "line__payer")
         .annotate(arrived_at=Subquery(arrival))
         .order_by("-started_at", "-pk")
     )
@@ -178,11 +189,11 @@ def row(found: Session, viewer: Viewer) -> Row:
 def ending_words(found: Session) -> str:
     """How the session ended, or that it runs."""
     if found.voided:
-        return gettext("Never began: the machine was not switched on")
+        return _with_names(gettext("Never began: the machine was not switched on"), found)
     if found.ended_at is None:
         return gettext("Running")
     known = {ending.value: text for ending, text in words.ENDINGS.items()}
-    return str(known.get(found.how, found.how))
+    return _with_names(str(known.get(found.how, found.how)), found)
 
 
 def query_without_page(request: HttpRequest) -> str:
@@ -208,9 +219,50 @@ def _hours(found: Session, viewer: Viewer) -> str:
     return f"{began}{formats.SPACE}– {ended}" if "," in ended else f"{began}{_DASH}{ended}"
 
 
+def _with_names(said: str, found: Session) -> str:
+    """The ending, and the interlocks that made it, by the names the lab gave them."""
+    return f"{said} ({', '.join(found.interlocks)})" if found.interlocks else said
+
+
+def _people(found: Session, viewer: Viewer) -> list[Person]:
+    """Who was there besides the member who pays."""
+    there = [
+        (gettext("Supervised by"), found.supervisor),
+        (gettext("Second person"), found.second),
+    ]
+    opens = viewer.may(Permission.VIEW_MEMBERS)
+    return [
+        Person(role, one.name, reverse("member", args=[one.public_id]) if opens else "")
+        for role, one in there
+        if one is not None
+    ]
+
+
+def _course(found: Session) -> list[tuple[str, str]]:
+    """What else happened, for those sessions to which it did."""
+    course = []
+    if found.confirmations:
+        times = ngettext("%(n)s time", "%(n)s times", found.confirmations)
+        course.append((gettext("Supervision confirmed"), times % {"n": found.confirmations}))
+    if found.long_job:
+        course.append((gettext("Long job"), gettext("declared: it went on without the badge")))
+    if found.would_refuse:
+        course.append((gettext("Would have been refused"), _why_refused(found.would_refuse)))
+    return course
+
+
+def _why_refused(code: str) -> str:
+    """The reason in words; the training it may speak of is not kept."""
+    known = {reason.value: text for reason, text in words.REASONS.items()}
+    said = str(known.get(code, code))
+    return gettext("A training is missing or over.") if "%(training)s" in said else said
+
+
 def _marks(found: Session) -> Iterable[tuple[str, str]]:
     if found.voided:
         yield "offline", gettext("not billed")
+    if found.would_refuse:
+        yield "fault", gettext("would have been refused")
     if found.estimated:
         yield "ending", gettext("end estimated")
     if found.provisional:

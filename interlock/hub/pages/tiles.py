@@ -30,6 +30,7 @@ STATE_WORDS: dict[str, str | Promise] = {
     "idle": gettext_lazy("In use, idle"),
     "ending": gettext_lazy("Ending"),
     "fault": gettext_lazy("Fault"),
+    "unmetered": gettext_lazy("Bypass key"),
     "locked-out": gettext_lazy("Locked out"),
     "offline": gettext_lazy("Offline"),
 }
@@ -40,6 +41,7 @@ _STATE_OF_LIVE = {
     LiveState.ENDING: "ending",
     LiveState.FAULT: "fault",
     LiveState.LOCKED_OUT: "locked-out",
+    LiveState.UNMETERED: "unmetered",
 }
 
 
@@ -135,7 +137,12 @@ def _details(machine: Machine, state: str, zone: ZoneInfo, now: datetime) -> Ite
     if state == "locked-out":
         since = machine.locked_out_at or since
         yield from _lock_out_words(machine)
-    if state != "free" and since is not None:
+    if machine.live_bypass_at is not None:
+        on_since = formats.moment(machine.live_bypass_at, zone, now)
+        yield gettext("bypass key on since %(moment)s: nobody is asked for a badge") % {
+            "moment": on_since
+        }
+    if state not in ("free", "unmetered") and since is not None:
         yield gettext("since %(moment)s") % {"moment": formats.moment(since, zone, now)}
     if state == "in-use" and machine.live_busy:
         yield gettext("working")
@@ -151,6 +158,8 @@ def _silence(machine: Machine, zone: ZoneInfo, now: datetime) -> Iterable[str]:
         yield gettext("since %(moment)s") % {"moment": formats.moment(seen_at, zone, now)}
         if machine.live_state == LiveState.IN_USE:
             yield gettext("was in use")
+        if machine.live_bypass_at is not None:
+            yield gettext("its bypass key was on")
 
 
 def _lock_out_words(machine: Machine) -> Iterable[str]:

@@ -76,6 +76,21 @@ LEVELS: dict[Level, Words] = {
     Level.TRAINER: gettext_lazy("trainer"),
 }
 
+GOOD: Words = gettext_lazy("good")
+NOT_GOOD: Words = gettext_lazy("not good")
+NOT_TESTED: Words = gettext_lazy("not tested")
+"""What a step of a commissioning found."""
+
+WEEKDAYS: tuple[Words, ...] = (
+    gettext_lazy("Monday"),
+    gettext_lazy("Tuesday"),
+    gettext_lazy("Wednesday"),
+    gettext_lazy("Thursday"),
+    gettext_lazy("Friday"),
+    gettext_lazy("Saturday"),
+    gettext_lazy("Sunday"),
+)
+
 BADGE_USES: dict[BadgeUse, Words] = {
     BadgeUse.TAP: gettext_lazy("Tap to start, tap again to stop"),
     BadgeUse.HOLD: gettext_lazy("The badge stays in the slot"),
