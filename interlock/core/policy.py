@@ -113,7 +113,7 @@ def accompanies(
 
 def unsupervised(entry: Entry, rules: Rules, now: Now, around: Circumstances) -> tuple[str, ...]:
     """The machine's trainings this member has only under supervision: what a trainer can answer for."""
-    rights = _rights(entry, around)
+    rights = _rights(entry, around, now)
     return tuple(
         training
         for training in rules.demands.trainings
@@ -153,7 +153,7 @@ _NEARNESS = (
 
 def _lacking(entry: Entry, rules: Rules, now: Now, around: Circumstances) -> Refusal | None:
     """The nearest of what the member's trainings lack; None when they are enough."""
-    rights, trainings = _rights(entry, around), rules.demands.trainings
+    rights, trainings = _rights(entry, around, now), rules.demands.trainings
     missing = [
         (training, reason)
         for training in trainings
@@ -173,8 +173,21 @@ def _lacking(entry: Entry, rules: Rules, now: Now, around: Circumstances) -> Ref
     return Refusal(reason, entry.language, training)
 
 
-def _rights(entry: Entry, around: Circumstances) -> tuple[Right, ...]:
-    granted = (one.as_right() for one in around.grants if one.member == entry.member)
+def _rights(entry: Entry, around: Circumstances, now: Now) -> tuple[Right, ...]:
+    """The member's rights, those granted here included, as long as the hub leaves what they were granted upon.
+
+    Whoever was granted a training had it under supervision: a hub that takes that away takes the grant away (A4).
+    """
+    kept = {
+        right.training
+        for right in entry.rights
+        if not _ended(right.until_at, now) and not _ended(right.lapses_at, now)
+    }
+    granted = (
+        one.as_right()
+        for one in around.grants
+        if one.member == entry.member and one.training in kept
+    )
     return (*entry.rights, *granted)
 
 

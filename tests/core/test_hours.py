@@ -261,13 +261,27 @@ def test_a_second_person_is_asked_for_when_the_machine_or_the_hub_wants_one() ->
 def test_a_grant_made_here_counts_until_it_ends_and_for_nobody_else() -> None:
     grant = LocalGrant("m-ada", "saw", at("2027-01-04 10:00"), at("2027-01-04 23:00"))
     around = Circumstances(grants=(grant,))
-    nothing = replace(ADA, rights=())
-    assert reason(demands(), "2027-01-04 11:00", nothing, around=around) is None
-    assert reason(demands(), "2027-01-04 23:00", nothing, around=around) is Reason.TRAINING_EXPIRED
-    other = replace(nothing, member="m-ben")
-    assert reason(demands(), "2027-01-04 11:00", other, around=around) is Reason.NOT_TRAINED
-    untrusted = reason(demands(), "2027-01-04 11:00", nothing, around=around, trusted=False)
-    assert untrusted is Reason.CLOCK_UNTRUSTED
+    learner = replace(ADA, rights=(Right("saw", Level.SUPERVISED),))
+    assert reason(demands(), "2027-01-04 11:00", learner, around=around) is None
+    assert reason(demands(), "2027-01-04 23:00", learner, around=around) is Reason.NEEDS_SUPERVISOR
+    other = replace(learner, member="m-ben")
+    assert reason(demands(), "2027-01-04 11:00", other, around=around) is Reason.NEEDS_SUPERVISOR
+    untrusted = reason(demands(), "2027-01-04 11:00", learner, around=around, trusted=False)
+    assert untrusted is Reason.NEEDS_SUPERVISOR, "a day's grant needs a clock, a trainer does not"
+
+
+def test_a_grant_made_here_does_not_outlive_what_the_hub_takes_away() -> None:
+    grant = LocalGrant("m-ada", "saw", at("2027-01-04 10:00"), at("2027-01-04 23:00"))
+    around = Circumstances(grants=(grant,))
+    ended = Right("saw", Level.SUPERVISED, until_at=at("2027-01-04 10:30"))
+    elsewhere = Right("lathe", Level.SUPERVISED)
+    for left, why in (
+        ((), Reason.NOT_TRAINED),
+        ((elsewhere,), Reason.NOT_TRAINED),
+        ((ended,), Reason.TRAINING_EXPIRED),
+    ):
+        learner = replace(ADA, rights=left)
+        assert reason(demands(), "2027-01-04 11:00", learner, around=around) is why
 
 
 def test_a_schedule_of_the_whole_week_bounds_nobody_and_needs_no_clock() -> None:
