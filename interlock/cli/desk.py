@@ -61,7 +61,7 @@ def desk_connect(
 ) -> None:
     """Tell this computer its hub, its reader and its lab, once. The hub is asked whether the token is good.
 
-    Example: interlock desk connect --url https://hub.lab --token-file t --site-id lab.org
+    Example: interlock desk connect --url https://hub.lab --token-file t --site-id my-lab
     """
     from interlock.desk import private_files, settings, site_keys
     from interlock.desk.words import _
@@ -166,7 +166,7 @@ def desk_import_old(file: Path, config: Path, dry_run: bool, partial: bool, yes:
         return EXIT_FAULT
     taken = importing.take(hub, lines)
     click.echo(
-        _("%(taken)d badges taken, %(again)d members to enrol again, %(same)d unchanged")
+        _("Badges taken: %(taken)d; members to enrol again: %(again)d; unchanged: %(same)d")
         % {"taken": taken.taken, "again": taken.enrol_again, "same": taken.unchanged}
     )
     return EXIT_FAULT if taken.bad else 0
@@ -233,8 +233,8 @@ def _say_what_became_of(file: Path, looked: Looked) -> None:
         talk(_("%(file)s, line %(line)d: %(why)s") % {"file": file, "line": number, "why": reason})
     talk(
         _(
-            "%(total)d lines: %(taken)d badges, %(again)d members whose card must be enrolled again, "
-            "%(same)d as they are already, %(bad)d bad."
+            "Lines: %(total)d. Badges: %(taken)d; members whose card must be enrolled again: %(again)d; "
+            "so already: %(same)d; bad: %(bad)d."
         )
         % {
             "total": looked.total,

@@ -35,7 +35,7 @@ class Counter:
             elif len(found) <= MEMBERS_SHOWN:
                 return self._chosen(found)
             else:
-                self.person.hear(_("%d members are: write more of the name.") % len(found))
+                self.person.hear(_("Members found: %d. Write more of the name.") % len(found))
             query = self.person.answer(_("Name or e-mail (Enter: stop)")).strip()
             if not query:
                 return None

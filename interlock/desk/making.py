@@ -6,7 +6,7 @@ then the hub is told. Whatever stops in between, the next tap of the same card g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -24,6 +24,8 @@ from interlock.protocol.card_keys import CardSlot, Scheme
 from interlock.readers import CardSeen
 
 ACTIVE = "active"
+DOORS = 2
+"""The key number that doors ask for (3-cards.md); machines never do."""
 
 
 class Outcome(Enum):
@@ -82,10 +84,7 @@ class Maker:
             refused = self.uploads.send(self.counter.hub, self.keys)
         except LinkError as error:
             hear(str(error))
-            hear(
-                _("%d keys wait on this computer and are sent when the hub is back.")
-                % len(self.uploads)
-            )
+            hear(_("Keys that wait on this computer until the hub is back: %d") % len(self.uploads))
             return []
         for one in refused:
             hear(
@@ -149,7 +148,7 @@ class Maker:
         """The card takes what it needs, proves the key of `slot`, and the hub is told."""
         in_use = _in_use(chip, holder.badge)
         bench = Workbench(chip, card.uid, self.keys, self.ledger)
-        plan = bench.plan(None if in_use is None else in_use.slot.key_number)
+        plan = bench.plan(() if in_use is None else asked_for(in_use))
 
         def line(outcome: Outcome) -> Made:
             name, number = holder.name, slot.key_number
@@ -201,6 +200,14 @@ class Maker:
             )
         if not plan.steps:
             hear("  " + _("has all its keys"))
+
+
+def asked_for(in_use: CardKey) -> Collection[int]:
+    """The numbers some machine may ask for: the one in use, and, where a machine has not heard of it yet, older ones.
+
+    They stay as they are for ever: nobody who heard believes the older ones, and a card has numbers enough.
+    """
+    return frozenset(range(1, in_use.slot.key_number)) - {DOORS} | {in_use.slot.key_number}
 
 
 def cannot_become_genuine() -> str:

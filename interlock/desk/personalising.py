@@ -10,7 +10,7 @@ Masters change first: from then on nobody but the desk can change anything else 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from interlock.cards.authentication import Proof, authenticate
@@ -66,10 +66,10 @@ class Workbench:
         self._found: dict[Place, int] = {}
         self._is_same_card = False
 
-    def plan(self, keep: int | None = None) -> Plan:
-        """What brings every key but number `keep` to the newest generation; nothing on the card is changed.
+    def plan(self, keep: Collection[int] = ()) -> Plan:
+        """What brings every key but the numbers to `keep` to the newest generation; nothing on the card is changed.
 
-        `keep` is what the machines ask for at this moment. Raises CardError: left, or keys that are not the lab's.
+        Raises CardError: it left, or has keys that are not the lab's.
         """
         places = self._chip.places()
         has_application = self._chip.has_application()
@@ -82,7 +82,7 @@ class Workbench:
         for place in places:
             is_made = has_application or place == card_master
             old = self._generation_at(place) if is_made else FACTORY
-            is_kept = place == Place(self._chip.aid, -1 if keep is None else keep)
+            is_kept = place.aid == self._chip.aid and place.number in keep
             if old != self._keys.newest and not is_kept:
                 changes.append(Change(place, old, self._keys.newest))
         return Plan(not has_application, tuple(changes))

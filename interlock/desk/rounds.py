@@ -45,7 +45,7 @@ def personalise_all(maker: Maker) -> list[Made]:
     hub, person = maker.counter.hub, maker.counter.person
     genuine = {badge.member_id for badge in hub.badges_with_keys()}
     waiting = [one for one in hub.members() if one.status == ACTIVE and one.id not in genuine]
-    person.hear(_("%d members have no genuine badge yet.") % len(waiting))
+    person.hear(_("Members without a genuine badge: %d") % len(waiting))
     person.hear(
         _(
             "A badge that is somebody's already becomes genuine for them; a new card becomes the badge of the "
@@ -89,7 +89,9 @@ def rotate_all(maker: Maker, to: int | None) -> list[Made]:
         left = [one for one in _of(scheme, with_keys) if not _is_at(one, number, maker)]
         if left:
             person.hear(
-                _("%(scheme)s: %(count)d badges move to key %(number)d, generation %(generation)d.")
+                _(
+                    "%(scheme)s: to key %(number)d, generation %(generation)d. Badges still to come: %(count)d"
+                )
                 % {
                     "scheme": scheme.value,
                     "count": len(left),

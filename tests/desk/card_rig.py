@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,7 +139,7 @@ def chip_on(transceive: Transceive, *, looks_after_card: bool = True) -> Chip:
 
 
 def tap(
-    transceive: Transceive, keys: SiteKeys, ledger: Ledger, keep: int | None = None, slot: int = 1
+    transceive: Transceive, keys: SiteKeys, ledger: Ledger, keep: Sequence[int] = (), slot: int = 1
 ) -> None:
     """One whole tap: planned, carried out, proved. Raises CardError when the card leaves."""
     chip = chip_on(transceive)

@@ -274,7 +274,7 @@ def test_the_key_that_machines_ask_for_is_kept_while_the_others_become_new(
     kind: str, disk: Disk
 ) -> None:
     card = rotated(kind)
-    tap(Line(card), TWO, disk.open(), keep=1, slot=3)
+    tap(Line(card), TWO, disk.open(), keep=[1], slot=3)
     assert generations(card, TWO) == wanted(card, 2, {1: 1})
 
 
