@@ -311,7 +311,7 @@ class Workshop:
             walk.run(self._announced)
         finally:
             bench.close()
-        self.taken = walk.results
+        self.taken_walk, self.taken = walk, walk.results
         self.is_good = walk.is_good
         self.results = [one for results in walk.results.values() for one in results]
         return {one.name: one.good for one in self.results}
