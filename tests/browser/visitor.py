@@ -130,10 +130,13 @@ class Hub:
         return self.page.locator("main")
 
     def reads(self, path: str, *words: str) -> None:
-        """The page at `path` says all `words` soon, without being loaded again where it is live."""
-        main = self.open(path)
-        for one in words:
-            expect(main).to_contain_text(one, timeout=PATIENCE_MS)
+        """The page at `path` says all `words` soon; it is loaded again until it does."""
+
+        def said() -> bool:
+            text = self.open(path).inner_text()
+            return all(one in text for one in words)
+
+        wait_until(said, PATIENCE_MS / 1_000, f"{words} at {path}")
 
     def sessions(self) -> list[list[str]]:
         """The rows of the page of sessions, newest first: when, machine, member, ending, duration, price."""

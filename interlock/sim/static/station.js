@@ -134,7 +134,6 @@ export function station(machine, { tell }) {
     $(".doing").dataset.mood = doing.mood;
     const mushroom = $(".mushroom");
     mushroom.setAttribute("aria-pressed", String(world.emergency_stop));
-    mushroom.querySelector("small").textContent = world.emergency_stop ? t("twist to release") : "";
     for (const key of root.querySelectorAll("[data-push]")) {
       const put = key.dataset.push === "machine_start" && world.switch_on && !world.motor;
       key.classList.toggle("down", put || world.pressed.includes(key.dataset.push));
