@@ -139,6 +139,9 @@ class Maker:
                 return _refused(
                     holder, _("its key is an older one: interlock desk rotate renews it")
                 )
+            if in_use is not None and slot.key_number < in_use.slot.key_number:
+                why = _("it uses key %d already, and keys only go up") % in_use.slot.key_number
+                return _refused(holder, why)
             return self._keyed(card, chip, slot, holder)
         except CardError as error:
             self.counter.person.hear(str(error))
