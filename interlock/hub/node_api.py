@@ -1,4 +1,4 @@
-"""What a node's sync asks over HTTP: hello, records and snapshot; `changes` waits in asgi.py.
+"""What a node's sync asks over HTTP: hello, records, snapshot, interlocks; `changes` waits in asgi.py.
 
 Whatever arrives, the answer is JSON (protocol.hubapi) or a signed file: 200, or 4xx with nothing
 changed. A node proves itself by its credential; revoking it counts from the next request on.
@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from interlock.errors import ProtocolError
+from interlock.hub import neighbours
 from interlock.hub.greeting import ChainDiffers, greet, read_hello
 from interlock.hub.ingest import take
 from interlock.hub.models import Node
@@ -93,6 +94,15 @@ def records(request: HttpRequest, node: Node) -> HttpResponse:
 def snapshot(request: HttpRequest, node: Node) -> HttpResponse:
     """The signed file of the current version."""
     return HttpResponse(body_of(node), content_type="application/x-ndjson")
+
+
+@for_node("POST")
+def interlocks(request: HttpRequest, node: Node) -> HttpResponse:
+    """The node's own levels are kept; those of others that it waits for."""
+    message = _message(request)
+    own, wanted = neighbours.read_levels(message), neighbours.read_wanted(message)
+    known = neighbours.exchange(node, own, wanted, settings.HUB_CLOCK)
+    return JsonResponse({"v": hubapi.VERSION, "interlocks": known})
 
 
 def _authenticated(request: HttpRequest) -> Node | None:

@@ -12,6 +12,7 @@ urlpatterns = [
     path(hubapi.PATH_HELLO.lstrip("/"), node_api.hello),
     path(hubapi.PATH_RECORDS.lstrip("/"), node_api.records),
     path(hubapi.PATH_SNAPSHOT.lstrip("/"), node_api.snapshot),
+    path(hubapi.PATH_INTERLOCKS.lstrip("/"), node_api.interlocks),
     path("api/v1/", api.urls),
     path("", include("interlock.hub.pages.urls")),
 ]

@@ -7,6 +7,8 @@ Every request carries `Authorization: Bearer CREDENTIAL`; the hub knows the node
     POST records    {v, records: […]}                                   → {v, head, set_aside: [{epoch, seq, why}]}
     GET  changes    ?since=EPOCH.COUNTER[&wait=S]                       → {v, version}, as soon as it is newer, or 204
     GET  snapshot                                                       → the signed file (protocol/snapshots.py)
+    POST interlocks {v, own: {name: closed}, wanted: ["node/name"]}     → {v, interlocks: {"node/name": closed}}
+                    closed: true, false, or null: unknown, also when that node was silent for 90 s
 
 401: no such credential, or revoked. 409: {v, error, message, time, version}: the node's chain is not the one
 the hub holds; signed time and snapshots are served all the same.
@@ -20,12 +22,16 @@ PATH_HELLO = "/node/v1/hello"
 PATH_RECORDS = "/node/v1/records"
 PATH_CHANGES = "/node/v1/changes"
 PATH_SNAPSHOT = "/node/v1/snapshot"
+PATH_INTERLOCKS = "/node/v1/interlocks"
 
 BATCH_RECORDS_MAX = 100
 """One request, one transaction: about 100 KiB, a few milliseconds of the hub's single writer."""
 
 BATCH_BYTES_MAX = 1_048_576
 """100 records of the largest size fit; anything bigger is not from a node."""
+
+INTERLOCKS_MAX = 64
+"""Of one machine, its own or another's: it has a handful."""
 
 WAIT_S_MAX = 55
 """Shorter than the 60 s after which proxies cut a silent connection."""

@@ -7,7 +7,7 @@ environment, and retries nothing: the back-off of courier and fetcher is the one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -164,6 +164,20 @@ class HubClient:
                 raise self._fault("it sent a page instead of a snapshot")
             self._save(response, target)
         return None
+
+    def interlocks(
+        self, own: Mapping[str, bool | None], wanted: Sequence[str]
+    ) -> dict[str, bool | None] | No:
+        """Tell the levels of our own interlocks; those `wanted`, each named "node/name", come back."""
+        message = {"v": hubapi.VERSION, "own": dict(own), "wanted": list(wanted)}
+        answer = self._post(hubapi.PATH_INTERLOCKS, message)
+        if isinstance(answer, No):
+            return answer
+        with said_by(self._name):
+            known = _object(answer, "interlocks")
+            return {
+                one: None if known.get(one) is None else fields.flag(known, one) for one in wanted
+            }
 
     def cut(self) -> None:
         """The call under way, if any, raises LinkError at once; any thread may call this."""

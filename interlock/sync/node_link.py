@@ -15,6 +15,7 @@ from interlock.clock import Clock
 from interlock.errors import LinkError, ProtocolError
 from interlock.protocol import canonical, control, fields
 from interlock.protocol.control import Op
+from interlock.protocol.hubapi import INTERLOCKS_MAX
 from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire
 from interlock.sync.links import No, NodeHello, RecordPage, Wire, said_by, version_from_wire
 
@@ -97,6 +98,20 @@ class NodeClient:
     def time(self, message: Wire) -> No | None:
         """Hand over the hub's signed answer to the node's last nonce."""
         return self._tell(Op.TIME, message=dict(message))
+
+    def contacts(self) -> list[bool | None]:
+        """The level of every declared interlock now, in the order of node.toml; None for remote ones."""
+        wire = self.ask(Op.STATUS)
+        with said_by(self._name):
+            inputs = _object(wire, "inputs")
+            levels = inputs.get("interlocks_closed")
+            if not isinstance(levels, list) or len(levels) > INTERLOCKS_MAX:
+                raise ProtocolError("interlocks_closed must be a list")
+            return [None if one is None else fields.flag({"level": one}, "level") for one in levels]
+
+    def interlock(self, name: str, closed: bool | None) -> No | None:
+        """Tell the node what another node says of the remote interlock it calls `name`."""
+        return self._tell(Op.INTERLOCK, name=name, closed=closed)
 
     def _tell(self, op: Op, **arguments: Any) -> No | None:
         answer = self._ask(op, **arguments)

@@ -1,8 +1,9 @@
 """The network process: a control socket, a spool and a hub's address in, deliveries until SIGTERM.
 
 Two threads, each around one step function: the courier (greetings, records) and the fetcher (news,
-snapshots). The main thread only watches: it feeds systemd's watchdog as long as both return from their
-steps in time. Nothing here is worth saving, so the process may die at any moment.
+snapshots); a third, the neighbours, where interlocks are declared. The main thread only watches: it
+feeds systemd's watchdog as long as all return from their steps in time. Nothing here is worth saving,
+so the process may die at any moment.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Protocol
 from interlock.clock import Clock
 from interlock.config import NodeConfig
 from interlock.config.secret_files import read_hub_access
+from interlock.config.sections import InterlockConfig
 from interlock.protocol.credentials import HubAccess
 from interlock.sync.backoff import CAP_MS, Backoff
 from interlock.sync.courier import Courier
 from interlock.sync.fetcher import Fetcher
 from interlock.sync.hub_client import HubClient, Timeouts
+from interlock.sync.neighbours import Neighbours
 from interlock.sync.node_link import NodeClient
 from interlock.sync.notify import Notifier
 from interlock.sync.versions import Versions
@@ -48,6 +51,7 @@ class SyncSettings:
     access: HubAccess
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry_ms_max: int = CAP_MS
+    interlocks: tuple[InterlockConfig, ...] = ()
 
 
 def settings_of(config: NodeConfig) -> SyncSettings:
@@ -57,6 +61,7 @@ def settings_of(config: NodeConfig) -> SyncSettings:
         spool=config.paths.spool_dir,
         access=read_hub_access(config.sync.credentials_file),
         retry_ms_max=config.sync.retry_s_max * 1_000,
+        interlocks=config.interlocks,
     )
 
 
@@ -86,10 +91,10 @@ def run_sync(
 
 def _assemble(
     settings: SyncSettings, clock: Clock, randomness: Random, notifier: Notifier
-) -> tuple[tuple[HubClient, HubClient], tuple[Worker, Worker]]:
+) -> tuple[list[HubClient], list[Worker]]:
     access, versions = settings.access, Versions()
-    hubs = HubClient(access, settings.timeouts), HubClient(access, settings.timeouts)
-    courier_hub, fetcher_hub = hubs
+    courier_hub = HubClient(access, settings.timeouts)
+    fetcher_hub = HubClient(access, settings.timeouts)
     courier = Courier(
         identity=(access.lab, access.node),
         node=NodeClient(settings.control_socket, clock),
@@ -114,7 +119,18 @@ def _assemble(
     carrying = Worker("courier", courier, clock, STEP_S_MAX)
     download_s = settings.timeouts.download_total_s
     fetching = Worker("fetcher", fetcher, clock, STEP_S_MAX + download_s)
-    return hubs, (carrying, fetching)
+    hubs, workers = [courier_hub, fetcher_hub], [carrying, fetching]
+    if settings.interlocks:
+        hubs.append(HubClient(access, settings.timeouts))
+        exchange = Neighbours(
+            node=NodeClient(settings.control_socket, clock),
+            hub=hubs[-1],
+            declared=settings.interlocks,
+            clock=clock,
+            backoff=Backoff(randomness, settings.retry_ms_max),
+        )
+        workers.append(Worker("neighbours", exchange, clock, STEP_S_MAX))
+    return hubs, workers
 
 
 class Stepper(Protocol):
@@ -168,7 +184,7 @@ class Worker(threading.Thread):
         return None
 
 
-def _watch(workers: tuple[Worker, ...], stop: threading.Event, notifier: Notifier) -> int:
+def _watch(workers: list[Worker], stop: threading.Event, notifier: Notifier) -> int:
     while not stop.wait(WATCH_S):
         for worker in workers:
             trouble = worker.trouble()

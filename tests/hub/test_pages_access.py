@@ -160,7 +160,12 @@ def test_every_address_outside_the_pages_belongs_to_nodes_or_programs() -> None:
     served = set(leaves(get_resolver(), ""))
     # Programs prove themselves by a token, address by address (test_api.py).
     others = {one for one in served if not one.startswith("/api/v1/")}
-    assert others <= {hubapi.PATH_HELLO, hubapi.PATH_RECORDS, hubapi.PATH_SNAPSHOT}
+    assert others <= {
+        hubapi.PATH_HELLO,
+        hubapi.PATH_RECORDS,
+        hubapi.PATH_SNAPSHOT,
+        hubapi.PATH_INTERLOCKS,
+    }
 
 
 @pytest.mark.parametrize("role", [role.value for role in RoleName])

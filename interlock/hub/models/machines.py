@@ -106,7 +106,7 @@ class Node(models.Model):
     confirmed_counter = models.PositiveBigIntegerField(null=True, blank=True)
     # Of its node.toml, by its own last word: other than at commissioning means another wiring.
     config_digest = models.CharField(max_length=64, blank=True)
-    # What it last said of its interlocks, for nodes that ask for them: {name: true, false or null}.
+    # What it last said of its interlocks, for nodes that ask: {name: [true, false or null, UTC second]}.
     interlocks = models.JSONField(default=dict, blank=True)
 
     class Meta:
