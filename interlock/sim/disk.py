@@ -6,7 +6,8 @@ draws, for a power cut after any one of them, files that a real disk may be left
 
 - what was synced is there. Of what was not, every 512-byte sector of every file independently holds any version it
   had since its last sync: nothing is ordered (a later write can survive an earlier one) and a page can be torn;
-- a file's length is any it had since its last sync; what lies in it and was never written is zero;
+- a file's length is any it had since its last sync; what lies in it and was never written is zero. Shortening it
+  happened or did not, and what was written behind it is only there if it did;
 - names (created, renamed, unlinked) survive as a prefix, in order, as in the journal of ext4; only the sync of the
   folder makes them certain. Syncing a file does not, although Linux is kinder;
 - a sync that fails leaves each sector at any of its versions, and the kernel calls it clean: another sync does not
@@ -21,7 +22,7 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -209,13 +210,17 @@ class _Partly(OSError):
 
 
 class _File:
-    """One file played back: as the process sees it, as it was synced, and what each sector was in between."""
+    """One file played back: as the process sees it, as it was synced, and what each sector was in between.
+
+    Shortening a file begins another era of it: a cut chooses how many of the eras ever began, and what was written
+    in one that did not lay in blocks the file never got.
+    """
 
     def __init__(self, content: bytes | bytearray = b"") -> None:
         self.live = bytearray(content)
         self.durable = bytearray(content)
-        self.lengths: list[int] = []
-        self.versions: dict[int, list[bytes]] = {}
+        self.versions: dict[int, list[tuple[int, bytes]]] = {}
+        self.lengths: list[list[int]] = [[len(content)]]
 
     def write(self, offset: int, written: bytes) -> None:
         if len(self.live) < offset:
@@ -227,13 +232,14 @@ class _File:
         before = len(self.live)
         if size < before:
             del self.live[size:]
-        else:
+            self.lengths.append([])
+            self._changed(size, size)
+        elif size > before:
             self.live.extend(bytes(size - before))
-        self._changed(min(before, size), max(before, size))
+            self._changed(before, before)
 
     def sync(self) -> None:
-        self._keep({number: versions[-1] for number, versions in self.versions.items()})
-        self.durable[len(self.live) :] = bytes(max(0, len(self.live) - len(self.durable)))
+        self.durable = bytearray(self.live)
         self._forget_versions()
 
     def fail_to_sync(self, rng: random.Random) -> None:
@@ -242,48 +248,50 @@ class _File:
 
     def drawn(self, rng: random.Random, kept: float) -> bytearray:
         """The file as a cut may leave it; `kept` is how likely a sector has its newest version."""
-        left = _File(self.durable)
-        left._keep(
-            {
-                number: versions[-1] if rng.random() < kept else _older(rng, versions)
-                for number, versions in self.versions.items()
-            }
-        )
-        length = len(self.durable)
-        if self.lengths:
-            length = self.lengths[-1] if rng.random() < kept else _older_length(rng, self, length)
-        left.durable[length:] = bytes(max(0, length - len(left.durable)))
-        return left.durable
+        era = _drawn(rng, range(len(self.lengths)), kept)
+        length = _drawn(rng, self.lengths[era], kept)
+        shortest = min([len(self.durable), *(lengths[0] for lengths in self.lengths[1 : era + 1])])
+        left = self.durable[:shortest]
+        left.extend(bytes(length - len(left)))
+        for number, versions in self.versions.items():
+            self._put(left, number, self._of_era(number, versions, era), rng, kept)
+        del left[length:]
+        return left
+
+    def _of_era(self, number: int, versions: list[tuple[int, bytes]], era: int) -> list[bytes]:
+        """What was written to a sector up to `era`, since it was last cut off."""
+        begin = number * SECTOR_BYTES
+        cut_off = [n for n in range(1, era + 1) if self.lengths[n][0] <= begin]
+        first = cut_off[-1] if cut_off else 0
+        return [content for written_in, content in versions if first <= written_in <= era]
+
+    def _put(
+        self, left: bytearray, number: int, written: list[bytes], rng: random.Random, kept: float
+    ) -> None:
+        """The sector has one of the versions written, or stays as it is."""
+        chosen = _drawn(rng, range(len(written) + 1), kept)
+        if chosen:
+            begin = number * SECTOR_BYTES
+            left.extend(bytes(max(0, begin + SECTOR_BYTES - len(left))))
+            left[begin : begin + SECTOR_BYTES] = written[chosen - 1]
 
     def _changed(self, begin: int, end: int) -> None:
-        self.lengths.append(len(self.live))
+        self.lengths[-1].append(len(self.live))
+        era = len(self.lengths) - 1
         for number in range(begin // SECTOR_BYTES, -(-end // SECTOR_BYTES)):
             at = number * SECTOR_BYTES
-            versions = self.versions.get(number)
-            if versions is None:
-                versions = self.versions[number] = [
-                    bytes(self.durable[at : at + SECTOR_BYTES]).ljust(SECTOR_BYTES, b"\0")
-                ]
-            versions.append(bytes(self.live[at : at + SECTOR_BYTES]).ljust(SECTOR_BYTES, b"\0"))
-
-    def _keep(self, sectors: Mapping[int, bytes]) -> None:
-        end = (max(sectors, default=-1) + 1) * SECTOR_BYTES
-        self.durable.extend(bytes(max(0, end - len(self.durable))))
-        for number, content in sectors.items():
-            self.durable[number * SECTOR_BYTES : (number + 1) * SECTOR_BYTES] = content
+            content = bytes(self.live[at : at + SECTOR_BYTES]).ljust(SECTOR_BYTES, b"\0")
+            self.versions.setdefault(number, []).append((era, content))
 
     def _forget_versions(self) -> None:
-        self.lengths.clear()
         self.versions.clear()
+        self.lengths = [[len(self.durable)]]
 
 
-def _older(rng: random.Random, versions: list[bytes]) -> bytes:
-    return versions[rng.randrange(len(versions) - 1)]
-
-
-def _older_length(rng: random.Random, file: _File, durable: int) -> int:
-    lengths = [durable, *file.lengths]
-    return lengths[rng.randrange(len(lengths) - 1)]
+def _drawn(rng: random.Random, choices: Sequence[int], kept: float) -> int:
+    """The last of them, as likely as `kept`; else any other."""
+    last = len(choices) - 1
+    return choices[last if last == 0 or rng.random() < kept else rng.randrange(last)]
 
 
 class Platter:

@@ -8,14 +8,14 @@ with what a cut left of the one before: unrecovered, so that recoveries are cut 
 from __future__ import annotations
 
 import errno
+import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from interlock.node.journal import Journal
-from interlock.sim.disk import Fault, Kind, Plan, nothing_fails
+from interlock.sim.disk import EIO, Fault, Kind, Plan, nothing_fails
 from tests.disk.judge import Broken, Claim, Flight
 from tests.disk.lives import Life, Step, cuts, on_disk, survives
 
@@ -30,6 +30,10 @@ LIFE_STEPS_MAX = 8
 LIFE_CUTS_MAX = 12
 FAULTS_MAX = 4
 """Of one random history: long enough for a WAL that wraps, short enough for several hundred cuts a second."""
+
+SPELL_MAX = 12
+SPELLS = (frozenset({Kind.SYNC}), frozenset(Kind))
+"""A dying card fails for a while: only a journal whose close fails as well leaves a batch in doubt on the disk."""
 
 FAULT_AMONG = 90
 """Planned within so many operations: about what a life of eight steps does."""
@@ -116,24 +120,29 @@ def random_history(folder: Path, seed: int, tried: Tried, setting: Setting | Non
 
 
 def _plan(rng: random.Random) -> tuple[Plan, Counter[str]]:
-    """A disk that is well, or fails now and then: which faults really happened is counted as they do."""
+    """A disk that is well, fails now and then, or has a bad spell; what really happened is counted as it does."""
     happened: Counter[str] = Counter()
-    if rng.random() < 0.5:
+    if rng.random() < 0.4:
         return nothing_fails, happened
     chosen = {
         rng.randrange(FAULT_AMONG): Fault(
             rng.choice((errno.EIO, errno.ENOSPC)), part=rng.choice((0.0, rng.random()))
         )
-        for _ in range(rng.randint(1, FAULTS_MAX))
+        for _ in range(rng.randint(0, FAULTS_MAX))
     }
     reads = {rng.randrange(FAULT_AMONG) for _ in range(rng.randint(0, 2))}
+    begin = rng.randrange(FAULT_AMONG)
+    spell = range(begin, begin + rng.randint(0, SPELL_MAX))
+    spell_kinds = rng.choice(SPELLS)
     read = 0
 
     def plan(number: int, kind: Kind, name: str) -> Fault | None:
         nonlocal read
         if kind is Kind.READ:
             read += 1
-            fault = Fault(errno.EIO) if read in reads else None
+            fault = EIO if read in reads else None
+        elif number in spell and kind in spell_kinds:
+            fault = EIO
         else:
             fault = chosen.pop(number, None)
         if fault is not None:
@@ -144,21 +153,16 @@ def _plan(rng: random.Random) -> tuple[Plan, Counter[str]]:
 
 
 def cuts_until_broken(
-    folder: Path, setting: Setting, invariants: set[str], cuts_max: int
-) -> int | None:
-    """How many cuts the first seeds need until one of `invariants` breaks; None when none does."""
+    folder: Path, setting: Setting, invariants: frozenset[str], cuts_max: int
+) -> tuple[int, int] | None:
+    """How many seeds, and cuts in them, it takes until one of `invariants` breaks; None when none does."""
     tried = Tried()
-    for seed in _seeds():
+    for seed in itertools.count():
         try:
             random_history(folder, seed, tried, setting)
         except Broken as broken:
             if broken.invariant in invariants:
-                return tried.cuts
-            raise
+                return seed + 1, tried.cuts
         if tried.cuts >= cuts_max:
-            return None
+            break
     return None
-
-
-def _seeds() -> Iterator[int]:
-    return iter(range(1 << 30))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from interlock.errors import StoreError
+from interlock.errors import ProtocolError, StoreError
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft
 from interlock.protocol.records import Head, Record, RecordType
@@ -210,6 +210,8 @@ class Life:
             else:
                 self._reopen()
             return False
+        except ProtocolError as error:
+            raise Broken("D7", f"the journal does not know its own: {error}") from error
         return True
 
     def _until_usable(self, attempt: Callable[[], list[Record] | None]) -> list[Record] | None:
