@@ -170,6 +170,7 @@ have() {
         python3-luma.*) [[ -d $DEBIAN_PYTHON/luma/${1##*.} ]] ;;
         iproute2) [[ -x /usr/sbin/ip || -x /sbin/ip || -x /usr/bin/ip ]] ;;
         pcscd) [[ -x /usr/sbin/pcscd ]] ;;
+        systemd-container) command -v systemd-nspawn >/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -427,8 +428,13 @@ run_tests() {
     # Chromium asks for neither: without fonts its pages are measured in a makeshift one, and the
     # driver that Playwright brings is linked with libatomic1.
     # pcscd, its virtual reader and iproute2: PC/SC readers are tested with Debian's own daemon.
-    require_packages python3-venv chromium fonts-liberation libatomic1 git shellcheck strace \
-        pcscd vsmartcard-vpcd python3-pyscard iproute2
+    local packages=(python3-venv chromium fonts-liberation libatomic1 git shellcheck strace
+        pcscd vsmartcard-vpcd python3-pyscard iproute2)
+    # Root's tests boot a Debian (tests/nspawn).
+    if [[ $EUID -eq 0 && " ${wanted[*]} " == *" root "* ]]; then
+        packages+=(mmdebstrap systemd-container)
+    fi
+    require_packages "${packages[@]}"
     require_python
     require_environment sync,hub,dev
     link_from_debian smartcard

@@ -110,6 +110,12 @@ def test_sync_sees_its_own_credential_and_a_copy_of_the_wiring_and_nothing_else_
     assert "node.json" not in text
 
 
+@pytest.mark.parametrize("unit", services())
+def test_the_boot_s_id_can_be_read(unit: str) -> None:
+    """ProcSubset=pid hides /proc/sys/kernel/random/boot_id, without which there is no clock (clock.py)."""
+    assert "ProcSubset" not in keys(unit)
+
+
 def test_an_interrupted_upgrade_is_settled_at_boot_and_never_otherwise() -> None:
     text = (UNITS / ONCE).read_text()
     assert "ConditionPathExists=/opt/interlock/unconfirmed\n" in text

@@ -75,7 +75,7 @@ def node_check_config(config: Path) -> None:
 def node_units(config: Path, modules: bool) -> None:
     """Print the systemd drop-in that opens the devices which the node's file names, and no other.
 
-    Example: interlock node units > /etc/systemd/system/interlock-node.service.d/devices.conf
+    Example: interlock node units --config /etc/interlock/node.toml
     """
     from interlock.config import devices, load_node
 

@@ -177,8 +177,9 @@ uninstall() {
             take_away "$UNIT_DIR/$unit" "$UNIT_DIR/multi-user.target.wants/$unit"
         done
     done
-    take_away "${NODE_DROP_IN%/*}" "$JOURNALD_DROP_IN" "$WATCHDOG_DROP_IN" "$MODULES_FILE" \
-        "$HOME_DIR"
+    take_away "$NODE_DROP_IN" "$JOURNALD_DROP_IN" "$WATCHDOG_DROP_IN" "$MODULES_FILE" "$HOME_DIR"
+    # Drop-ins of the owner's stay, and then so does their folder.
+    rmdir "$TARGET${NODE_DROP_IN%/*}" 2>/dev/null || true
     remove_boot_block
     if is_live && [[ $DRY_RUN == no ]]; then systemctl daemon-reload; fi
     say "$(t "Interlock is gone; its configuration ($CONFIG_DIR) and data ($STATE_DIR, $HUB_DIR) are still there, with the users that own them." \
