@@ -280,7 +280,10 @@ def test_the_digest_changes_with_every_key_that_changes() -> None:
 def test_a_tapped_machine_that_only_its_reader_could_end_is_refused() -> None:
     sensed = {"inputs__stop_button": None, "inputs__current_sensor__pin": 26}
     config.parse_node(document(**sensed))
-    config.parse_node(document(inputs__stop_button=None, machine__badge_use="hold"))
+    held: dict[str, Any] = {"inputs__stop_button": None, "machine__badge_use": "hold"}
+    config.parse_node(document(**held))
+    unattended = {"machine__long_jobs": True, "inputs__long_job_button__pin": 6}
+    assert refused(**held, **unattended).where == "inputs.stop_button", "a long job's badge left"
     for changes, why in (
         ({"inputs__stop_button": None}, "current sensor"),
         ({**sensed, "times__idle_timeout_s": "off"}, "idle timeout"),

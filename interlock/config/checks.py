@@ -201,8 +201,10 @@ def _check_restart_protection(config: NodeConfig) -> None:
 
 
 def _check_ways_out(config: NodeConfig) -> None:
-    """A tapped session outlives its reader: something else must be able to end it, whoever is there."""
-    if config.machine.badge_use != BadgeUse.TAP.value or config.inputs.stop_button is not None:
+    """A tapped session, or a long job whose badge left, outlives its reader: something else must be able to end it."""
+    machine = config.machine
+    outlives = machine.badge_use == BadgeUse.TAP.value or machine.long_jobs
+    if not outlives or config.inputs.stop_button is not None:
         return
     why = ""
     if config.current.kind == "none":
@@ -211,7 +213,7 @@ def _check_ways_out(config: NodeConfig) -> None:
         why = "no idle timeout ends it"
     if why:
         raise ConfigError(
-            f"is missing: if the reader dies, nothing can end a tapped session ({why})",
+            f"is missing: if the reader dies, nothing can end a tapped session or a long job ({why})",
             where="inputs.stop_button",
             remedy="Declare [inputs.stop_button] with its pin",
         )
