@@ -50,7 +50,13 @@ def options(command: Callable[..., object]) -> Callable[..., object]:
     steps = click.Choice([step.value for step in Step])
     for option in (
         click.option("--lang", type=click.Choice(["en", "fr"]), help="Default: the panel's."),
-        click.option("--only", type=steps, multiple=True, help="Only this step; may be repeated."),
+        click.option(
+            "--only",
+            type=steps,
+            metavar="STEP",
+            multiple=True,
+            help="One of the sheet's words; repeat it.",
+        ),
         click.option("--by", help="Who does it; stands in the record. Else it is asked."),
         config_option,
     ):
@@ -63,11 +69,11 @@ def options(command: Callable[..., object]) -> Callable[..., object]:
 def commission(config: Path, by: str | None, only: tuple[str, ...], lang: str | None) -> int:
     """Walk a technician through one machine: measure, ask, write it down. THE RELAY CLOSES several times.
 
-    Two people, tool taken out, hands away; the printed sheet is docs/commissioning-sheet.md. The node must be
-    stopped. Exit code 0: everything that was walked through is good; 1: something is not, which is recorded too.
+    Two people, tool taken out, hands away; the printed sheet is docs/commissioning-sheet.md. As root, with the
+    node stopped. Exit code 0: everything that was walked through is good; 1: something is not, which is recorded too.
 
-    Example: sudo interlock commission --by "Fatou Diallo"
-    sudo interlock commission --only current --only break-glass
+    Example: interlock commission --by "Fatou Diallo"
+    interlock commission --only current --only break-glass
     """
     from interlock.clock import SystemClock
     from interlock.config import load_node
