@@ -118,7 +118,9 @@ def run_commission(
     ending = Ending()
     with ending.by_signals():
         try:
-            person = by or click.prompt(say(N_("Your name, for the record")), err=True)
+            person = (by or "").strip() or click.prompt(
+                say(N_("Your name, for the record")), err=True
+            )
             with _walk(config, clock, pins, say, ending, steps) as walk:
                 walk.run(lambda number, of, step: _announce(say, number, of, step))
         except PinError as error:

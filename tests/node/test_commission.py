@@ -11,9 +11,11 @@ import pytest
 
 from interlock.config.learned import Thresholds
 from interlock.errors import PinError
-from interlock.node.commission_bench import HOLD_MS_MAX
+from interlock.node.commission_bench import HOLD_MS_MAX, Bench
 from interlock.node.commission_words import ACTS, LOOKS, PARTS, TITLES, Act, Look, Step
+from interlock.node.pins import MachinePins
 from interlock.sim.physics import StartControl
+from interlock.sim.pin_factory import local_factory
 from interlock.sim.world import World
 from interlock.sim.world_wiring import Button, Contact, Signal
 from tests.node.technician import (
@@ -409,6 +411,16 @@ def test_a_hold_without_an_end_ends_at_the_bound() -> None:
     assert shop.walk(Step.DROP_OUT) == {"drop-out": None}
     ((_, lasted_ms),) = shop.relay_times()
     assert HOLD_MS_MAX <= lasted_ms <= HOLD_MS_MAX + SAMPLE_MS
+
+
+def test_nobody_can_ask_for_more_than_the_bound() -> None:
+    shop = Workshop()
+    bench = Bench(MachinePins(shop.config, local_factory(shop.world)), shop.clock)
+    bench.hold(10 * HOLD_MS_MAX)
+    ((_, lasted_ms),) = shop.relay_times()
+    assert lasted_ms <= HOLD_MS_MAX + SAMPLE_MS
+    assert not shop.world.facts().relay
+    bench.close()
 
 
 def test_every_code_of_the_walk_has_its_words() -> None:
