@@ -1,9 +1,9 @@
 """A site key to groups that a person can copy by hand, and back: a slip of the pen is found, and its group named.
 
-    1-1A2B-K 3C4D-M …     generation, eight groups of four hexadecimal digits, each with a check letter
+    1: 1A2B-K 3C4D-M … GTV     generation, eight groups of four hexadecimal digits, a letter after each, three at the end
 
-A group's letter depends on generation, position and digits, so that swapped groups show as well; the last
-one covers the whole key.
+A group's letter is a weighted sum modulo 17: any one wrong digit in it, any two swapped neighbours, and two swapped
+groups are always found, and the group is named. The last three letters cover the whole key.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from interlock.errors import ConfigError
 
 GROUP_DIGITS = 4
 GROUPS = 2 * AES_KEY_BYTES // GROUP_DIGITS
-LETTERS = "GHJKMNPRTVWXYZ"
-"""No hexadecimal digit, and nothing that looks like one in handwriting."""
+LETTERS = "GHJKLMNPQRSTVWXYZ"
+"""17, a prime above 16, and no hexadecimal digit among them; no U beside V, no I beside J."""
+GROUP_STEP, NUMBER_STEP = 5, 7
+"""What position and generation add, so that the same digits elsewhere have another letter."""
 WHOLE_LETTERS = 3
 
 
@@ -65,17 +67,14 @@ def read(line: str) -> tuple[int, bytes]:
 
 
 def _letter(number: int, at: int, group: str) -> str:
-    return _drawn(f"group {number} {at} {group}", 1)
+    total = sum(weight * int(digit, 16) for weight, digit in enumerate(group, 1))
+    return LETTERS[(total + GROUP_STEP * at + NUMBER_STEP * number) % len(LETTERS)]
 
 
 def _whole(number: int, digits: str) -> str:
-    return _drawn(f"key {number} {digits}", WHOLE_LETTERS)
-
-
-def _drawn(text: str, count: int) -> str:
-    drawn = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
-    letters = ""
-    for _place in range(count):
+    digest = blake2b(f"{number} {digits}".encode(), digest_size=8).digest()
+    drawn, letters = int.from_bytes(digest, "big"), ""
+    for _place in range(WHOLE_LETTERS):
         drawn, place = divmod(drawn, len(LETTERS))
         letters += LETTERS[place]
     return letters

@@ -105,19 +105,32 @@ def test_what_stands_on_paper_is_the_key(number: int, key: bytes) -> None:
 
 
 @given(
+    st.integers(1, 255),
     st.binary(min_size=16, max_size=16),
     st.integers(0, 7),
     st.integers(0, 3),
     st.sampled_from("0123456789ABCDEF"),
 )
-def test_one_wrong_digit_is_found(key: bytes, group: int, digit: int, typed: str) -> None:
-    words = paper.written(1, key).split(" ")
+def test_one_wrong_digit_is_always_found_and_its_group_named(
+    number: int, key: bytes, group: int, digit: int, typed: str
+) -> None:
+    words = paper.written(number, key).split(" ")
     word = words[1 + group]
     words[1 + group] = word[:digit] + typed + word[digit + 1 :]
-    if words[1 + group] == word:
-        return
-    with pytest.raises(ConfigError):
-        paper.read(" ".join(words))
+    if words[1 + group] != word:
+        with pytest.raises(ConfigError, match=f"group {group + 1} "):
+            paper.read(" ".join(words))
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 7), st.integers(0, 2))
+def test_two_swapped_neighbours_are_always_found(key: bytes, group: int, digit: int) -> None:
+    words = paper.written(1, key).split(" ")
+    word = words[1 + group]
+    swapped = word[:digit] + word[digit + 1] + word[digit] + word[digit + 2 :]
+    words[1 + group] = swapped
+    if swapped != word:
+        with pytest.raises(ConfigError, match=f"group {group + 1} "):
+            paper.read(" ".join(words))
 
 
 def test_swapped_groups_and_a_line_of_another_number_are_found() -> None:

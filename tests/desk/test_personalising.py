@@ -14,6 +14,7 @@ from interlock.desk.ledger import Ledger
 from interlock.desk.personalising import Workbench
 from interlock.desk.site_keys import Place, SiteKeys
 from interlock.errors import CardError
+from interlock.readers import CardSeen
 from interlock.sim.card_blocks import BlockCard
 from interlock.sim.card_crypto import KeyKind, crc32_nxp
 from interlock.sim.card_desfire import Application, Desfire, DesfireKey, desfire_card
@@ -36,6 +37,7 @@ from tests.desk.card_rig import (
     tap,
     wanted,
 )
+from tests.readers.pn532_rig import POWER_UP_US, Pn532Rig
 
 pytestmark = pytest.mark.fast
 
@@ -226,6 +228,18 @@ def test_a_card_taken_away_at_any_frame_of_the_air_is_finished_later(
         tap(line, ONE, ledger)
         assert generations(card, ONE) == wanted(card, 1), f"frame {at}"
         ledger.close()
+
+
+@both_kinds
+def test_a_pn532_makes_cards_genuine_too(kind: str, disk: Disk) -> None:
+    rig, card = Pn532Rig().opened(), FRESH[kind]()
+    rig.chip.place(card)
+    rig.clock.advance_us(POWER_UP_US)
+    seen = rig.reader.poll()
+    assert isinstance(seen, CardSeen)
+    assert seen.transceive is not None
+    tap(seen.transceive, ONE, disk.open())
+    assert generations(card, ONE) == wanted(card, 1)
 
 
 # -------------------------------------------------------------------------------------- many returns
