@@ -42,7 +42,8 @@ class Commissioner:
         self._later: list[tuple[int, Callable[[], object]]] = []
         say = gettext.translation(DOMAIN, LOCALE_DIR, [language], fallback=True).gettext
         self._words: list[tuple[re.Pattern[str], Act | Look]] = [
-            (_pattern(say(text)), one) for one, text in (*ACTS.items(), *LOOKS.items())
+            *((_pattern(say(text)), act) for act, text in ACTS.items()),
+            *((_pattern(say(text)), look) for look, text in LOOKS.items()),
         ]
         self._enter = say(N_("[Enter]"))
         self._name, self._yes = say(N_("Your name, for the record")), say(N_("y"))
