@@ -7,7 +7,17 @@ from pathlib import Path
 import click
 
 from interlock.cli.commission import options, run_commission
-from interlock.cli.parts import FOLDER, PORT, Command, Group, config_option, log, talk
+from interlock.cli.parts import (
+    EXIT_FAULT,
+    FILE,
+    FOLDER,
+    PORT,
+    Command,
+    Group,
+    config_option,
+    log,
+    talk,
+)
 
 
 @click.group(cls=Group)
@@ -84,3 +94,62 @@ def sim_commission(
     return run_commission(
         load_node(config), SystemClock(), lambda: world_factory(world), by=by, only=only, lang=lang
     )
+
+
+@sim.command("run")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same run.")
+@click.option("--hours", type=float, default=0.25, show_default=True, help="Virtual hours.")
+@click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--plan", type=FILE, help="Run this plan.txt of an earlier failure instead.")
+@click.option("--dir", "directory", type=FOLDER, help="Where a failure's trace and picture go.")
+def sim_run(seed: int, hours: float, nodes: int, plan: Path | None, directory: Path | None) -> int:
+    """Live hours of machines, people and faults in virtual time, every safety rule checked at every step.
+
+    Example: interlock sim run --seed 7 --hours 1 --nodes 3
+    """
+    from interlock.sim.simulator.campaign import commit_of_this_tree, examine
+    from interlock.sim.simulator.happenings import plan_from_text
+    from interlock.sim.simulator.life_of_a_lab import plan_of
+    from interlock.sim.simulator.run import run
+
+    if plan is None:
+        planned = plan_of(seed, hours, nodes)
+    else:
+        planned = plan_from_text(plan.read_text(encoding="utf-8").splitlines())
+    commit = commit_of_this_tree()
+    verdict = run(planned)
+    tally = verdict.tally
+    click.echo(
+        f"seed {planned.seed} commit {commit} digest {verdict.digest}: {tally.events} events, "
+        f"{tally.steps} steps of the core, {tally.sessions} sessions, {tally.records} records"
+    )
+    if verdict.violation is None:
+        return 0
+    click.echo(f"VIOLATION {verdict.violation}")
+    where = directory or Path(f"sim-failure-{planned.seed}")
+    smallest = examine(planned, verdict, where, commit)
+    talk(f"{len(smallest.happenings)} happenings are left: {where / 'trace.txt'}")
+    return EXIT_FAULT
+
+
+@sim.command("campaign")
+@click.option("--dir", "directory", type=FOLDER, required=True, help="Keeps what was run.")
+@click.option("--hours", type=float, required=True, help="Node-hours in all, earlier sittings too.")
+@click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
+def sim_campaign(directory: Path, hours: float, nodes: int) -> int:
+    """Run seed after seed until so many node-hours are lived; goes on where it was interrupted.
+
+    Example: interlock sim campaign --dir campaign --hours 1000
+    """
+    from interlock.sim.simulator.campaign import campaign, totals_of
+
+    violation = campaign(directory, hours, nodes=nodes, say=talk)
+    totals = totals_of(directory)
+    click.echo(
+        f"{totals.runs} runs, {totals.node_hours:g} node-hours, {totals.events} events, "
+        f"{totals.sessions} sessions, {totals.seconds:.0f} s"
+    )
+    if violation is None:
+        return 0
+    click.echo(f"VIOLATION {violation}")
+    return EXIT_FAULT

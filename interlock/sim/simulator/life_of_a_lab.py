@@ -1,0 +1,181 @@
+"""A seed in, a plan out: visits of people, what operators do, and what breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from interlock.core.model import BadgeUse
+from interlock.sim.simulator.fitting import Fitting, fitting
+from interlock.sim.simulator.happenings import FAULTS, Happening, Kind, Plan
+
+Make = Callable[[int], Iterator[Happening]]
+
+MS_PER_HOUR = 3_600_000
+VISIT_EVERY_MS = 22_000
+FAULT_EVERY_MS = 45_000
+OPERATION_EVERY_MS = 60_000
+ALONE = ("ada", "ben", "eve", "exp", "day", "tom", "tra")
+STRANGERS = ("new", "sus", "lost", "old", "copy", "stranger", "tin", "tec", "ted")
+
+
+def plan_of(seed: int, hours: float, nodes: int, *, faults: bool = True) -> Plan:
+    """Everything that will happen in a run. `faults=False`: the same people, and nothing breaks."""
+    end_ms = int(hours * MS_PER_HOUR)
+    happenings: list[Happening] = []
+    for node in range(nodes):
+        happenings += _Script(seed, node, end_ms).happenings()
+    if not faults:
+        happenings = [one for one in happenings if one.kind not in FAULTS]
+    ordered = sorted(one for one in happenings if one.at_ms < end_ms)
+    return Plan(seed, nodes, end_ms, tuple(ordered))
+
+
+class _Script:
+    """What befalls one machine; each kind of thing has chances of its own, so that one does not shift another."""
+
+    def __init__(self, seed: int, node: int, end_ms: int) -> None:
+        self._node, self._end_ms = node, end_ms
+        self._fit: Fitting = fitting(seed, node)
+        self._people = Random(f"people {seed} {node}")
+        self._wear = Random(f"wear {seed} {node}")
+        self._office = Random(f"office {seed} {node}")
+
+    def happenings(self) -> Iterator[Happening]:
+        yield from self._spread(self._people, VISIT_EVERY_MS, self._visit)
+        yield from self._spread(self._wear, FAULT_EVERY_MS, self._fault)
+        yield from self._spread(self._office, OPERATION_EVERY_MS, self._operation)
+
+    def _spread(self, chance: Random, every_ms: int, make: Make) -> Iterator[Happening]:
+        at_ms = chance.randrange(5_000, 5_000 + every_ms)
+        while at_ms < self._end_ms:
+            yield from make(at_ms)
+            at_ms += int(chance.expovariate(1 / every_ms)) + 1
+
+    def _one(self, at_ms: int, kind: Kind, value: str = "") -> Happening:
+        return Happening(at_ms, self._node, kind, value)
+
+    # ------------------------------------------------------------------------------------ people
+
+    def _visit(self, at_ms: int) -> Iterator[Happening]:
+        chance = self._people
+        who = chance.choice(ALONE) if chance.random() < 0.7 else chance.choice(STRANGERS)
+        stay_ms = chance.choice([900, 3_000, 7_000, 15_000])
+        holds = self._fit.rules.badge_use is BadgeUse.HOLD and chance.random() < 0.85
+        yield self._one(at_ms, Kind.LAY, who)
+        lifted_ms = at_ms + (stay_ms if holds else chance.choice([150, 400, 700, 2_000]))
+        if chance.random() < 0.95:
+            yield self._one(lifted_ms, Kind.LIFT, who)
+        else:
+            yield self._one(lifted_ms + 60_000, Kind.LIFT, who)
+        yield from self._company(at_ms, lifted_ms, who, holds)
+        yield from self._work(at_ms + chance.choice([700, 1_500, 4_000]), stay_ms)
+        if not holds and chance.random() < 0.7:
+            again_ms = at_ms + stay_ms + chance.choice([20, 400, 900])
+            yield from self._tap(max(again_ms, lifted_ms + 350), who)
+        if chance.random() < 0.1:
+            yield from self._tap(lifted_ms + chance.choice([20, 100, 200, 500]), who)
+
+    def _company(self, at_ms: int, lifted_ms: int, who: str, holds: bool) -> Iterator[Happening]:
+        chance = self._people
+        wanted = self._fit.rules.second_person or who in ("tin", "ted")
+        if not wanted and chance.random() < 0.85:
+            return
+        other = chance.choice(["tra", "tom", "tom", "ada", "ben", "lost"])
+        came_ms = (at_ms + 400 if holds else lifted_ms) + chance.choice([400, 900, 2_500])
+        says_yes = chance.random() < 0.2
+        if says_yes:
+            yield self._one(came_ms + 2_000, Kind.PRESS, "long_job")
+            yield from self._tap(came_ms + 2_300, other)
+            yield self._one(came_ms + 3_800, Kind.RELEASE, "long_job")
+        if holds and chance.random() < 0.7:
+            yield self._one(came_ms - 380, Kind.LIFT, who)
+        yield from self._tap(came_ms, other)
+
+    def _tap(self, at_ms: int, who: str) -> Iterator[Happening]:
+        yield self._one(at_ms, Kind.LAY, who)
+        yield self._one(at_ms + self._people.choice([120, 300, 600]), Kind.LIFT, who)
+
+    def _work(self, at_ms: int, stay_ms: int) -> Iterator[Happening]:
+        chance = self._people
+        if chance.random() < 0.25:
+            return
+        yield self._one(at_ms, Kind.PRESS, "start")
+        yield self._one(at_ms + 150, Kind.RELEASE, "start")
+        if chance.random() < 0.8:
+            stop_ms = at_ms + chance.choice([500, stay_ms, stay_ms + 3_000])
+            yield self._one(stop_ms, Kind.PRESS, "machine_stop")
+            yield self._one(stop_ms + 150, Kind.RELEASE, "machine_stop")
+        if chance.random() < 0.25:
+            yield from self._panel(at_ms + chance.randrange(100, stay_ms + 500))
+
+    def _panel(self, at_ms: int) -> Iterator[Happening]:
+        chance = self._people
+        what = chance.choice(["stop", "stop", "long_job", "broken", "emergency", "lid", "bypass"])
+        for_ms = chance.choice([60, 300, 2_000, 9_000])
+        if what == "emergency":
+            yield self._one(at_ms, Kind.EMERGENCY, "on")
+            yield self._one(at_ms + for_ms, Kind.EMERGENCY, "off")
+        elif what == "bypass":
+            yield self._one(at_ms, Kind.BYPASS, "on")
+            yield self._one(at_ms + for_ms, Kind.BYPASS, "off")
+        elif what == "lid":
+            names = [one.name for one in self._fit.rules.interlocks if one.name != "air"]
+            for name in names[:1] if chance.random() < 0.5 else names[-1:]:
+                yield self._one(at_ms, Kind.INTERLOCK, f"open {name}")
+                yield self._one(at_ms + for_ms, Kind.INTERLOCK, f"close {name}")
+        else:
+            yield self._one(at_ms, Kind.PRESS, what)
+            yield self._one(at_ms + for_ms, Kind.RELEASE, what)
+            if what == "broken":
+                yield from self._tap(at_ms + for_ms + 8_000, "tec")
+
+    # ---------------------------------------------------------------------------- what breaks
+
+    def _fault(self, at_ms: int) -> Iterator[Happening]:
+        chance = self._wear
+        for_ms = chance.choice([30, 300, 3_000, 20_000, 90_000])
+        kind = chance.choice(sorted(FAULTS))
+        pairs = {
+            Kind.WELD: ("on", "off"),
+            Kind.STICK: ("on", "off"),
+            Kind.FAN: ("broken", "fixed"),
+            Kind.MAINS: ("off", "on"),
+            Kind.DISK: (chance.choice(["slow", "slow", "failing", "stalled", "full"]), "ok"),
+            Kind.READER: (chance.choice(["dead", "noise", "stuck"]), "ok"),
+            Kind.LINK: ("down", "up"),
+            Kind.WALL: (chance.choice(["1970", "-4000000", "-90000", "90000", "3000"]), "+0"),
+        }
+        if kind is Kind.STOP:
+            yield self._one(at_ms, kind, str(chance.choice([25, 100, 180, 235, 260, 700, 5_000])))
+        elif kind is Kind.POWER_CUT:
+            yield self._one(at_ms, kind, chance.choice(["pi", "all"]))
+        elif kind in pairs:
+            begins, ends = pairs[kind]
+            longer = 400_000 if kind is Kind.LINK and chance.random() < 0.4 else 0
+            yield self._one(at_ms, kind, begins)
+            yield self._one(at_ms + for_ms + longer, kind, ends)
+            if kind is Kind.WELD:
+                yield self._one(at_ms + for_ms + 15_000, Kind.LAY, "tec")
+                yield self._one(at_ms + for_ms + 15_700, Kind.LIFT, "tec")
+        else:
+            yield self._one(at_ms, kind)
+
+    def _operation(self, at_ms: int) -> Iterator[Happening]:
+        chance = self._office
+        back_ms = at_ms + chance.choice([5_000, 40_000, 120_000])
+        what = chance.choice(
+            ["block", "suspend", "untrain", "lock", "replay", "end", "cut", "clear"]
+        )
+        who = chance.choice(["ada", "ben", "eve", "tin", "tra", "tom"])
+        back = {"block": "unblock", "suspend": "reinstate", "untrain": "train"}
+        if what in back:
+            yield self._one(at_ms, Kind.HUB, f"{what} {who}")
+            yield self._one(back_ms, Kind.HUB, f"{back[what]} {who}")
+        elif what == "lock":
+            yield self._one(at_ms, Kind.HUB, "lock_out")
+            yield self._one(back_ms, Kind.HUB, "release")
+        elif what == "replay":
+            yield self._one(at_ms, Kind.HUB, "replay")
+        else:
+            yield self._one(at_ms, Kind.COMMAND, what)
