@@ -328,9 +328,10 @@ def test_a_node_nobody_walked_through_says_so_until_somebody_did_with_this_wirin
     assert never not in look(lab.client("member"), "board")
     lab.journal.write(RecordType.BOOT, software="1", config_digest="a" * 64, clean=True)
     findings = [
-        {"name": "stop_chain", "good": True, "measured": {"opened_ms": 12}},
+        {"name": "stop-chain", "good": True, "measured": {"open_ms": 12}},
         {"name": "current", "good": None, "measured": {}},
-        {"name": "drop_out", "good": False, "measured": {}},
+        {"name": "inputs: stop_button", "good": False, "measured": {}},
+        {"name": "levitation", "good": True, "measured": {"repetitions": 3}},
     ]
     lab.journal.write(
         RecordType.COMMISSIONED,
@@ -343,7 +344,8 @@ def test_a_node_nobody_walked_through_says_so_until_somebody_did_with_this_wirin
     lab.deliver()
     assert "commissioned" not in look(client, "board")
     page = look(client, "machine", "saw")
-    for said in ("by Fatou", "stop chain", "opened ms 12", "not tested", "not good"):
+    said_of_it = ("Stop chain", "open 12\u00a0ms", "Inputs at rest (stop button)", "levitation")
+    for said in ("by Fatou", *said_of_it, "repetitions 3", "not tested", "not good"):
         assert said in page
     lab.journal.write(RecordType.CONFIGURATION_CHANGED, digest="b" * 64, rules={})
     lab.deliver()

@@ -169,13 +169,25 @@ def _use(use: UnmeteredUse, found: Machine, viewer: Viewer) -> Fact:
 
 def _finding(one: dict[str, Any]) -> Finding:
     state, said = _VERDICTS[one["good"]]
-    numbers = [f"{name.replace('_', ' ')} {value}" for name, value in one["measured"].items()]
+    step, _, part = str(one["name"]).partition(": ")
+    name = str(words.COMMISSIONING.get(step, step))
     return Finding(
-        name=str(one["name"]).replace("_", " "),
+        name=f"{name} ({part.replace('_', ' ')})" if part else name,
         state=state,
         words=str(said),
-        measured=", ".join(numbers),
+        measured=", ".join(_number(name, value) for name, value in one["measured"].items()),
     )
+
+
+def _number(name: str, value: int) -> str:
+    """A measured value as its name says it: `close_ms` 35 is "close 35 ms"."""
+    stem, _, unit = name.rpartition("_")
+    if unit not in _UNITS:
+        return f"{name.replace('_', ' ')} {value}"
+    return f"{stem.replace('_', ' ')} {value}{formats.SPACE}{_UNITS[unit]}"
+
+
+_UNITS = {"ms": "ms", "s": "s", "ma": "mA"}
 
 
 _VERDICTS: dict[bool | None, tuple[str, words.Words]] = {

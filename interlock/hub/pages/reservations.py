@@ -29,7 +29,7 @@ class ReservationForm(Form):
     """When, and for whom."""
 
     day = forms.DateField(label=gettext_lazy("Day"), widget=DATE_WIDGET, validators=days.VALIDATORS)
-    begins = forms.TimeField(label=gettext_lazy("From"), widget=TIME_WIDGET)
+    begins = forms.TimeField(label=gettext_lazy("Begins at"), widget=TIME_WIDGET)
     until_day = forms.DateField(
         required=False,
         label=gettext_lazy("Until (another day)"),
@@ -37,7 +37,7 @@ class ReservationForm(Form):
         validators=days.VALIDATORS,
         help_text=gettext_lazy("Empty: the same day."),
     )
-    ends = forms.TimeField(label=gettext_lazy("To"), widget=TIME_WIDGET)
+    ends = forms.TimeField(label=gettext_lazy("Ends at"), widget=TIME_WIDGET)
     member = forms.ModelChoiceField(
         Member.objects.none(),
         to_field_name="public_id",

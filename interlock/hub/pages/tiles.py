@@ -139,9 +139,10 @@ def _details(machine: Machine, state: str, zone: ZoneInfo, now: datetime) -> Ite
         yield from _lock_out_words(machine)
     if machine.live_bypass_at is not None:
         on_since = formats.moment(machine.live_bypass_at, zone, now)
-        yield gettext("bypass key on since %(moment)s: nobody is asked for a badge") % {
-            "moment": on_since
-        }
+        said = gettext("on since %(moment)s: nobody is asked for a badge")
+        if state != "unmetered":
+            said = gettext("bypass key on since %(moment)s: nobody is asked for a badge")
+        yield said % {"moment": on_since}
     if state not in ("free", "unmetered") and since is not None:
         yield gettext("since %(moment)s") % {"moment": formats.moment(since, zone, now)}
     if state == "in-use" and machine.live_busy:

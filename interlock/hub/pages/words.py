@@ -81,6 +81,25 @@ NOT_GOOD: Words = gettext_lazy("not good")
 NOT_TESTED: Words = gettext_lazy("not tested")
 """What a step of a commissioning found."""
 
+COMMISSIONING: dict[str, Words] = {
+    "inputs": gettext_lazy("Inputs at rest"),
+    "buttons": gettext_lazy("Buttons"),
+    "panel": gettext_lazy("Lamp, buzzer and screen"),
+    "reader": gettext_lazy("Badge reader"),
+    "relay": gettext_lazy("Relay and contactor"),
+    "mirror-wire": gettext_lazy("Mirror contact unplugged"),
+    "dynamic-enable": gettext_lazy("Dynamic enable"),
+    "stop-chain": gettext_lazy("Stop chain"),
+    "drop-out": gettext_lazy("Drop-out test"),
+    "current": gettext_lazy("Current at rest and at work"),
+    "unexpected-start": gettext_lazy("Unexpected start"),
+    "extraction": gettext_lazy("Extraction"),
+    "interlocks": gettext_lazy("Interlocks"),
+    "bypass": gettext_lazy("Bypass key"),
+    "break-glass": gettext_lazy("Break-glass code"),
+}
+"""The steps of `interlock commission`, by the names its record gives them; a newer one stands for itself."""
+
 WEEKDAYS: tuple[Words, ...] = (
     gettext_lazy("Monday"),
     gettext_lazy("Tuesday"),
