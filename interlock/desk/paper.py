@@ -1,6 +1,6 @@
 """A site key to groups that a person can copy by hand, and back: a slip of the pen is found, and its group named.
 
-    1: 1A2B-K 3C4D-M … GTV     generation, eight groups of four hexadecimal digits, a letter after each, three at the end
+    1: 1A2B-K 3C4D-M … GTV     generation, eight groups of four hexadecimal digits with a letter each, three more
 
 A group's letter is a weighted sum modulo 17: any one wrong digit in it, any two swapped neighbours, and two swapped
 groups are always found, and the group is named. The last three letters cover the whole key.

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from interlock.cards.keys import diversified_key
 from interlock.desk import paper, private_files, site_keys
-from interlock.desk.hub import Badge, CardKey, HubApi, Refusal, Seen
+from interlock.desk.hub import CardKey
 from interlock.desk.ledger import Ledger
 from interlock.desk.site_keys import Place, SiteKeys
 from interlock.desk.uploads import Upload, Uploads
 from interlock.errors import ConfigError, LinkError, StoreError
 from interlock.protocol.card_keys import CardSlot, Scheme
 from tests.desk.card_rig import AID, ONE, SITE_ID, TWO, UID
+from tests.desk.fake_hub import FakeHub
 
 pytestmark = pytest.mark.fast
 
@@ -241,51 +242,13 @@ def test_a_full_disk_stops_the_desk() -> None:
 # --------------------------------------------------------------------------------------- uploads
 
 
-class Hub(HubApi):
-    """A hub of a few badges, which can be away and can lose its answers."""
-
-    def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:1", "token")
-        self.owners: dict[bytes, str] = {}
-        self.keys: dict[int, tuple[CardKey, bytes]] = {}
-        self.away_after = 99
-        self.loses_answers = False
-
-    def _works(self) -> None:
-        self.away_after -= 1
-        if self.away_after < 0:
-            raise LinkError("away")
-
-    def give(self, member_id: str, uid: bytes, label: str, key: str) -> Badge | Refusal:
-        self._works()
-        if uid in self.owners:
-            return Refusal("conflict", "taken")
-        self.owners[uid] = member_id
-        if self.loses_answers:
-            self.loses_answers = False
-            raise LinkError("answer lost")
-        return self._badge(uid)
-
-    def lookup(self, uid: bytes) -> Seen:
-        return Seen("CODE", self._badge(uid) if uid in self.owners else None, True)
-
-    def put_card_key(self, badge: int, card: CardKey, card_key: bytes, key: str) -> Badge | Refusal:
-        self._works()
-        self.keys[badge] = (card, card_key)
-        return Badge(badge, "", "", "", "active", card)
-
-    def _badge(self, uid: bytes) -> Badge:
-        number = sorted(self.owners).index(uid) + 1
-        return Badge(number, self.owners[uid], "Ada", "", "active", None)
-
-
 def uploads(folder: Path) -> Uploads:
     numbers = iter(range(1000))
     return Uploads(folder / "waiting", lambda: f"key-{next(numbers):05}")
 
 
 def test_a_new_badge_is_given_and_its_key_told_and_nothing_waits_then(tmp_path: Path) -> None:
-    hub, waiting = Hub(), uploads(tmp_path)
+    hub, waiting = FakeHub(), uploads(tmp_path)
     waiting.add(UID, None, ("ada", "Ada"), CARD)
     assert waiting.send(hub, ONE) == []
     assert hub.keys == {1: (CARD, ONE.card_key(1, UID, PLACE))}
@@ -296,7 +259,7 @@ def test_a_new_badge_is_given_and_its_key_told_and_nothing_waits_then(tmp_path: 
 def test_a_hub_that_is_away_gets_it_after_a_restart_of_the_desk(
     away_after: int, tmp_path: Path
 ) -> None:
-    hub, waiting = Hub(), uploads(tmp_path)
+    hub, waiting = FakeHub(), uploads(tmp_path)
     hub.away_after = away_after
     waiting.add(UID, None, ("ada", "Ada"), CARD)
     with pytest.raises(LinkError):
@@ -310,7 +273,7 @@ def test_a_hub_that_is_away_gets_it_after_a_restart_of_the_desk(
 def test_an_answer_that_was_lost_longer_ago_than_the_hub_remembers_is_no_refusal(
     tmp_path: Path,
 ) -> None:
-    hub, waiting = Hub(), uploads(tmp_path)
+    hub, waiting = FakeHub(), uploads(tmp_path)
     hub.loses_answers = True
     waiting.add(UID, None, ("ada", "Ada"), CARD)
     with pytest.raises(LinkError):
@@ -322,7 +285,7 @@ def test_an_answer_that_was_lost_longer_ago_than_the_hub_remembers_is_no_refusal
 def test_a_card_that_became_somebody_elses_meanwhile_is_refused_and_waits_no_more(
     tmp_path: Path,
 ) -> None:
-    hub, waiting = Hub(), uploads(tmp_path)
+    hub, waiting = FakeHub(), uploads(tmp_path)
     hub.owners[UID] = "eve"
     waiting.add(UID, None, ("ada", "Ada"), CARD)
     refused = waiting.send(hub, ONE)
@@ -332,7 +295,7 @@ def test_a_card_that_became_somebody_elses_meanwhile_is_refused_and_waits_no_mor
 
 
 def test_a_newer_key_of_the_same_card_replaces_the_one_that_waited(tmp_path: Path) -> None:
-    hub, waiting = Hub(), uploads(tmp_path)
+    hub, waiting = FakeHub(), uploads(tmp_path)
     hub.owners[UID] = "ada"
     badge = hub.lookup(UID).badge
     waiting.add(UID, badge, ("ada", "Ada"), CARD)
