@@ -21,7 +21,7 @@ from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal_schema as schema
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
 from interlock.node.journal_marks import Lost, Stored, load, write_all
-from interlock.node.journal_salvage import finish_interrupted, salvage
+from interlock.node.journal_salvage import finish_interrupted, salvage, sync
 from interlock.protocol import canonical
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import (
@@ -335,6 +335,8 @@ class Journal:
         stored = load(connection, self._keys)
         self._verify_tail(stored)
         self._flush_again(connection)
+        # A WAL that a failing close removed may come back with a power cut, and with it what was called lost.
+        sync(self._path.parent)
         if not self._was_open:
             self._was_clean = stored.clean
         # Not earlier: until all of that has succeeded, what follows the old head stays in doubt.

@@ -60,7 +60,7 @@ def finish_interrupted(path: Path) -> None:
         return
     _move_wal(path, path.with_name(f"{path.name}.damaged-stray"))
     os.replace(copy, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def salvage(
@@ -86,13 +86,22 @@ def salvage(
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         # Leave no WAL beside a file that is about to be renamed: it would belong to nobody.
         target.execute("PRAGMA journal_mode=DELETE").fetchall()
-    _sync(copy)
+    sync(copy)
     aside = path.with_name(f"{path.name}.damaged-before-epoch-{epoch}")
     os.replace(path, aside)
     _move_wal(path, aside)
     os.replace(copy, path)
-    _sync(path.parent)
+    sync(path.parent)
     return copied.lost
+
+
+def sync(path: Path) -> None:
+    """What the file holds, or the names in the folder, survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(slots=True)
@@ -326,11 +335,3 @@ def _move_wal(path: Path, aside: Path) -> None:
 def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

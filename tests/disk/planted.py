@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from interlock.errors import ProtocolError, StoreError
+from interlock.errors import ProtocolError
 from interlock.node import journal_schema as schema
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, after
