@@ -110,6 +110,13 @@ def test_sync_sees_its_own_credential_and_a_copy_of_the_wiring_and_nothing_else_
     assert "node.json" not in text
 
 
+def test_the_builder_of_badge_lists_may_make_itself_nicer() -> None:
+    """It calls os.nice(); a filter that forbids it leaves a node without any badge (seen in tests/nspawn)."""
+    lines = (UNITS / NODE).read_text().splitlines()
+    forbidden = lines.index("SystemCallFilter=~@privileged @resources")
+    assert "SystemCallFilter=nice setpriority" in lines[forbidden:]
+
+
 @pytest.mark.parametrize("unit", services())
 def test_the_boot_s_id_can_be_read(unit: str) -> None:
     """ProcSubset=pid hides /proc/sys/kernel/random/boot_id, without which there is no clock (clock.py)."""

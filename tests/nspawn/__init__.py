@@ -1,0 +1,1 @@
+"""A booted Debian with real systemd: what only a whole computer can show of an installation."""
