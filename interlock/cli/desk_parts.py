@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from interlock.cli.parts import FILE, progress, talk
+from interlock.errors import ConfigError
 
 if TYPE_CHECKING:
+    from interlock.desk.chips import OpenChip
     from interlock.desk.counter import Counter
     from interlock.desk.hub import HubApi
     from interlock.desk.making import Maker
@@ -98,13 +100,13 @@ def opened(chosen: Settings) -> Iterator[Counter]:
 @contextmanager
 def opened_maker(chosen: Settings, *, is_dry: bool) -> Iterator[Maker]:
     """The same, with site keys and ledger; only one process of this computer has them."""
-    from interlock.cli.desk_desfire import DesfireChip
     from interlock.desk import site_keys
     from interlock.desk.counter import new_key
     from interlock.desk.ledger import Ledger
     from interlock.desk.making import Maker
     from interlock.desk.uploads import Uploads
 
+    open_desfire = _desfire_of(chosen)
     held = site_keys.load(chosen.site_key_file, chosen.site_id)
     ledger = Ledger(chosen.state_dir / "ledger.jsonl")
     try:
@@ -114,8 +116,23 @@ def opened_maker(chosen: Settings, *, is_dry: bool) -> Iterator[Maker]:
                 held,
                 ledger,
                 Uploads(chosen.state_dir / "waiting.json", new_key),
-                partial(DesfireChip, aid=chosen.aid, looks_after_card=chosen.looks_after_card),
+                open_desfire,
                 is_dry=is_dry,
             )
     finally:
         ledger.close()
+
+
+def _desfire_of(chosen: Settings) -> OpenChip:
+    """What speaks to DESFire cards. Raises ConfigError where its library is missing."""
+    from interlock.desk.words import _
+
+    try:
+        from interlock.cli.desk_desfire import DesfireChip
+    except ImportError as missing:
+        raise ConfigError(
+            _("the library python-desfire is not installed"),
+            where=_("desk"),
+            remedy=_("Install it: pip install python-desfire"),
+        ) from missing
+    return partial(DesfireChip, aid=chosen.aid, looks_after_card=chosen.looks_after_card)

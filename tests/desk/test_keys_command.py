@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from interlock import cli
 from interlock.desk import paper, settings, site_keys
 
 pytestmark = pytest.mark.real
@@ -101,3 +102,12 @@ def test_without_a_site_key_no_card_is_touched(config: Path) -> None:
     told = typed(config, "personalise")
     assert told.returncode == 3
     assert "site-keys.json" in told.stderr
+
+
+def test_a_desk_without_the_desfire_library_says_how_to_install_it(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "desfire", None)
+    monkeypatch.delitem(sys.modules, "interlock.cli.desk_desfire", raising=False)
+    assert cli.run(["desk", "personalise", "--config", str(config)]) == 3
+    assert "pip install python-desfire" in capsys.readouterr().err

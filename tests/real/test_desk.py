@@ -18,6 +18,7 @@ from interlock.cards.authentication import Proof, authenticate
 from interlock.core.events import BadgeArrived
 from interlock.core.model import Assurance, Reason
 from interlock.desk import site_keys
+from interlock.desk.chips import CARD_AID, CARD_MASTER
 from interlock.desk.hub import SCOPES
 from interlock.desk.site_keys import Place
 from interlock.node.reader_worker import CacheKeys, ReaderWork
@@ -143,6 +144,10 @@ def everything_in(folder: Path) -> dict[str, bytes]:
     }
 
 
+def told_in(content: bytes, secret: bytes) -> bool:
+    return secret in content or secret.hex().encode() in content.lower()
+
+
 def hub_facts(folder: HubFolder) -> dict[str, int]:
     """What a desk could have changed at the hub."""
     told = folder.run(
@@ -174,6 +179,14 @@ def test_a_card_made_genuine_at_the_desk_opens_machines_and_its_clone_is_found_o
             NOT_GENUINE,
         ]
         assert seen_by_a_node(hub, folder, copy_of_uid_alone(FIRST), into=tmp_path) == [NOT_GENUINE]
+    keys = site_keys.load(desk.folder / "site-keys.json", SITE_ID)
+    places = [Place(AID, number) for number in range(14)] + [Place(CARD_AID, CARD_MASTER)]
+    secrets = [keys.generations[1], *(keys.card_key(1, FIRST, place) for place in places)]
+    assert secrets[2] == kept(card)[Place(AID, 1)][0]
+    for path, content in (everything_in(folder.path) | everything_in(tmp_path / "desk")).items():
+        if not path.endswith("site-keys.json"):
+            found = [n for n, one in enumerate(secrets) if told_in(content, one)]
+            assert found == [], path
 
 
 def test_a_batch_survives_what_people_lay_down_and_its_list_tells_all_of_it(
@@ -228,9 +241,7 @@ def test_a_hub_that_goes_away_in_the_middle_is_told_when_it_is_back(
     key = kept(card)[Place(AID, 1)][0]
     assert key != bytes(16)
     assert not [
-        path
-        for path, content in everything_in(desk.folder).items()
-        if key in content or key.hex().encode() in content.lower()
+        path for path, content in everything_in(desk.folder).items() if told_in(content, key)
     ]
     assert desk.run("status") == 1
     hub = HubProcess(folder, port=port)
