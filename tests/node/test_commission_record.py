@@ -122,7 +122,7 @@ def test_another_wiring_is_noticed_and_another_language_is_none() -> None:
     base = parse_node(SAW)
 
     def changed(**tables: dict[str, object]) -> NodeConfig:
-        document = {table: {**SAW[table], **keys} for table, keys in tables.items()}
+        document = {table: {**SAW.get(table, {}), **keys} for table, keys in tables.items()}
         return parse_node({**SAW, **document})
 
     same = changed(panel={"language": "fr"}, machine={"name": "Saw 2"}, reader={"polls_per_s": 10})

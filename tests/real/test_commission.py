@@ -23,7 +23,7 @@ MIRROR = 13
 @pytest.fixture
 def cold(template: Path) -> Iterator[Lab]:
     """A whole lab, running, whose machine was never commissioned."""
-    with lab_from(template, {"times.coast_down_s": None}) as lab:
+    with lab_from(template, {"times.close_time_ms": 700, "times.open_time_ms": 700}) as lab:
         lab.start()
         lab.locked()
         yield lab
