@@ -209,6 +209,10 @@ class _Partly(OSError):
         self.part = part
 
 
+_NO_CHANCE = random.Random(0)
+"""Draws that have only one outcome."""
+
+
 class _File:
     """One file played back: as the process sees it, as it was synced, and what each sector was in between.
 
@@ -239,7 +243,8 @@ class _File:
             self._changed(before, before)
 
     def sync(self) -> None:
-        self.durable = bytearray(self.live)
+        """What changed since the last sync; what a failed one left behind is clean and stays behind."""
+        self.durable = self.drawn(_NO_CHANCE, 1.0)
         self._forget_versions()
 
     def fail_to_sync(self, rng: random.Random) -> None:

@@ -74,11 +74,13 @@ class SimulatedVfs(apsw.VFS):  # type: ignore[misc]  # apsw is untyped where it 
             raise _failure(apsw.SQLITE_CANTOPEN)
         return self.disk
 
-    def xOpen(self, name: Any, flags: list[int]) -> SimulatedFile:  # noqa: N802
-        """SQLite's."""
+    def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802
+        """SQLite's; a file without a name is a sorter's, which no cut can leave."""
+        if name is None:
+            return apsw.VFSFile("unix", name, flags)
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         disk = self.mounted()
-        if path is None or not disk.holds(path):
+        if not disk.holds(path):
             raise _failure(apsw.SQLITE_CANTOPEN)
         return SimulatedFile(self, disk, path, flags)
 
@@ -110,7 +112,8 @@ class SimulatedFile:
             raise _failure(apsw.SQLITE_CANTOPEN)
         _translated(lambda: disk.created(self._name), apsw.SQLITE_CANTOPEN)
         self._file = disk.names[self._name]
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        access = os.O_RDWR | os.O_CREAT if creates else os.O_RDWR
+        self._descriptor = os.open(path, access | os.O_CLOEXEC, 0o600)
         beside = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL
         # As unixOpen: whoever opens a journal or WAL to create it syncs the folder with its first sync.
         self._names_are_to_be_synced = creates and bool(flags[0] & beside)
@@ -201,6 +204,19 @@ class SimulatedFile:
             self._holders().pop(id(self), None)
         else:
             self._holders()[id(self)] = level
+
+
+@contextmanager
+def serving_all() -> Iterator[SimulatedVfs]:
+    """A VFS that also serves who names none, `sqlite3.connect(path)`; afterwards Unix's is the default again.
+
+    No such connection may be open at the end.
+    """
+    vfs = SimulatedVfs("simulated-default", default=True)
+    try:
+        yield vfs
+    finally:
+        vfs.unregister()
 
 
 @contextmanager

@@ -44,7 +44,8 @@ class Setting:
     """What is wrong on purpose: a planted journal, a disk that lies. The default is how it ships."""
 
     kind: type[Journal] = Journal
-    nature: dict[str, bool] = field(default_factory=dict)
+    lies: bool = False
+    forgets_names: bool = False
 
 
 @dataclass(slots=True)
@@ -101,7 +102,9 @@ def random_history(folder: Path, seed: int, tried: Tried, setting: Setting | Non
     flight: Flight | None = None
     for number in range(rng.randint(1, LIVES_MAX)):
         plan, planned = _plan(rng)
-        with on_disk(folder, image, plan, **setting.nature) as disk:
+        with on_disk(
+            folder, image, plan, lies=setting.lies, forgets_names=setting.forgets_names
+        ) as disk:
             disk.rng = random.Random(rng.getrandbits(32))
             life = Life(disk, claim, flight, f"life-{number}-", setting.kind)
             life.begin()

@@ -247,13 +247,18 @@ def room() -> Iterator[Path]:
 
 @contextmanager
 def on_disk(
-    folder: Path, image: Image, plan: Plan = nothing_fails, **nature: bool
+    folder: Path,
+    image: Image,
+    plan: Plan = nothing_fails,
+    vfs: SimulatedVfs = VFS,
+    lies: bool = False,
+    forgets_names: bool = False,
 ) -> Iterator[Disk]:
     """`folder` holds `image`, all of it synced, and is a simulated disk."""
     lay_down(folder, image)
-    disk = Disk(folder, plan, **nature)  # type: ignore[arg-type]  # its switches
+    disk = Disk(folder, plan, lies=lies, forgets_names=forgets_names)
     with ExitStack() as stack:
-        stack.enter_context(inserted(VFS, disk))
+        stack.enter_context(inserted(vfs, disk))
         stack.enter_context(told(disk))
         yield disk
 

@@ -214,8 +214,8 @@ _D1 = frozenset({"D1"})
 _D8 = frozenset({"D8"})
 
 PLANTED = (
-    Planted("the disk lies about every sync", _D1, Setting(nature={"lies": True})),
-    Planted("the disk forgets the folder's syncs", _D1, Setting(nature={"forgets_names": True})),
+    Planted("the disk lies about every sync", _D1, Setting(lies=True)),
+    Planted("the disk forgets the folder's syncs", _D1, Setting(forgets_names=True)),
     Planted("the journal with synchronous=OFF", _D1, Setting(), _synchronous("OFF")),
     Planted("the journal with synchronous=NORMAL", _D1, Setting(), _synchronous("NORMAL")),
     Planted("an answer before COMMIT", _D1, Setting(), PostponedCommit),

@@ -115,15 +115,16 @@ def test_the_first_migration_cut_at_every_write_ends_in_an_empty_file_or_a_journ
     seen = set()
     for _ in range(DRAWS):
         for _, platter in cut_points(disk):
-            with on_disk(folder, platter.cut(rng)):
-                with closing(schema.connect(folder / "journal.db", VFS.uri)) as connection:
-                    names = {n for (n,) in connection.execute("SELECT name FROM sqlite_master")}
-                    assert names in (set(), {"migrations"}, tables)
-                    seen.add(len(names))
-                    schema.migrate(connection)
-                    assert connection.execute("SELECT name FROM migrations").fetchall() == [
-                        ("0001_records",)
-                    ]
+            with (
+                on_disk(folder, platter.cut(rng)),
+                closing(schema.connect(folder / "journal.db", VFS.uri)) as connection,
+            ):
+                names = {n for (n,) in connection.execute("SELECT name FROM sqlite_master")}
+                assert names in (set(), {"migrations"}, tables)
+                seen.add(len(names))
+                schema.migrate(connection)
+                applied = connection.execute("SELECT name FROM migrations").fetchall()
+                assert applied == [("0001_records",)]
     assert seen == {0, 1, 3}
 
 
