@@ -9,7 +9,7 @@ NODE.sync.json   what sync needs: the hub's address and the node's credential, n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -29,10 +29,10 @@ class NodeKeys:
     lab: str
     node: str
     epoch: int
-    chain_key: bytes
-    badge_key: bytes
+    chain_key: bytes = field(repr=False)
+    badge_key: bytes = field(repr=False)
     hub_public_key: bytes
-    decryption_key: bytes
+    decryption_key: bytes = field(repr=False)
 
     def hub_key(self) -> Ed25519PublicKey:
         """The pinned key every snapshot and time must be signed with."""
@@ -59,7 +59,7 @@ class HubAccess:
     lab: str
     node: str
     hub_url: str
-    credential: str
+    credential: str = field(repr=False)
 
     def to_wire(self) -> dict[str, Any]:
         """The access as one JSON object."""
