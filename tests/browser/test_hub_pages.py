@@ -82,6 +82,10 @@ def addresses(hub: Hub, node: SpokenNode) -> dict[str, str]:
         "hand out": f"{base}/members/{hub.sample['ada']['id']}/new-badge/",
         "give badge": f"{base}/members/{hub.sample['ada']['id']}/new-badge/1/",
         "tokens": f"{base}/settings/tokens/",
+        "settings": f"{base}/settings/",
+        "rules": f"{base}/machines/saw/rules/",
+        "reservations": f"{base}/machines/saw/reservations/",
+        "grants": f"{base}/grants/",
         "not found": f"{base}/no/such/page/",
     }
 
@@ -282,7 +286,7 @@ def test_everything_but_live_updates_works_without_javascript(
         page.get_by_role("button", name="Search").click()
         page.get_by_role("link", name=LONG_NAME).click()
         page.locator("summary", has_text="Suspend").click()
-        page.get_by_label("Why").fill("essai")
+        page.get_by_role("region", name="Membership").get_by_label("Why").fill("essai")
         page.get_by_role("button", name="Suspend the member").click()
         expect(page.get_by_role("status")).to_contain_text("is suspended")
         page.get_by_role("button", name="Français").click()
@@ -386,7 +390,7 @@ def test_a_finger_hits_every_button_and_field_on_a_phone(
 ) -> None:
     small: set[str] = set()
     # A box to tick is hit by its whole line.
-    fields = "input:not([type=hidden], [type=checkbox]), select, .choices label"
+    fields = "input:not([type=hidden], [type=checkbox], [type=radio]), select, .choices label"
     selector = f"button, summary.button, .button, {fields}, .nav a, .brand"
     measure = """(all, least) => all.filter(one => one.checkVisibility())
         .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
