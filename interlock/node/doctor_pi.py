@@ -51,9 +51,7 @@ the second is the Pi 5's."""
 
 BOOT_CONFIGS = ("boot/firmware/config.txt", "boot/config.txt")
 STRICT_LINE = re.compile(r"^\s*dtparam=(?:[^#\n]*,)?strict_gpiod\b", re.MULTILINE)
-WATCHDOG_REMEDY = N_(
-    "Add dtparam=watchdog=on to config.txt, RuntimeWatchdogSec=15 to systemd; restart the Pi"
-)
+SWITCHED_ON = N_("Run sudo ./install.sh node, which switches it on, then restart the Pi")
 
 Run = Callable[[Sequence[str]], str | None]
 """A command to its standard output; None when there is no such command or it failed."""
@@ -136,7 +134,7 @@ def _strict_gpiod(pi: Pi, say: Say) -> Finding:
     remedy = (
         say(N_("It is in config.txt already: restart the Pi"))
         if written
-        else say(N_("Add dtparam=strict_gpiod to config.txt, then restart the Pi"))
+        else say(SWITCHED_ON)
     )  # fmt: skip
     what = say(N_("The kernel keeps the relay closed when the node is killed"))
     return Finding("strict_gpiod", Verdict.BAD, what, remedy)
@@ -145,11 +143,7 @@ def _strict_gpiod(pi: Pi, say: Say) -> Finding:
 def _hardware_watchdog(pi: Pi, say: Say) -> Finding:
     name, remedy = (
         "hardware watchdog",
-        say(
-            N_(
-                "Add dtparam=watchdog=on to config.txt, RuntimeWatchdogSec=15 to systemd; restart the Pi"
-            )
-        ),
+        say(SWITCHED_ON),
     )
     if not (pi.root / "dev/watchdog").exists():
         return Finding(name, Verdict.BAD, say(N_("There is no hardware watchdog")), remedy)
@@ -185,11 +179,7 @@ def _unit(pi: Pi, say: Say) -> Iterator[Finding]:
             "unit",
             Verdict.BAD,
             say(N_("The node is no service of this computer: nothing restarts it")),
-            say(
-                N_(
-                    "Install systemd/interlock-node.service, then: systemctl enable --now interlock-node"
-                )
-            ),
+            say(N_("Install it: sudo ./install.sh node")),
         )
         return
     lowered = sorted(name for name, value in WALLS.items() if shown.get(name) != value)

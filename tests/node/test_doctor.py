@@ -183,16 +183,16 @@ def test_a_kernel_that_keeps_the_relay_is_bad_and_says_whether_a_restart_is_enou
     pi: Computer,
 ) -> None:
     pi.write(PERSIST[0], "Y\n")
-    assert "Add dtparam=strict_gpiod" in pi.findings()["strict_gpiod"].remedy
+    assert "sudo ./install.sh node" in pi.findings()["strict_gpiod"].remedy
     pi.write("boot/firmware/config.txt", "[all]\ndtparam=spi=on\ndtparam=strict_gpiod\n")
-    assert "restart the Pi" in pi.findings()["strict_gpiod"].remedy
+    assert "already: restart the Pi" in pi.findings()["strict_gpiod"].remedy
     assert pi.findings()["strict_gpiod"].verdict is Verdict.BAD
 
 
 def test_a_line_that_is_commented_out_is_not_there(pi: Computer) -> None:
     pi.write(PERSIST[0], "Y\n")
     pi.write("boot/firmware/config.txt", "#dtparam=strict_gpiod\n")
-    assert "Add dtparam" in pi.findings()["strict_gpiod"].remedy
+    assert "sudo ./install.sh node" in pi.findings()["strict_gpiod"].remedy
 
 
 def test_a_kernel_that_does_not_say_is_unknown_and_never_good(pi: Computer) -> None:
