@@ -301,6 +301,7 @@ def test_a_newer_key_of_the_same_card_replaces_the_one_that_waited(tmp_path: Pat
     waiting.add(UID, badge, ("ada", "Ada"), CARD)
     newer = CardKey(CardSlot(Scheme.DESFIRE_AES, AID, 3), 2)
     waiting.add(UID, badge, ("ada", "Ada"), newer)
+    assert len(waiting) == 1
     assert waiting.send(hub, TWO) == []
     assert hub.keys == {1: (newer, TWO.card_key(2, UID, Place(AID, 3)))}
 
