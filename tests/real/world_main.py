@@ -17,6 +17,7 @@ from pathlib import Path
 
 from interlock.clock import perf_us
 from interlock.config import load_node
+from interlock.sim.lab import card_box
 from interlock.sim.physics import Facts
 from interlock.sim.world import World
 from interlock.sim.world_process import serve_world
@@ -45,7 +46,13 @@ def main() -> None:
     """Serve until SIGTERM."""
     config, directory = load_node(Path(sys.argv[1])), Path(sys.argv[2])
     strict = sys.argv[4] == "1"
-    world = World(wiring_of(config), plant_of(config), now_us=perf_us, strict_gpiod=strict)
+    world = World(
+        wiring_of(config),
+        plant_of(config),
+        now_us=perf_us,
+        strict_gpiod=strict,
+        card_for=card_box().card,
+    )
     world.history = Written(Path(sys.argv[3]), world.history)
     wake, woken = socket.socketpair()
     wake.setblocking(False)
