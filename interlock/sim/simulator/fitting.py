@@ -77,7 +77,7 @@ def fitting(seed: int, node: int) -> Fitting:
         second_wait_s=6,
         supervise_s=8,
         notice_s=2,
-        max_offline_s=chance.choice([600, 3_600]),
+        max_offline_s=chance.choice([75, 300, 3_600]),
         pre_run_s=chance.choice([1, 2]) if extraction else 0,
         run_on_s=chance.choice([1, 3]) if extraction else 0,
         coast_down_s=chance.choice([0, 2]),

@@ -204,23 +204,23 @@ def s11_the_start_is_on_the_card(w: Witness) -> str | None:
     """S11: cannot persist the start ⇒ do not close."""
     records = w.platter.records
     found = w.last_start is not None and any(one.id == w.last_start for one in records)
-    return None if found else "the relay closed and its start is not on the card"
+    if found and w.last_start not in w.closed_for:
+        return None
+    return "the relay closed and no start of its own is on the card"
 
 
 def s12_one_session_at_a_time(w: Witness) -> str | None:
-    """S12: at most one open session per machine, and a record powers it once."""
+    """S12: at most one open session per machine."""
     if w.session is not None:
         return f"the relay closed for {w.last_start} while {w.session.record} was open"
-    if w.last_start in w.closed_for:
-        return f"the relay closed a second time for {w.last_start}"
     return None
 
 
 def whose_it_is(w: Witness, code: str) -> str | None:
     """Whether the member of the closing may be let in by the hub's truth; `code` is the rule that is asked about."""
-    member = _member_of_start(w)
+    member, tag = _member_of_start(w)
     recent = [one for one in w.placings if _is_recent(w, one)]
-    theirs = [one for one in recent if _member(one) == member]
+    theirs = [one for one in recent if _member(one) == member or one.card.tag.hex() == tag]
     if not theirs:
         return f"the session is {member}'s, who presented no badge" if code == "S1" else None
     reasons = [ledger.why_not(w, one.card) for one in theirs]
@@ -321,9 +321,9 @@ EVERY_STEP: tuple[Invariant, ...] = (
     s3_the_motor_starts_by_hand,
 )
 AT_CLOSING: tuple[Invariant, ...] = (
-    s11_the_start_is_on_the_card,
     s2_closing_needs_an_arrival,
     s3_closing_follows_a_new_arrival,
+    s11_the_start_is_on_the_card,
     s4_never_with_the_switch_on,
     s5_never_with_the_chain_open,
     s6_never_with_a_latched_fault,
@@ -384,12 +384,13 @@ def _member(placing: Placing) -> str | None:
     return None if person is None else f"m-{person}"
 
 
-def _member_of_start(w: Witness) -> str | None:
+def _member_of_start(w: Witness) -> tuple[str | None, str | None]:
+    """Whose session the durable start says it is, and by which badge; strangers have a badge only."""
     body = next(
         (one.body for one in reversed(w.platter.records) if one.id == w.last_start and one.body), {}
     )
-    member = body.get("member")
-    return None if member is None else str(member)
+    member, tag = body.get("member"), body.get("tag")
+    return None if member is None else str(member), str(tag) if member is None else None
 
 
 def _alone(w: Witness, theirs: list[Placing], recent: list[Placing]) -> str | None:

@@ -15,6 +15,7 @@ MS_PER_HOUR = 3_600_000
 VISIT_EVERY_MS = 22_000
 FAULT_EVERY_MS = 45_000
 OPERATION_EVERY_MS = 60_000
+STOPS = ("stop", "stop", "stop", "emergency", "emergency", "emergency")
 ALONE = ("ada", "ben", "eve", "exp", "day", "tom", "tra")
 STRANGERS = ("new", "sus", "lost", "old", "copy", "stranger", "tin", "tec", "ted")
 
@@ -44,6 +45,9 @@ class _Script:
     def happenings(self) -> Iterator[Happening]:
         yield from self._spread(self._people, VISIT_EVERY_MS, self._visit)
         yield from self._spread(self._wear, FAULT_EVERY_MS, self._fault)
+        if self._wear.random() < 0.2:
+            yield self._one(1, Kind.LINK, "down")
+            yield self._one(self._wear.randrange(20_000, 300_000), Kind.LINK, "up")
         yield from self._spread(self._office, OPERATION_EVERY_MS, self._operation)
 
     def _spread(self, chance: Random, every_ms: int, make: Make) -> Iterator[Happening]:
@@ -106,12 +110,12 @@ class _Script:
             stop_ms = at_ms + chance.choice([500, stay_ms, stay_ms + 3_000])
             yield self._one(stop_ms, Kind.PRESS, "machine_stop")
             yield self._one(stop_ms + 150, Kind.RELEASE, "machine_stop")
-        if chance.random() < 0.25:
+        if chance.random() < 0.35:
             yield from self._panel(at_ms + chance.randrange(100, stay_ms + 500))
 
     def _panel(self, at_ms: int) -> Iterator[Happening]:
         chance = self._people
-        what = chance.choice(["stop", "stop", "long_job", "broken", "emergency", "lid", "bypass"])
+        what = chance.choice(STOPS + ("long_job", "broken", "lid", "bypass"))
         for_ms = chance.choice([60, 300, 2_000, 9_000])
         if what == "emergency":
             yield self._one(at_ms, Kind.EMERGENCY, "on")
@@ -135,7 +139,13 @@ class _Script:
     def _fault(self, at_ms: int) -> Iterator[Happening]:
         chance = self._wear
         for_ms = chance.choice([30, 300, 3_000, 20_000, 90_000])
-        kind = chance.choice(sorted(FAULTS))
+        kind = chance.choice([*sorted(FAULTS), Kind.STOP, Kind.STOP, Kind.WELD])
+        if kind is Kind.WELD:
+            for_ms = max(for_ms, 20_000)
+        if kind in (Kind.POWER_CUT, Kind.KERNEL_HANG) and chance.random() < 0.4:
+            # The router stands behind the same fuse and takes longer.
+            yield self._one(at_ms - 1, Kind.LINK, "down")
+            yield self._one(at_ms + chance.choice([60_000, 200_000]), Kind.LINK, "up")
         pairs = {
             Kind.WELD: ("on", "off"),
             Kind.STICK: ("on", "off"),
@@ -147,7 +157,9 @@ class _Script:
             Kind.WALL: (chance.choice(["1970", "-4000000", "-90000", "90000", "3000"]), "+0"),
         }
         if kind is Kind.STOP:
-            yield self._one(at_ms, kind, str(chance.choice([25, 100, 180, 235, 260, 700, 5_000])))
+            yield self._one(
+                at_ms, kind, str(chance.choice([100, 235, 260, 400, 700, 1_500, 5_000]))
+            )
         elif kind is Kind.POWER_CUT:
             yield self._one(at_ms, kind, chance.choice(["pi", "all"]))
         elif kind in pairs:

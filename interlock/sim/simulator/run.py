@@ -117,6 +117,9 @@ class Run:
                 return
             for pi in pis if owner < 0 else (pis[owner],):
                 self._ask(invariants.EVERY_STEP, pi.witness)
+                if pi.witness.ended is not None:
+                    self._ask(invariants.AT_RECORD, pi.witness)
+                    pi.witness.ended = None
 
     def _ask(self, rules: tuple[Invariant, ...], witness: Witness) -> None:
         for rule in rules:
@@ -128,6 +131,9 @@ class Run:
         witness = pi.witness
 
         def changed(on: bool) -> None:
+            if on and not witness.alive:
+                # No process drives it: S13 says what that means for the coil.
+                return
             if on:
                 self._sessions += 1
                 self._ask(invariants.AT_CLOSING, witness)
@@ -145,7 +151,7 @@ class Run:
     def _ready_of(self, pi: Pi) -> Act:
         def ready() -> None:
             pi.witness.recovered()
-            self._ask(invariants.AT_RECORD + invariants.AT_READY, pi.witness)
+            self._ask(invariants.AT_READY, pi.witness)
 
         return ready
 
