@@ -335,8 +335,6 @@ class Journal:
         stored = load(connection, self._keys)
         self._verify_tail(stored)
         self._flush_again(connection)
-        # A WAL that a failing close removed may come back with a power cut, and with it what was called lost.
-        sync(self._path.parent)
         if not self._was_open:
             self._was_clean = stored.clean
         # Not earlier: until all of that has succeeded, what follows the old head stays in doubt.
@@ -354,6 +352,12 @@ class Journal:
             raise StoreError(
                 "somebody else holds it", where=str(self._path), remedy="End the other process"
             )
+        # Shortened and removed for good: a WAL that a power cut brings back has what was called lost, or lacks
+        # the frames whose flush failed and is replayed over a database that has them.
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        if wal.exists():
+            sync(wal)
+        sync(self._path.parent)
 
     def _verify_tail(self, stored: Stored) -> None:
         (found,) = self._live().execute("PRAGMA quick_check(marks)").fetchone()

@@ -181,8 +181,8 @@ def test_a_salvage_that_does_not_say_what_it_lost_is_caught(
 ) -> None:
     monkeypatch.setattr(_Copied, "lost", ())
     page = len(written.good) // PAGE_BYTES - 2
-    with on_disk(folder, {"journal.db": damaged(written.good, page, "rubbish")}):
-        with pytest.raises(
-            (Broken, StoreError), match=r"declared lost|records before it are missing"
-        ):
-            honest(usable(folder, "after-"), written)
+    with (
+        on_disk(folder, {"journal.db": damaged(written.good, page, "rubbish")}),
+        pytest.raises((Broken, StoreError), match=r"declared lost|records before it are missing"),
+    ):
+        honest(usable(folder, "after-"), written)

@@ -43,6 +43,12 @@ def failing_once(disk: Disk, *kinds: Kind, fault: Fault = EIO) -> None:
     disk.plan = plan
 
 
+def failing_for(disk: Disk, count: int) -> None:
+    """The next `count` flushes fail."""
+    left = [EIO] * count
+    disk.plan = lambda number, kind, name: left.pop() if kind is Kind.SYNC and left else None
+
+
 def test_a_start_that_reopening_called_lost_does_not_come_back_with_a_power_cut(
     folder: Path,
 ) -> None:
@@ -63,6 +69,29 @@ def test_a_start_that_reopening_called_lost_does_not_come_back_with_a_power_cut(
         for moment, image in cuts(life, rng, told - 1):
             assert moment.flight is None
             survives(folder, moment, image)
+
+
+def test_a_batch_found_again_after_failed_flushes_is_not_undone_by_a_wal_that_comes_back(
+    folder: Path,
+) -> None:
+    """Found by the simulated disk (random seeds 85, 98, 126, 301): the WAL was cut short, and not on the disk."""
+    adopted = 0
+    for seed in range(DRAWS):
+        rng = random.Random(seed)
+        with on_disk(folder, {}) as disk:
+            disk.rng = rng
+            life = Life(disk)
+            life.begin()
+            life.step(Step.START)
+            failing_for(disk, 4)
+            life.step(Step.BATCH)
+            assert life.failures > 1, "the close must fail as well"
+            told = len(disk.log)
+            adopted += len(life.claim.records) == 4
+            life.stop()
+        for moment, image in cuts(life, rng, told - 1):
+            survives(folder, moment, image)
+    assert adopted == DRAWS
 
 
 @pytest.mark.parametrize("kind", [Kind.WRITE, Kind.SYNC])
