@@ -48,7 +48,8 @@ def s4_an_unexpected_start_opens(w: Witness) -> str | None:
         return None
     if w.contacts_since_us is None or w.ticking_since_us is None or w.given.bypass_on:
         return None
-    watched_us = max(since_us, w.contacts_since_us + rules.inrush_ms * MS)
+    begun_us = max(w.contacts_since_us, w.session.closed_us)
+    watched_us = max(since_us, begun_us + rules.inrush_ms * MS)
     detected_us = max(watched_us + LOOK_US, w.ticking_since_us + LOOK_US)
     within = detected_us <= w.session.closed_us + rules.unexpected_start_ms * MS
     if within and w.relay and w.now_us > detected_us + UNEXPECTED_US:

@@ -115,7 +115,7 @@ class _Script:
 
     def _panel(self, at_ms: int) -> Iterator[Happening]:
         chance = self._people
-        what = chance.choice(STOPS + ("long_job", "broken", "lid", "bypass"))
+        what = chance.choice((*STOPS, "long_job", "broken", "lid", "bypass"))
         for_ms = chance.choice([60, 300, 2_000, 9_000])
         if what == "emergency":
             yield self._one(at_ms, Kind.EMERGENCY, "on")
