@@ -163,6 +163,7 @@ have() {
         libatomic1) [[ $(/sbin/ldconfig -p) == *libatomic.so.1* ]] ;;
         vsmartcard-vpcd) compgen -G '/usr/lib/pcsc/drivers/serial/libifdvpcd.so*' >/dev/null ;;
         python3-pyscard) [[ -d $DEBIAN_PYTHON/smartcard ]] ;;
+        python3-apsw) [[ -d $DEBIAN_PYTHON/apsw ]] ;;
         python3-lgpio) [[ -f $DEBIAN_PYTHON/lgpio.py ]] ;;
         python3-spidev) compgen -G "$DEBIAN_PYTHON/spidev*" >/dev/null ;;
         python3-smbus2) [[ -d $DEBIAN_PYTHON/smbus2 ]] ;;
@@ -369,7 +370,7 @@ END
 pytest_stage() {
     local name=$1 code=0 began=$SECONDS report
     report=$REPORTS/$name.xml
-    local pytest=("$VENV/bin/python" -m pytest -q -m "${MARKERS[$name]}" -rfE
+    local pytest=("$VENV/bin/python" -m pytest -q -m "${MARKERS[$name]}" -rfEs
         --junitxml="$report" -o junit_duration_report=call)
     if [[ $DRY_RUN == yes ]]; then
         say "would run: $(printf '%q ' "${pytest[@]}")"
@@ -429,7 +430,7 @@ run_tests() {
     # driver that Playwright brings is linked with libatomic1.
     # pcscd, its virtual reader and iproute2: PC/SC readers are tested with Debian's own daemon.
     local packages=(python3-venv chromium fonts-liberation libatomic1 git shellcheck strace
-        pcscd vsmartcard-vpcd python3-pyscard iproute2)
+        pcscd vsmartcard-vpcd python3-pyscard iproute2 python3-apsw)
     # Root's tests boot a Debian (tests/nspawn).
     if [[ $EUID -eq 0 && " ${wanted[*]} " == *" root "* ]]; then
         packages+=(mmdebstrap systemd-container)
@@ -437,7 +438,7 @@ run_tests() {
     require_packages "${packages[@]}"
     require_python
     require_environment sync,hub,dev
-    link_from_debian smartcard
+    link_from_debian smartcard apsw
     if [[ $PREPARE == yes ]]; then
         say "Everything the tests need is here."
         return

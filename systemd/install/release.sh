@@ -202,7 +202,7 @@ session_of_node() {
 }
 
 require_no_session() {
-    local state waited=0
+    local state waited=0 told=no
     state=$(session_of_node)
     while [[ $state != none ]]; do
         if [[ $FORCE == yes && $state == unknown ]]; then
@@ -216,8 +216,10 @@ require_no_session() {
                 "Que faire : relancez quand la machine est libre ; --unattended attend ce moment tout seul.")"
             exit "$EXIT_FAULT"
         fi
-        if [[ $waited -eq 0 ]]; then
-            say "$(t "Somebody is using the machine: waiting until it is free." "Quelqu'un utilise la machine : on attend qu'elle soit libre.")"
+        if [[ $told == no ]]; then
+            told=yes
+            say "$(t "Somebody is using the machine: waiting until it is free." \
+                "Quelqu'un utilise la machine : on attend qu'elle soit libre.")"
         fi
         sleep "$SESSION_POLL_S"
         waited=$((waited + SESSION_POLL_S))

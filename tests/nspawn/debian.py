@@ -42,7 +42,13 @@ def why_not() -> str:
     if os.geteuid() != 0:
         return "booting a Debian needs root"
     missing = [n for n in ("mmdebstrap", "systemd-nspawn", "dpkg-deb") if shutil.which(n) is None]
-    return f"not installed: {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    probe = subprocess.run(
+        ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "true"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return f"no container in this container: {probe.stderr.strip()}" if probe.returncode else ""
 
 
 def make_pi(folder: Path) -> Path:

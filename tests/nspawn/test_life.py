@@ -121,14 +121,8 @@ class Life:
             shutil.copy(tarball, self.root / "srv")
         first = self.root / "srv/first"
         first.mkdir()
-        command = [
-            "tar",
-            "-C",
-            first,
-            "--strip-components=1",
-            "-xf",
-            self.folder / f"{__version__}.tar.gz",
-        ]
+        whole = str(self.folder / f"{__version__}.tar.gz")
+        command = ["tar", "-C", str(first), "--strip-components=1", "-xf", whole]
         subprocess.run(command, check=True)
         drop_in = self.root / f"etc/systemd/system/{NODE}.d/simulated.conf"
         drop_in.parent.mkdir(parents=True)
@@ -288,18 +282,6 @@ def an_upgrade_is_proved(life: Life) -> None:
     life.stop_work()
 
 
-def a_broken_release_is_taken_back_by_itself(life: Life) -> None:
-    before = life.releases()[0]
-    told = life.install(*life.upgrade_to(BROKEN), ok=False)
-    assert told.returncode == 1
-    assert f"going back to {before}" in told.stderr
-    assert f"Interlock {before} works again" in told.stderr
-    current, whole = life.releases()
-    assert current == before
-    assert BROKEN not in whole
-    life.wait_running(before)
-
-
 def a_power_cut_while_pip_works_leaves_a_good_release(life: Life) -> None:
     installer = life.computer.start("/srv/first/install.sh", *life.upgrade_to(BROKEN))
     half = life.root / f"opt/interlock/releases/{BROKEN}/venv/lib"
@@ -324,6 +306,18 @@ def a_power_cut_before_the_proof_is_settled_at_boot(life: Life) -> None:
     wait_until(lambda: life.releases()[0] == NEXT, 150, "it is taken back")
     life.wait_running(NEXT)
     wait_until(lambda: not unconfirmed.exists(), SETTLE_S, "it is settled")
+
+
+def a_broken_release_is_taken_back_by_itself(life: Life) -> None:
+    before = life.releases()[0]
+    told = life.install(*life.upgrade_to(BROKEN), ok=False)
+    assert told.returncode == 1
+    assert f"going back to {before}" in told.stderr
+    assert f"Interlock {before} works again" in told.stderr
+    current, whole = life.releases()
+    assert current == before
+    assert BROKEN not in whole
+    life.wait_running(before)
 
 
 def rollback_goes_one_back_and_forth_again(life: Life) -> None:
