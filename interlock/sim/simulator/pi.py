@@ -35,6 +35,8 @@ KERNEL_BOOT_US = 4_000_000
 READER_DEAD_US = 2_500_000
 """Whoever was silent for so long was told to be dead, and what it saw before counts no more."""
 SAFE_STATE_OWNER = 1
+LOOKS_US = (50_000, 250_000, 1_000_000)
+LOOK_BEHIND_US = 21_000
 
 
 @dataclass(frozen=True)
@@ -333,6 +335,9 @@ class Pi:
     def _gone(self, how: str, within_us: int) -> None:
         now_us = self._schedule.now_us
         self.witness.process_gone(how, now_us + within_us)
+        for bound_us in (*LOOKS_US, within_us):
+            # Nobody ticks any more: the rules are asked when a bound has passed.
+            self._schedule.at(now_us + bound_us + LOOK_BEHIND_US, lambda: None, self.card.node)
 
     def _go_on(self, life: Life) -> None:
         if self.life is life:

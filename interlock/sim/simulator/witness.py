@@ -193,7 +193,9 @@ class Witness:
             self.gone_since_us = self.now_us
         self.ticking_since_us, self.gone_how, self.safe_us = None, how, safe_us
         self.alive = self.alive and how in ("stopped", "kernel")
-        self.warned_since_us = None
+        if how in ("killed", "off"):
+            # A loop that stands still leaves lamp and screen as they are.
+            self.warned_since_us = None
         self.hazard("process")
         self._lane("process", False)
 

@@ -1,0 +1,419 @@
+"""One deliberate mistake for every rule: wrappers round the core's step, the bench and the platter, nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from interlock.core import machine
+from interlock.core.effects import Effect, ReportRefusal, SetExtraction, SetRelay, WriteRecord
+from interlock.core.events import (
+    BadgeArrived,
+    CutRequested,
+    EndRequested,
+    Event,
+    InputsSampled,
+    JournalRecovered,
+    RecordDurable,
+)
+from interlock.core.model import Cache, Entry, Inputs, Level, Now, Right, Rules
+from interlock.core.states import (
+    EnabledFacts,
+    FaultFacts,
+    LockedFacts,
+    MachineState,
+    StartingFacts,
+)
+from interlock.node.flight import Step
+from interlock.node.journal_facts import Draft
+from interlock.protocol.records import Record
+from interlock.sim.physics import Facts
+from interlock.sim.simulator.bench import RELAY_LINE, Bench
+from interlock.sim.simulator.disk import Platter
+from interlock.sim.simulator.fitting import TRAINING, Fitting
+from interlock.sim.simulator.people import CARDS
+from interlock.sim.simulator.pi import Parts
+
+Outcome = tuple[MachineState, tuple[Effect, ...]]
+HOURS = 0.1
+TRAINED = (Right(TRAINING, Level.ALONE),)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A mistake, the rule it breaks, and the first seed (of 0, 1, 2 …) whose life of `HOURS` shows it."""
+
+    rule: str
+    name: str
+    parts: Callable[[], Parts]
+    seed: int
+    fits: Callable[[Fitting], bool] = lambda fit: True
+    """Whether this machine has what the mistake is about; a seed with another one is counted and not run."""
+
+
+# --------------------------------------------------------------------------------- round the step
+
+
+def _step(before: Callable[[MachineState, Event, Now], tuple[MachineState, Event, Now]]) -> Step:
+    """The core's step with what it is told bent beforehand."""
+
+    def bent(state: MachineState, event: Event, now: Now) -> Outcome:
+        return machine.step(*before(state, event, now))
+
+    return bent
+
+
+def _inputs(bend: Callable[[Inputs], Inputs]) -> Callable[[], Parts]:
+    def before(state: MachineState, event: Event, now: Now) -> tuple[MachineState, Event, Now]:
+        if isinstance(event, InputsSampled):
+            event = InputsSampled(bend(event.inputs))
+        return state, event, now
+
+    return lambda: Parts(step=_step(before))
+
+
+def _rules(bend: Callable[[Rules], Rules]) -> Callable[[], Parts]:
+    def before(state: MachineState, event: Event, now: Now) -> tuple[MachineState, Event, Now]:
+        rules = bend(state.rules)
+        return replace(state, rules=rules, base_rules=bend(state.base_rules)), event, now
+
+    return lambda: Parts(step=_step(before))
+
+
+def _now(bend: Callable[[Now], Now]) -> Callable[[], Parts]:
+    return lambda: Parts(step=_step(lambda state, event, now: (state, event, bend(now))))
+
+
+def _badges(bend: Callable[[MachineState, BadgeArrived], BadgeArrived]) -> Callable[[], Parts]:
+    def before(state: MachineState, event: Event, now: Now) -> tuple[MachineState, Event, Now]:
+        return state, bend(state, event) if isinstance(event, BadgeArrived) else event, now
+
+    return lambda: Parts(step=_step(before))
+
+
+def _effects(bend: Callable[[Effect], Effect | None]) -> Callable[[], Parts]:
+    def step(state: MachineState, event: Event, now: Now) -> Outcome:
+        state, effects = machine.step(state, event, now)
+        bent = (bend(one) for one in effects)
+        return state, tuple(one for one in bent if one is not None)
+
+    return lambda: Parts(step=step)
+
+
+def _everybody_is_trained(state: MachineState, event: BadgeArrived) -> BadgeArrived:
+    entry = event.badge.entry
+    if entry is None:
+        return event
+    return BadgeArrived(replace(event.badge, entry=replace(entry, rights=TRAINED)))
+
+
+def _never_stale(state: MachineState, event: BadgeArrived) -> BadgeArrived:
+    return BadgeArrived(replace(event.badge, cache=replace(event.badge.cache, age_s=0)))
+
+
+def _open_before_the_first_snapshot() -> Parts:
+    """Without a snapshot whoever comes is let in."""
+
+    def step(state: MachineState, event: Event, now: Now) -> Outcome:
+        if isinstance(event, BadgeArrived) and event.badge.cache.version is None:
+            badge = replace(
+                event.badge,
+                entry=Entry(event.badge.tag, f"m-{_name_of(event.badge.tag)}", rights=TRAINED),
+                cache=Cache((1, 1), 0),
+            )
+            event = BadgeArrived(badge)
+        return machine.step(state, event, now)
+
+    return Parts(step=step)
+
+
+def _name_of(tag: bytes) -> str:
+    return next((card.person or "?" for card in CARDS.values() if card.tag == tag), "?")
+
+
+class _GoesOn:
+    """A new process takes up the session that the one before had open."""
+
+    def __init__(self) -> None:
+        self._session: EnabledFacts | None = None
+
+    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
+        first = state.watch.sampled_ms is None and isinstance(event, InputsSampled)
+        state, effects = machine.step(state, event, now)
+        if first and self._session is not None:
+            state = replace(state, facts=self._session)
+            watch = state.watch.command(True, now.boot_ms)
+            return replace(state, watch=watch), (*effects, SetRelay(True))
+        self._session = state.facts if isinstance(state.facts, EnabledFacts) else self._session
+        return state, effects
+
+
+class _ReleaseEnables:
+    """What the emergency stop ended goes on when it is released."""
+
+    def __init__(self) -> None:
+        self._ended: EnabledFacts | None = None
+
+    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
+        before = state
+        state, effects = machine.step(state, event, now)
+        closed = state.inputs.emergency_stop_closed
+        if isinstance(before.facts, EnabledFacts) and closed is False:
+            self._ended = before.facts
+        if closed and self._ended is not None and isinstance(state.facts, LockedFacts):
+            facts, self._ended = self._ended, None
+            watch = state.watch.command(True, now.boot_ms)
+            return replace(state, facts=facts, watch=watch), (*effects, SetRelay(True))
+        return state, effects
+
+
+class _StopDebounced:
+    """The stop button counts once it was seen for five ticks."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
+        if isinstance(event, InputsSampled):
+            self._seen = self._seen + 1 if event.inputs.stop_pressed else 0
+            event = InputsSampled(replace(event.inputs, stop_pressed=self._seen >= 5))
+        return machine.step(state, event, now)
+
+
+def _closes_before_it_is_durable(state: MachineState, event: Event, now: Now) -> Outcome:
+    state, effects = machine.step(state, event, now)
+    if isinstance(state.facts, StartingFacts) and state.facts.record is None:
+        state, more = machine.step(state, RecordDurable(state.facts.ticket, "1.1"), now)
+        effects += more
+    return state, effects
+
+
+def _faults_forgotten(state: MachineState, event: Event, now: Now) -> Outcome:
+    if state.watch.sampled_ms is None and isinstance(state.facts, FaultFacts):
+        state = replace(state, facts=LockedFacts())
+    return machine.step(state, event, now)
+
+
+def _asked_ends_cut(state: MachineState, event: Event, now: Now) -> Outcome:
+    """Whoever asks for an end has it at once, busy or not."""
+    if isinstance(event, BadgeArrived | EndRequested):
+        inputs = replace(state.inputs, busy=False)
+        state = replace(state, watch=replace(state.watch, inputs=inputs))
+    return machine.step(state, event, now)
+
+
+def _cut_is_a_request(state: MachineState, event: Event, now: Now) -> Outcome:
+    return machine.step(state, EndRequested() if isinstance(event, CutRequested) else event, now)
+
+
+def _deaf_to_a_mended_disk(state: MachineState, event: Event, now: Now) -> Outcome:
+    return (state, ()) if isinstance(event, JournalRecovered) else machine.step(state, event, now)
+
+
+def _dies_of_two_badges(state: MachineState, event: Event, now: Now) -> Outcome:
+    assert type(event).__name__ != "SeveralBadgesSeen", "nobody thought of this"
+    return machine.step(state, event, now)
+
+
+def _no_ends(effect: Effect) -> Effect | None:
+    return None if isinstance(effect, WriteRecord) and effect.type == "session_ended" else effect
+
+
+class _AirOffWithTheRelay:
+    """The extraction stops with the relay and its run-on is only believed."""
+
+    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
+        state, effects = machine.step(state, event, now)
+        if SetRelay(False) in effects:
+            effects = (*effects, SetExtraction(False))
+        return state, effects
+
+
+def _doubled(effect: Effect) -> Effect:
+    if isinstance(effect, WriteRecord) and effect.type == "session_ended":
+        body = {**effect.body, "enabled_ms": 2 * int(effect.body["enabled_ms"]) + 1_000}
+        return replace(effect, body=body)
+    return effect
+
+
+def _says_something_else(effect: Effect) -> Effect:
+    if isinstance(effect, ReportRefusal) and effect.body["reason"] == "NOT_TRAINED":
+        return ReportRefusal({**effect.body, "reason": "BADGE_BLOCKED"})
+    return effect
+
+
+# -------------------------------------------------------------------------- round bench and card
+
+
+class _StopChainBypassed(Bench):
+    """The emergency stop is wired to the input and not into the coil's circuit."""
+
+    def impose(self, now_us: int, **changes: Any) -> None:
+        changes.pop("emergency_stop", None)
+        super().impose(now_us, **changes)
+
+
+class _NoMonostable(Bench):
+    """The dynamic enable is taken for wired and the relay follows its pin alone."""
+
+    def __init__(self, fit: Fitting, observe: Callable[[Facts], None]) -> None:
+        super().__init__(replace(fit, plant=replace(fit.plant, monostable_us=None)), observe)
+
+
+class _FloatsHigh(Bench):
+    """No resistor holds the relay's line low while nobody drives it."""
+
+    def __init__(self, fit: Fitting, observe: Callable[[Facts], None]) -> None:
+        super().__init__(replace(fit, plant=replace(fit.plant, monostable_us=None)), observe)
+
+    def boot(self, now_us: int) -> None:
+        self.pins.wire(RELAY_LINE, True)
+        super().boot(now_us)
+
+
+class _Forgetful(Platter):
+    """Every ninth record that was called durable is not there."""
+
+    def write(self, drafts: Sequence[Draft], boot_id: str) -> list[Record]:
+        written = super().write(drafts, boot_id)
+        if len(self.records) % 9 == 0:
+            self.records = [*self.records[:-2], self.records[-1]]
+        return written
+
+
+class _NumbersAgain(Platter):
+    """After ten records numbers begin anew."""
+
+    def _record(self, draft: Draft, boot_id: str) -> Record:
+        record = super()._record(draft, boot_id)
+        return replace(record, header=replace(record.header, seq=record.header.seq % 10 + 1))
+
+
+class _NoHighWaterMark(Platter):
+    """The newest version ever accepted is not remembered."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, replace(value, snapshot=None) if name == "marks" else value)
+
+
+def _of(step: Step) -> Callable[[], Parts]:
+    return lambda: Parts(step=step)
+
+
+PLANTED: tuple[Planted, ...] = (
+    Planted("S1", "everybody counts as trained", _badges(_everybody_is_trained), 1),
+    Planted(
+        "S2", "a new process goes on with the old session", lambda: Parts(step=_GoesOn().step), 0
+    ),
+    Planted(
+        "S3",
+        "releasing the stop chain enables",
+        lambda: Parts(step=_ReleaseEnables().step),
+        0,
+        lambda f: f.emergency_sensed,
+    ),
+    Planted(
+        "S3",
+        "a loop that hung turns the dynamic enable again",
+        _rules(lambda rules: replace(rules, hang_ms=None)),
+        58,
+        lambda f: f.monostable and not f.mirror_sensed,
+    ),
+    Planted(
+        "S4",
+        "the machine's own switch is not looked at",
+        _inputs(lambda inputs: replace(inputs, machine_switch_on=None)),
+        4,
+        lambda f: f.switch_sensed,
+    ),
+    Planted(
+        "S4",
+        "an unexpected start is not watched",
+        _rules(lambda rules: replace(rules, unexpected_start_ms=None)),
+        2,
+        lambda f: f.rules.unexpected_start_ms is not None,
+    ),
+    Planted(
+        "S5",
+        "the stop chain is not in the coil's circuit",
+        lambda: Parts(bench=_StopChainBypassed),
+        0,
+    ),
+    Planted(
+        "S5",
+        "the stop chain's input is not looked at",
+        _inputs(lambda inputs: replace(inputs, emergency_stop_closed=True)),
+        12,
+        lambda f: f.emergency_sensed and not f.mirror_sensed,
+    ),
+    Planted(
+        "S6",
+        "the mirror contact is not looked at",
+        _inputs(lambda inputs: replace(inputs, mirror_closed=None)),
+        4,
+        lambda f: f.mirror_sensed,
+    ),
+    Planted(
+        "S6",
+        "a restart forgets latched faults",
+        _of(_faults_forgotten),
+        16,
+        lambda f: f.mirror_sensed,
+    ),
+    Planted(
+        "S7",
+        "the monostable is not wired",
+        lambda: Parts(bench=_NoMonostable),
+        3,
+        lambda f: f.monostable,
+    ),
+    Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 10),
+    Planted("S9", "the stop button is debounced", lambda: Parts(step=_StopDebounced().step), 11),
+    Planted("S9", "cut_now is taken for a request", _of(_cut_is_a_request), 10),
+    Planted(
+        "S10",
+        "half the pre-run",
+        _rules(lambda rules: replace(rules, pre_run_s=min(1, rules.pre_run_s))),
+        1,
+        lambda f: f.rules.pre_run_s == 2,
+    ),
+    Planted(
+        "S10",
+        "no run-on",
+        lambda: Parts(step=_AirOffWithTheRelay().step),
+        0,
+        lambda f: f.rules.run_on_s > 1,
+    ),
+    Planted("S11", "closes before the start is durable", _of(_closes_before_it_is_durable), 0),
+    Planted("S12", "a session's end is not recorded", _effects(_no_ends), 0),
+    Planted(
+        "S13",
+        "the relay's line floats high while the Pi boots",
+        lambda: Parts(bench=_FloatsHigh),
+        2,
+    ),
+    Planted(
+        "A1",
+        "a snapshot never grows old",
+        _badges(_never_stale),
+        12,
+        lambda f: f.rules.max_offline_s == 75 and not f.warns_only,
+    ),
+    Planted("A2", "no high-water mark", lambda: Parts(platter=_NoHighWaterMark), 2),
+    Planted("A5", "end dates are not looked at", _now(lambda now: replace(now, wall_at=None)), 2),
+    Planted("A6", "without a snapshot everybody is let in", _open_before_the_first_snapshot, 2),
+    Planted("A10", "a refusal is recorded with another reason", _effects(_says_something_else), 1),
+    Planted(
+        "A11",
+        "every clock is trusted",
+        _now(lambda now: replace(now, wall_trusted=True)),
+        29,
+        lambda f: not f.warns_only,
+    ),
+    Planted("D1", "a durable record is lost", lambda: Parts(platter=_Forgetful), 1),
+    Planted("D5", "time is counted twice", _effects(_doubled), 0),
+    Planted("D11", "numbers are used again", lambda: Parts(platter=_NumbersAgain), 2),
+    Planted("L1", "a disk that works again is not believed", _of(_deaf_to_a_mended_disk), 12),
+    Planted("CRASH", "two badges at once end the process", _of(_dies_of_two_badges), 0),
+)
