@@ -77,7 +77,7 @@ class SimulatedVfs(apsw.VFS):  # type: ignore[misc]  # apsw is untyped where it 
     def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802
         """SQLite's; a file without a name is a sorter's, which no cut can leave."""
         if name is None:
-            return apsw.VFSFile("unix", name, flags)
+            return ScratchFile()
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         disk = self.mounted()
         if not disk.holds(path):
@@ -204,6 +204,58 @@ class SimulatedFile:
             self._holders().pop(id(self), None)
         else:
             self._holders()[id(self)] = level
+
+
+class ScratchFile:
+    """A file without a name, in memory: a sorter's or a statement's, which no cut can leave."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("scratch", os.MFD_CLOEXEC)
+
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
+        """SQLite's."""
+        return os.pread(self._descriptor, amount, offset)
+
+    def xWrite(self, written: bytes, offset: int) -> None:  # noqa: N802
+        """SQLite's."""
+        os.pwrite(self._descriptor, written, offset)
+
+    def xTruncate(self, size: int) -> None:  # noqa: N802
+        """SQLite's."""
+        os.ftruncate(self._descriptor, size)
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        """Nothing of it is to survive."""
+
+    def xFileSize(self) -> int:  # noqa: N802
+        """SQLite's."""
+        return os.fstat(self._descriptor).st_size
+
+    def xClose(self) -> None:  # noqa: N802
+        """SQLite's."""
+        os.close(self._descriptor)
+
+    def xLock(self, level: int) -> None:  # noqa: N802
+        """Nobody else can see it."""
+
+    def xUnlock(self, level: int) -> None:  # noqa: N802
+        """Nobody else can see it."""
+
+    def xCheckReservedLock(self) -> bool:  # noqa: N802
+        """Nobody else can see it."""
+        return False
+
+    def xFileControl(self, operation: int, pointer: int) -> bool:  # noqa: N802
+        """There is nothing to control."""
+        return False
+
+    def xSectorSize(self) -> int:  # noqa: N802
+        """As every file's."""
+        return LINUX_SECTOR_BYTES
+
+    def xDeviceCharacteristics(self) -> int:  # noqa: N802
+        """Nothing that could matter."""
+        return 0
 
 
 @contextmanager

@@ -37,8 +37,9 @@ twice), the facts (the fold of the records) and the marks are checked.
 - A sector that is half old and half new, or rubbish; rot of what was synced (the damage tests do that); a card that
   loses what lies beside a write. SQLite's own promise of safe overwriting is taken as kept.
 - File systems that reorder names, or keep what was written behind a truncation that did not happen.
-- Shared memory: the journal is exclusive before it turns to WAL and needs none; Debian's apsw offers none to a VFS.
-  So the hub's database, several connections in WAL, **is not cut here**: its power cuts are not proved by this page.
+- Other processes. The journal is exclusive before it turns to WAL and shares nothing. The hub's database is in WAL
+  with several connections: they share memory (`disk_shm.py`, of one process; no cut can leave any of it), and the
+  test cuts the ingest of three deliveries by the real Django in one process, not a hub of several.
 - Of a snapshot's installation: the builder's process, the installer's and the reader's threads, the spool file. Its
   database, renames and syncs are cut, in the installer's order.
 - Timing: a stall is a jump of the virtual clock inside one operation.
@@ -52,6 +53,9 @@ DIARY = """
   salvaged into epoch 2 as `journal_lost`. Mended: `refuse_strange_format` waits for the rollback.
 - 2026-11-21, random seed 62. **A start that was answered "failed" came back**: a failed flush, a close that removed
   the WAL, a power cut before the folder was synced. Mended: opening the journal syncs the folder.
+- 2026-11-21, random seeds 85, 98, 126, 301. **A batch that was read again after failed flushes was undone**: its
+  frames were only in the kernel's memory, were checkpointed, the WAL cut short, and a power cut before that was on
+  the disk brought back a WAL without them, replayed over the newer database. Mended: opening syncs WAL and folder.
 - 2026-11-21, random seeds 1234, 1376, 1412: no bug of the journal. The model lost half of a truncated file, which no
   journalling file system does; it is shortened or not now, never half.
 - 2026-11-21, the model's own test: a sync made good what a failed one had left behind. Mended in the model.
