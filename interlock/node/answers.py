@@ -220,6 +220,7 @@ class NodeAnswers:
             if isinstance(facts, FaultFacts)
             else [],
             "reader": _text(state.reader_trouble or "ok"),
+            "reader_chip": _text(self.reader.chip_name),
             "journal": self._journal_status(),
             "cache": {
                 "version": _version(version),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from interlock.config import NodeConfig, digest, warnings
 from interlock.errors import InterlockError
+from interlock.node.doctor_pins import examine_pins
+from interlock.node.findings import Finding, Say, Verdict
 from interlock.node.words import N_
 from interlock.protocol.control import Op
 
@@ -30,37 +31,6 @@ UNSENT_MANY = 10_000
 
 LATE_US_MAX = 100_000
 """A loop five ticks late was starved; twelve ticks drop the dynamic enable."""
-
-Say = Callable[[str], str]
-"""A msgid to the sentence in the reader's language."""
-
-
-class Verdict(StrEnum):
-    """How bad it is. CARE works and should not stay so; UNKNOWN could not be looked at."""
-
-    GOOD = "good"
-    CARE = "care"
-    BAD = "bad"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report: `name` is stable for programs, the other two are for people."""
-
-    name: str
-    verdict: Verdict
-    what: str
-    remedy: str = ""
-
-    def to_wire(self) -> dict[str, str]:
-        """The finding as one JSON object."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict.value,
-            "what": self.what,
-            "remedy": self.remedy,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +71,7 @@ def examine_node(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
     yield _cache(node.status, say)
     yield _clock(node.status, say)
     yield _hub(node.status, say)
-    yield from _inputs(node.status, say)
+    yield from examine_pins(node.status, config, say)
     yield _enable(node, config, say)
     yield _wear(node.metrics, say)
     yield from _commissioning(node.status, say)
@@ -141,7 +111,8 @@ def _runs(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
 
 def _reader(status: Mapping[str, Any], say: Say) -> Finding:
     if status["reader"] == "ok":
-        return Finding("reader", Verdict.GOOD, say(N_("The badge reader answers")))
+        chip = {"chip": status["reader_chip"] or "-"}
+        return Finding("reader", Verdict.GOOD, say(N_("The badge reader answers: %(chip)s")) % chip)
     return Finding(
         "reader",
         Verdict.BAD,
@@ -223,54 +194,6 @@ def _hub(status: Mapping[str, Any], say: Say) -> Finding:
             ),
         )
     return Finding("hub", Verdict.GOOD, say(N_("The hub was heard %(s)d s ago")) % {"s": told_s})
-
-
-_LET_GO = N_("Let go of it; else its contact or wire is broken")
-_EXPECTED = {
-    "emergency_stop_closed": (
-        True,
-        N_("The stop chain is open"),
-        N_("Release the emergency stop; else its wire is broken"),
-    ),
-    "mirror_closed": (
-        True,
-        N_("The mirror contact says that the contactor is closed, with its coil off"),
-        N_("Cut the mains: the contactor may be welded"),
-    ),
-    "machine_switch_on": (
-        False,
-        N_("The machine's own switch is on"),
-        N_("Switch it off: nobody can start while it is on"),
-    ),
-    "bypass_on": (
-        False,
-        N_("The bypass key is turned: use is not metered"),
-        N_("Turn it back, unless you need it now"),
-    ),
-    "stop_pressed": (False, N_("The stop button is pressed"), _LET_GO),
-    "broken_pressed": (False, N_('The "broken" button is pressed'), _LET_GO),
-    "long_job_pressed": (False, N_("The long-job button is pressed"), _LET_GO),
-}
-"""What every input shows at an idle machine, and what it means when it does not."""
-
-
-def _inputs(status: Mapping[str, Any], say: Say) -> Iterator[Finding]:
-    if status["relay_on"]:
-        yield Finding(
-            "inputs",
-            Verdict.UNKNOWN,
-            say(N_("Somebody works: levels are compared at an idle machine only")),
-            say(N_("Run it again when the session is over")),
-        )
-        return
-    levels = status["inputs"]
-    odd = False
-    for name, (expected, what, remedy) in _EXPECTED.items():
-        if levels.get(name) is (not expected):
-            odd = True
-            yield Finding(f"input {name}", Verdict.BAD, say(what), say(remedy))
-    if not odd:
-        yield Finding("inputs", Verdict.GOOD, say(N_("Every input is as it is at rest")))
 
 
 def _enable(node: Node, config: NodeConfig, say: Say) -> Finding:

@@ -19,7 +19,7 @@ from pathlib import Path
 from interlock import __version__
 from interlock.config import NodeConfig
 from interlock.node.cache import cache_files
-from interlock.node.doctor import Finding, Say, Verdict
+from interlock.node.findings import Finding, Say, Verdict
 from interlock.node.pins import driver_trouble
 from interlock.node.words import N_
 

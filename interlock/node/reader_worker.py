@@ -373,6 +373,11 @@ class ReaderWorker:
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
     @property
+    def chip_name(self) -> str:
+        """Which chip or device the reader says it is; empty for one that does not say, or is not open."""
+        return str(getattr(self._work.reader, "chip_name", ""))
+
+    @property
     def last_alive_ms(self) -> int:
         """When the thread last came round, on the clock of this boot."""
         return self._alive_ms

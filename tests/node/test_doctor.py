@@ -13,8 +13,9 @@ import pytest
 
 from interlock.config import NodeConfig, digest, parse_node
 from interlock.errors import LinkError
-from interlock.node.doctor import Finding, Node, Verdict, ask_node, examine_node
+from interlock.node.doctor import Node, ask_node, examine_node
 from interlock.node.doctor_pi import PERSIST, WALLS, Pi, examine_pi
+from interlock.node.findings import Finding, Verdict
 from interlock.protocol.control import Op
 from tests.node.node_rig import NodeBench
 
@@ -23,7 +24,13 @@ pytestmark = pytest.mark.fast
 DOCUMENT: dict[str, Any] = {
     "machine": {"name": "Saw", "restart_protection": "no_volt_release"},
     "relay": {"pin": 17, "dynamic_enable_pin": 27},
-    "inputs": {"stop_button": {"pin": 5}, "emergency_stop": {"pin": 12}},
+    "inputs": {
+        "stop_button": {"pin": 5},
+        "emergency_stop": {"pin": 12},
+        "mirror_contact": {"pin": 13},
+        "bypass_key": {"pin": 26},
+    },
+    "interlocks": [{"name": "Lid", "pin": 19}],
 }
 HOUR_MS = 3_600_000
 
@@ -42,12 +49,19 @@ def healthy(config: NodeConfig) -> Node:
         "faults": [],
         "late_us_max": 900,
         "reader": "ok",
+        "reader_chip": "MFRC522 v2",
         "journal": {"state": "ok", "unsent": 3},
         "cache": {"version": [1, 7], "age_s": 40},
         "clock": {"trusted": True},
         "hub_told_s": 12,
         "relay_on": False,
-        "inputs": {"emergency_stop_closed": True, "stop_pressed": False, "mirror_closed": None},
+        "inputs": {
+            "emergency_stop_closed": True,
+            "stop_pressed": False,
+            "mirror_closed": True,
+            "bypass_on": False,
+            "interlocks_closed": [True],
+        },
         "commissioned": {"id": "c1", "by": "Fatou", "same_wiring": True, "open": []},
         "break_glass": "ready",
     }
@@ -91,13 +105,14 @@ def test_a_healthy_node_is_good_all_over(tmp_path: Path) -> None:
         (lambda s, m: s.update(late_us_max=100_001), "loop", Verdict.CARE),
         (
             lambda s, m: s["inputs"].update(emergency_stop_closed=False),
-            "input emergency_stop_closed",
+            "pin emergency_stop",
             Verdict.BAD,
         ),
-        (lambda s, m: s["inputs"].update(stop_pressed=True), "input stop_pressed", Verdict.BAD),
-        (lambda s, m: s["inputs"].update(mirror_closed=False), "input mirror_closed", Verdict.BAD),
-        (lambda s, m: s["inputs"].update(bypass_on=True), "input bypass_on", Verdict.BAD),
-        (lambda s, m: s.update(relay_on=True), "inputs", Verdict.UNKNOWN),
+        (lambda s, m: s["inputs"].update(stop_pressed=True), "pin stop_button", Verdict.BAD),
+        (lambda s, m: s["inputs"].update(mirror_closed=False), "pin mirror_contact", Verdict.BAD),
+        (lambda s, m: s["inputs"].update(bypass_on=True), "pin bypass_key", Verdict.BAD),
+        (lambda s, m: s["inputs"].update(interlocks_closed=[False]), "pin Lid", Verdict.CARE),
+        (lambda s, m: s.update(relay_on=True), "pins", Verdict.UNKNOWN),
         (lambda s, m: s.update(commissioned=None), "commissioned", Verdict.CARE),
         (lambda s, m: s["commissioned"].update(same_wiring=False), "commissioned", Verdict.CARE),
         (lambda s, m: s["commissioned"].update(open=["relay"]), "commissioned", Verdict.BAD),
