@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -184,7 +185,7 @@ class Worker(threading.Thread):
         return None
 
 
-def _watch(workers: list[Worker], stop: threading.Event, notifier: Notifier) -> int:
+def _watch(workers: Sequence[Worker], stop: threading.Event, notifier: Notifier) -> int:
     while not stop.wait(WATCH_S):
         for worker in workers:
             trouble = worker.trouble()
