@@ -21,7 +21,7 @@ from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal_schema as schema
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
 from interlock.node.journal_marks import Lost, Stored, load, write_all
-from interlock.node.journal_salvage import finish_interrupted, salvage, sync
+from interlock.node.journal_salvage import finish_interrupted, salvage, sync, write_again
 from interlock.protocol import canonical
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import (
@@ -329,6 +329,8 @@ class Journal:
 
     def _connect(self) -> None:
         schema.refuse_strange_format(self._path)
+        # Before SQLite builds on frames that may be in the kernel's memory alone.
+        write_again(self._path.with_name(f"{self._path.name}-wal"))
         connection = schema.connect(self._path, self._uri)
         self._connection = connection
         schema.migrate(connection)
@@ -352,11 +354,7 @@ class Journal:
             raise StoreError(
                 "somebody else holds it", where=str(self._path), remedy="End the other process"
             )
-        # Shortened and removed for good: a WAL that a power cut brings back has what was called lost, or lacks
-        # the frames whose flush failed and is replayed over a database that has them.
-        wal = self._path.with_name(f"{self._path.name}-wal")
-        if wal.exists():
-            sync(wal)
+        # A WAL that a failing close removed may come back with a power cut, and with it what was called lost.
         sync(self._path.parent)
 
     def _verify_tail(self, stored: Stored) -> None:

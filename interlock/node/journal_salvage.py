@@ -47,6 +47,9 @@ DETAIL_LENGTH_MAX = 200
 COPY_ROWS = 500
 """Rows in one transaction of the copy; only its speed depends on it."""
 
+CHUNK_BYTES = 65_536
+"""Read and written at once: nothing in the node handles more than 64 KiB at a time."""
+
 Sealed = Callable[[Head, RecordType, Mapping[str, Any]], Record]
 
 
@@ -99,6 +102,24 @@ def sync(path: Path) -> None:
     """What the file holds, or the names in the folder, survive a power cut. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_again(path: Path) -> None:
+    """What can be read of the file is on the disk; nothing when there is none. Raises OSError.
+
+    After a failed flush Linux calls the pages clean, and no flush ever writes them: only another write does.
+    """
+    if not path.exists():
+        return
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        offset = 0
+        while chunk := os.pread(descriptor, CHUNK_BYTES, offset):
+            os.pwrite(descriptor, chunk, offset)
+            offset += len(chunk)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

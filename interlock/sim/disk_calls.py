@@ -1,4 +1,4 @@
-"""Renames, removals and syncs that code asks of `os` in, a `Disk` told of each: what does not go through SQLite.
+"""Renames, removals, writes and syncs that code asks of `os` in, a `Disk` told of each: what goes past SQLite.
 
 The journal's salvage and the snapshot builder put finished files in their place with `os.replace` and `os.fsync`.
 While `told(disk)` lasts these functions count for files of the disk's folder as SQLite's own calls do: they can
@@ -17,12 +17,12 @@ from typing import Any
 
 from interlock.sim.disk import Disk
 
-_HEARD = ("replace", "rename", "unlink", "remove", "fsync", "fdatasync")
+_HEARD = ("replace", "rename", "unlink", "remove", "fsync", "fdatasync", "pwrite")
 
 
 @contextmanager
 def told(disk: Disk) -> Iterator[Disk]:
-    """`disk` hears of every rename, removal and sync that this process asks of `os`. One thread at a time."""
+    """`disk` hears of every rename, removal, `pwrite` and sync that this process asks of `os`. One thread at a time."""
     real: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in _HEARD}
 
     def rename(source: Any, target: Any, **folders: Any) -> None:
@@ -47,7 +47,14 @@ def told(disk: Disk) -> Iterator[Disk]:
         else:
             real["fsync"](descriptor)
 
-    heard = (rename, rename, unlink, unlink, fsync, fsync)
+    def pwrite(descriptor: Any, written: Any, offset: int) -> int:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if not disk.holds(path) or path.name not in disk.names:
+            return int(real["pwrite"](descriptor, written, offset))
+        disk.write(disk.names[path.name], path.name, descriptor, offset, bytes(written))
+        return len(written)
+
+    heard = (rename, rename, unlink, unlink, fsync, fsync, pwrite)
     for name, call in zip(_HEARD, heard, strict=True):
         setattr(os, name, call)
     try:
