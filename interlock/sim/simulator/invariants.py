@@ -71,7 +71,8 @@ def s6_a_weld_is_latched(w: Witness) -> str | None:
     """S6: mirror contact disagrees longer than allowed after a command of ours ⇒ latched fault."""
     if not w.fit.mirror_sensed or w.contacts_since_us is None or w.relay or w.given.bypass_on:
         return None
-    since_us = max(w.contacts_since_us, w.relay_since_us, w.imposed_us)
+    # A technician who clears the fault says that the contactor was mended: it is tested anew from there.
+    since_us = max(w.contacts_since_us, w.relay_since_us, w.imposed_us, w.gate_us)
     allowed_us = w.fit.rules.open_time_ms * MS + LOOK_US + MARGIN_US
     if _served_us(w, since_us) > allowed_us and not w.fault_known:
         return "the contacts are closed without a command and nobody latched a fault"
@@ -123,7 +124,9 @@ def s3_the_coil_rises_only_on_our_command(w: Witness) -> str | None:
         return None
     if w.now_us == w.imposed_us:
         # Mains or stop chain came back before anybody could have looked: what is left is the machine's own start.
-        seen = w.fit.mirror_sensed and w.mains_out_us > 3 * TICK_US + 40 * MS
+        # Contacts that never opened (welded) show nothing to a mirror contact.
+        opened = w.contacts_since_us is None
+        seen = w.fit.mirror_sensed and opened and w.mains_out_us > 3 * TICK_US + 40 * MS
         served = w.ticking_since_us is not None and _served_us(w, w.imposed_us - w.mains_out_us) > 0
         return "returning power closed the contactor" if seen and served else None
     return "the coil got current again with nobody asking"
