@@ -47,8 +47,8 @@ DETAIL_LENGTH_MAX = 200
 COPY_ROWS = 500
 """Rows in one transaction of the copy; only its speed depends on it."""
 
-CHUNK_BYTES = 65_536
-"""Read and written at once: nothing in the node handles more than 64 KiB at a time."""
+CHUNK_BYTES = 4_096
+"""Read and written at once: a page of SQLite's and of the kernel's."""
 
 Sealed = Callable[[Head, RecordType, Mapping[str, Any]], Record]
 

@@ -260,7 +260,7 @@ class _File:
         length = _drawn(rng, self.lengths[era], kept)
         shortest = min([len(self.durable), *(lengths[0] for lengths in self.lengths[1 : era + 1])])
         left = self.durable[:shortest]
-        left.extend(bytes(length - len(left)))
+        left.extend(bytes(max(0, length - len(left))))
         for number, versions in self.versions.items():
             self._put(left, number, self._of_era(number, versions, era), rng, kept)
         del left[length:]
