@@ -98,9 +98,12 @@ class Pi:
         self._disk("ok")
         self._reader("ok")
         self._wall("+0")
+        given = self.card.bench.given
+        if given.emergency_stop:
+            self._emergency("off")
+        if not given.mains:
+            self._mains("on")
         self._impose(
-            mains=True,
-            emergency_stop=False,
             welded=False,
             stuck_open=False,
             bypass_on=False,
