@@ -44,6 +44,11 @@ def why_not() -> str:
     missing = [n for n in ("mmdebstrap", "systemd-nspawn", "dpkg-deb") if shutil.which(n) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
+    inside = subprocess.run(
+        ["systemd-detect-virt", "--container"], capture_output=True, text=True, check=False
+    )
+    if inside.stdout.strip() == "systemd-nspawn":
+        return "systemd-nspawn does not boot a Debian inside another one"
     probe = subprocess.run(
         ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "true"],
         capture_output=True, text=True, check=False,
