@@ -54,11 +54,11 @@ def ran(directory: Path) -> Iterator[str]:
 
 def write(directory: Path | None) -> None:
     """The figures in docs/proof.md are those of now; its words stay."""
-    head, _, rest = PROOF.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
     lines = ["", f"Commit {commit_of_this_tree()}, lives of {HOURS:g} virtual hours.", "", *table()]
     if directory is not None:
         lines += ["", "What was really run in the last campaign:", "", *ran(directory)]
+    head, _, rest = PROOF.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, tail = rest.partition(END)
     PROOF.write_text(head + BEGIN + "\n".join(lines) + "\n\n" + END + tail, encoding="utf-8")
 
 
