@@ -53,9 +53,10 @@ DIARY = """
   salvaged into epoch 2 as `journal_lost`. Mended: `refuse_strange_format` waits for the rollback.
 - 2026-11-21, random seed 62. **A start that was answered "failed" came back**: a failed flush, a close that removed
   the WAL, a power cut before the folder was synced. Mended: opening the journal syncs the folder.
-- 2026-11-21, random seeds 85, 98, 126, 301. **A batch that was read again after failed flushes was undone**: its
-  frames were only in the kernel's memory, were checkpointed, the WAL cut short, and a power cut before that was on
-  the disk brought back a WAL without them, replayed over the newer database. Mended: opening syncs WAL and folder.
+- 2026-11-21, random seeds 85, 98, 126, 301, 371, 542, 598. **Durable records undone, or the database damaged, after
+  failed flushes**: the WAL was whole in the kernel's memory and had holes on the disk; the reopened journal appended
+  to it and checkpointed it, and a power cut in between left an older WAL to be replayed over a newer, half-written
+  database. Mended: opening writes the WAL again and flushes it before SQLite builds on it.
 - 2026-11-21, random seeds 1234, 1376, 1412: no bug of the journal. The model lost half of a truncated file, which no
   journalling file system does; it is shortened or not now, never half.
 - 2026-11-21, the model's own test: a sync made good what a failed one had left behind. Mended in the model.
