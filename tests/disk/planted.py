@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from interlock.errors import ProtocolError
+from interlock.node import journal as journal_module
 from interlock.node import journal_schema as schema
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, after
@@ -30,26 +32,30 @@ class Planted:
     breaks: frozenset[str]
     setting: Setting
     connect: Callable[[sqlite3.Connection], Any] | None = None
-    reads_header_first: bool = False
+    calls: tuple[tuple[ModuleType, str, Callable[..., Any]], ...] = ()
 
     @contextmanager
     def in_place(self) -> Iterator[Setting]:
         """The journals of every life that begins in this block have it."""
         real_connect = schema.connect
         change = self.connect
-        planted: dict[str, Callable[..., Any]] = {}
+        planted = list(self.calls)
         if change is not None:
-            planted["connect"] = lambda path, uri=schema.file_uri: change(real_connect(path, uri))
-        if self.reads_header_first:
-            planted["refuse_strange_format"] = _refuse_at_once
-        real = {name: getattr(schema, name) for name in planted}
-        for name, call in planted.items():
-            setattr(schema, name, call)
+            planted.append(
+                (
+                    schema,
+                    "connect",
+                    lambda path, uri=schema.file_uri: change(real_connect(path, uri)),
+                )
+            )
+        real = [(module, name, getattr(module, name)) for module, name, _ in planted]
+        for module, name, call in planted:
+            setattr(module, name, call)
         try:
             yield self.setting
         finally:
-            for name, call in real.items():
-                setattr(schema, name, call)
+            for module, name, call in real:
+                setattr(module, name, call)
 
 
 class WrittenBehind(Journal):
@@ -138,13 +144,6 @@ class GoesOnAfterFailure(Journal):
         return sealed
 
 
-class BelievesTheKernel(Journal):
-    """What can be read after a failed flush is taken for durable (the journal's own bug until 10c75fc)."""
-
-    def _flush_again(self, connection: sqlite3.Connection) -> None:
-        return
-
-
 class Unsettled(Journal):
     """Reopens after a failure without saying which records of the batch in doubt are there."""
 
@@ -223,7 +222,17 @@ PLANTED = (
     Planted("a batch as so many transactions", _D1, Setting(OneByOne)),
     Planted("head and facts in a transaction of their own", _D8, Setting(TwoTransactions)),
     Planted("a failed commit that is ignored", _D1, Setting(GoesOnAfterFailure)),
-    Planted("believing the kernel after a failed flush", _D1, Setting(BelievesTheKernel)),
+    Planted(
+        "believing the kernel after a failed flush",
+        _D1,
+        Setting(),
+        calls=((journal_module, "write_again", lambda path: None),),
+    ),
     Planted("a batch in doubt that is never settled", _D1, Setting(Unsettled)),
-    Planted("the header read before the rollback", _D8, Setting(), reads_header_first=True),
+    Planted(
+        "the header read before the rollback",
+        _D8,
+        Setting(),
+        calls=((schema, "refuse_strange_format", _refuse_at_once),),
+    ),
 )
