@@ -138,7 +138,7 @@ class Life:
         self._restless_until_us = card.schedule.now_us + RESTLESS_US
         self._tick_due_us: int | None = None
         self._poll_due_us: int | None = None
-        self._polled_us = 0
+        self._polled_us = self._went_on_us = 0
         self._syncing = False
         self._types: dict[int, str] = {}
         card.bench.claim(owner)
@@ -198,10 +198,14 @@ class Life:
     def pause(self) -> None:
         """SIGSTOP, or a kernel that hangs: nothing of it runs."""
         self.is_paused = True
+        if self._poll_due_us is None:
+            self.reading.slept_until(self._card.clock.boot_ms())
 
     def go_on(self) -> None:
         """SIGCONT: what was due happens now."""
         self.is_paused = False
+        self._polled_us = self._went_on_us = self._card.schedule.now_us
+        self.field_changed()
         held, self._held = self._held, []
         for act in held:
             self.later(0, act)
@@ -301,7 +305,8 @@ class Life:
         self._poll_due_us, self._polled_us = None, now_us
         self.reading.poll(card.clock.boot_ms(), slept)
         card.polls += 1
-        settled = now_us - card.slot.changed_us > SETTLED_US and self.reading.is_steady
+        news_us = max(card.slot.changed_us, self._went_on_us)
+        settled = now_us - news_us > SETTLED_US and self.reading.is_steady
         if not settled or not card.skips:
             self._poll_at(self._grid(POLL_US))
 

@@ -101,13 +101,18 @@ class Reading:
         """From now on the driver does not come back from a call."""
         self._alive_ms = self._boot_ms()
 
+    def slept_until(self, now_ms: int) -> None:
+        """The polls that were left out up to now saw what the last one saw."""
+        if self._presence.polled_ms is not None:
+            self._presence = replace(self._presence, polled_ms=now_ms)
+
     def poll(self, now_ms: int, slept: bool) -> None:
         """One look at the field. `slept`: polls in between saw what the last one saw and are left out."""
         if self.is_silent:
             return
         self._alive_ms = now_ms
-        if slept and self._presence.polled_ms is not None:
-            self._presence = replace(self._presence, polled_ms=now_ms - POLL_US // 1_000)
+        if slept:
+            self.slept_until(now_ms - POLL_US // 1_000)
         if self._slot.manner == "dead" or (
             self._slot.manner == "noise" and self._chance.random() < NOISE
         ):
