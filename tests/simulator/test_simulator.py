@@ -33,6 +33,22 @@ def test_no_rule_breaks_in_a_life_nobody_ran_before() -> None:
     assert found is None, f"interlock sim run --seed {seed} --hours {HOURS}: {found}"
 
 
+@pytest.mark.xfail(reason="a start in its pre-run is not looked at again (docs/proof.md, diary)")
+def test_a_right_that_is_taken_away_during_the_pre_run_closes_no_relay() -> None:
+    """What the campaign found at seed 122, shrunk: the snapshot arrives between the record and the closing."""
+    plan = plan_from_text(
+        [
+            "seed 122 nodes 1 end_ms 116000",
+            "110000 0 link down",
+            "111000 0 hub untrain tom",
+            "112000 0 lay tom",
+            "112200 0 link up",
+        ]
+    )
+    assert fitting(122, 0).rules.pre_run_s == 2, "this machine has no pre-run to lose a right in"
+    assert run(plan).violation is None
+
+
 def test_one_seed_is_one_run_to_the_last_bit() -> None:
     first, second = (run(plan_of(3, HOURS, 2)) for _ in range(2))
     assert first.digest == second.digest
