@@ -368,7 +368,7 @@ PLANTED: tuple[Planted, ...] = (
         3,
         lambda f: f.monostable,
     ),
-    Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 10),
+    Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 3),
     Planted("S9", "the stop button is debounced", lambda: Parts(step=_StopDebounced().step), 11),
     Planted("S9", "cut_now is taken for a request", _of(_cut_is_a_request), 10),
     Planted(
