@@ -166,6 +166,9 @@ def _close(state: MachineState, now: Now) -> Outcome:
     assert isinstance(facts, StartingFacts)
     assert facts.record is not None
     obstacle = admission.closing_obstacle(state, now, extraction_ran=True)
+    if obstacle is None and facts.granted.version not in (None, state.cache.version):
+        # What was granted may have been taken away during the pre-run or the handover (A4): ask again.
+        obstacle = Refusal(Reason.PRESENT_AGAIN)
     if obstacle is not None:
         return _give_up(state, obstacle, now)
     session = Session(

@@ -33,7 +33,6 @@ def test_no_rule_breaks_in_a_life_nobody_ran_before() -> None:
     assert found is None, f"interlock sim run --seed {seed} --hours {HOURS}: {found}"
 
 
-@pytest.mark.xfail(reason="a start in its pre-run is not looked at again (docs/proof.md, diary)")
 def test_a_right_that_is_taken_away_during_the_pre_run_closes_no_relay() -> None:
     """What the campaign found at seed 122, shrunk: the snapshot arrives between the record and the closing."""
     plan = plan_from_text(
