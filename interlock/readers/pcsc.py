@@ -29,7 +29,10 @@ from interlock.errors import CardError, ReaderError
 from interlock.readers import CardSeen, Sight
 
 GET_UID = [0xFF, 0xCA, 0x00, 0x00, 0x00]
+GET_HISTORICAL = [0xFF, 0xCA, 0x01, 0x00, 0x00]
 DONE = (0x90, 0x00)
+NO_ATS = (0x6A, 0x81)
+"""The card has none: "function not supported" (PC/SC part 3, 3.2.2.1.3)."""
 SW_BYTES = 2
 ISO_CLASSES = (0x00, 0x90)
 """First bytes of APDUs; no native command of DESFire begins so."""
@@ -172,8 +175,21 @@ class PcscReader:
         if tuple(answer[-SW_BYTES:]) != DONE or not is_uid(uid) or sak is None:
             # A contact card in a dual reader, or none of type A: no badge.
             return None
+        # pcscd misses a card changed between two of its looks and keeps the ATR of the one before, so the card is asked
+        # itself; a plain card's kind is nobody's business here.
+        sak = SAK_ISO_14443_4 if self._has_ats(sak == SAK_ISO_14443_4) else SAK_TYPE_2
         speaks = partial(self._exchange, self._looks) if sak == SAK_ISO_14443_4 else None
         return CardSeen(uid, ATQA_OF_UID_SIZE[len(uid)], sak, speaks)
+
+    def _has_ats(self, by_atr: bool) -> bool:
+        """Whether the card that lies there now has an ATS, and so speaks ISO 14443-4 (PC/SC part 3, 3.2.2.1.3);
+        `by_atr` where the reader does not know the question.
+        """
+        try:
+            word = tuple(self._transmit(GET_HISTORICAL)[-SW_BYTES:])
+        except CardError:
+            return False
+        return word == DONE or (by_atr and word != NO_ATS)
 
     def _exchange(self, look: int, command: bytes) -> bytes:
         if look != self._looks or self._card is None:
