@@ -27,7 +27,7 @@ TIMES = {
     "idle timeout": "idle_timeout_s",
     "second wait": "second_wait_s",
 }
-PINS = {"Lid": 19}
+PINS = {"Lid": 24}
 """Interlocks of scenarios that are played here, and free pins for them."""
 
 
