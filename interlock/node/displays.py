@@ -7,6 +7,7 @@ accent. Nothing here is quick: only the screen's own thread may call it.
 from __future__ import annotations
 
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -99,7 +100,7 @@ def _latin(letter: str) -> bool:
     return " " <= letter <= "~" or "\u00a1" <= letter <= "\u00ff"
 
 
-class _Luma:
+class _Luma(ABC):
     """What both kinds share: one luma device, set up as often as it takes."""
 
     def __init__(self, screen: ScreenConfig, bus: Any) -> None:
@@ -163,20 +164,20 @@ class _Luma:
 
         return (Error, OSError)
 
-    def _open(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self) -> Any: ...
 
-    def _ask(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _ask(self) -> None: ...
 
-    def _kind(self) -> type[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _kind(self) -> type[Any]: ...
 
-    def _options(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _options(self) -> dict[str, Any]: ...
 
-    def _write(self, lines: Sequence[str]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, lines: Sequence[str]) -> None: ...
 
 
 class _Oled(_Luma):
