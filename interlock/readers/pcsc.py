@@ -40,8 +40,6 @@ NATIVE_CLASS, NATIVE_STATUS = 0x90, 0x91
 STORAGE = bytes.fromhex("804f0ca000000306")
 """Historical bytes of a storage card begin so; its standard and its name follow (PC/SC part 3, 3.1.3.2.3)."""
 ISO_14443_A_PART_3 = 0x03
-STORAGE_KINDS = {b"\x00\x01": 0x08, b"\x00\x02": 0x18, b"\x00\x26": 0x09}
-"""SAK of MIFARE Classic 1K, 4K and Mini; every other storage card is a type 2 tag, SAK 00."""
 SAK_TYPE_2, SAK_ISO_14443_4 = 0x00, 0x20
 ATQA_OF_UID_SIZE = {4: b"\x04\x00", 7: b"\x44\x00", 10: b"\x84\x00"}
 HISTORICAL_AT = 4
@@ -168,28 +166,20 @@ class PcscReader:
 
     def _seen(self, atr: bytes) -> CardSeen | None:
         try:
-            answer = self._transmit(GET_UID)
+            answer, ats = self._transmit(GET_UID), self._transmit(GET_HISTORICAL)
         except CardError:
             return None
-        uid, sak = bytes(answer[:-SW_BYTES]), _sak(atr)
-        if tuple(answer[-SW_BYTES:]) != DONE or not is_uid(uid) or sak is None:
+        uid, by_atr = bytes(answer[:-SW_BYTES]), _speaks_by_atr(atr)
+        if tuple(answer[-SW_BYTES:]) != DONE or not is_uid(uid) or by_atr is None:
             # A contact card in a dual reader, or none of type A: no badge.
             return None
         # pcscd misses a card changed between two of its looks and keeps the ATR of the one before, so the card is asked
-        # itself; a plain card's kind is nobody's business here.
-        sak = SAK_ISO_14443_4 if self._has_ats(sak == SAK_ISO_14443_4) else SAK_TYPE_2
+        # itself (PC/SC part 3, 3.2.2.1.3); the ATR counts where the reader does not know that question.
+        word = tuple(ats[-SW_BYTES:])
+        has_ats = word == DONE or (by_atr and word != NO_ATS)
+        sak = SAK_ISO_14443_4 if has_ats else SAK_TYPE_2
         speaks = partial(self._exchange, self._looks) if sak == SAK_ISO_14443_4 else None
         return CardSeen(uid, ATQA_OF_UID_SIZE[len(uid)], sak, speaks)
-
-    def _has_ats(self, by_atr: bool) -> bool:
-        """Whether the card that lies there now has an ATS, and so speaks ISO 14443-4 (PC/SC part 3, 3.2.2.1.3);
-        `by_atr` where the reader does not know the question.
-        """
-        try:
-            word = tuple(self._transmit(GET_HISTORICAL)[-SW_BYTES:])
-        except CardError:
-            return False
-        return word == DONE or (by_atr and word != NO_ATS)
 
     def _exchange(self, look: int, command: bytes) -> bytes:
         if look != self._looks or self._card is None:
@@ -267,15 +257,13 @@ def _chosen(names: list[str], wanted: str) -> str:
     return next((name for name in fitting if "SAM" not in name or "SAM" in wanted), fitting[0])
 
 
-def _sak(atr: bytes) -> int | None:
-    """What the card's SAK must have been; None for a storage card of another standard."""
+def _speaks_by_atr(atr: bytes) -> bool | None:
+    """Whether this is the ATR of a card of ISO 14443-4; None for a storage card of another standard."""
     historical = atr[HISTORICAL_AT:-1]
     if not historical.startswith(STORAGE):
-        return SAK_ISO_14443_4
-    standard, name = historical[len(STORAGE) :][:1], historical[len(STORAGE) + 1 :][:2]
-    if standard != bytes((ISO_14443_A_PART_3,)):
-        return None
-    return STORAGE_KINDS.get(name, SAK_TYPE_2)
+        return True
+    standard = historical[len(STORAGE) :][:1]
+    return False if standard == bytes((ISO_14443_A_PART_3,)) else None
 
 
 def _wrapped(command: bytes) -> bytes:
