@@ -55,6 +55,13 @@ class Permission(StrEnum):
     LOCK_OUT = "lock_out"
     CLOSE_ALARMS = "close_alarms"
     EXPORT = "export"
+    CORRECT_USE = "correct_use"
+    CLOSE_PERIODS = "close_periods"
+    EDIT_ACCOUNTS = "edit_accounts"
+    VIEW_REPORTS = "view_reports"
+    RUN_ACTIVITIES = "run_activities"
+    MAINTAIN = "maintain"
+    ERASE_MEMBERS = "erase_members"
 
 
 _P = Permission
@@ -64,11 +71,12 @@ _MANAGER = frozenset(_P) - {_P.EDIT_ROLES, _P.GRANT_OWN}
 ROLE_PERMISSIONS: dict[str, frozenset[Permission]] = {
     RoleName.OWNER: frozenset(_P) - {_P.GRANT_OWN},
     RoleName.MANAGER: _MANAGER,
-    RoleName.TRAINER: _EVERYBODY_AT_WORK | {_P.VIEW_MEMBERS, _P.GRANT_OWN},
+    RoleName.TRAINER: _EVERYBODY_AT_WORK | {_P.VIEW_MEMBERS, _P.GRANT_OWN, _P.RUN_ACTIVITIES},
     RoleName.TECHNICIAN: _EVERYBODY_AT_WORK
-    | {_P.VIEW_NODES, _P.VIEW_SESSIONS, _P.LOCK_OUT, _P.CLOSE_ALARMS},
+    | {_P.VIEW_NODES, _P.VIEW_SESSIONS, _P.LOCK_OUT, _P.CLOSE_ALARMS, _P.MAINTAIN},
     RoleName.ACCOUNTANT: _EVERYBODY_AT_WORK
-    | {_P.VIEW_MEMBERS, _P.VIEW_SESSIONS, _P.VIEW_PRICES, _P.EDIT_TARIFFS, _P.EXPORT},
+    | {_P.VIEW_MEMBERS, _P.VIEW_SESSIONS, _P.VIEW_PRICES, _P.EDIT_TARIFFS, _P.EXPORT}
+    | {_P.CORRECT_USE, _P.CLOSE_PERIODS, _P.EDIT_ACCOUNTS, _P.VIEW_REPORTS},
     RoleName.MEMBER: frozenset({_P.VIEW_BOARD, _P.VIEW_OWN}),
 }
 """GRANT_OWN: only the trainings the user holds as trainer; GRANT_ANY needs no such training."""

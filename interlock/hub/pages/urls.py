@@ -23,8 +23,21 @@ from interlock.hub.pages import (
     tokens,
 )
 from interlock.hub.pages.access import public
+from interlock.hub.pages.billing.urls import urlpatterns as billing
+from interlock.hub.pages.nodes.urls import urlpatterns as nodes
+from interlock.hub.pages.people.urls import urlpatterns as people
+from interlock.hub.pages.privacy.urls import urlpatterns as privacy
+from interlock.hub.pages.reports.urls import urlpatterns as reports
+from interlock.hub.pages.workshop.urls import urlpatterns as workshop
 
 urlpatterns = [
+    # The rooms first: "members/import/" must not be taken for a member.
+    *billing,
+    *nodes,
+    *people,
+    *privacy,
+    *reports,
+    *workshop,
     path("", board.board, name="board"),
     path("board/tiles/", board.board_tiles, name="board-tiles"),
     path("board/to-do/", todo.todo, name="todo"),

@@ -1,0 +1,1 @@
+"""Tariffs, periods, statements, passes and accounts: addresses go in, pages come out."""

@@ -1,0 +1,1 @@
+"""Erasure, exports and the audit log: addresses go in, pages come out."""

@@ -1,0 +1,1 @@
+"""Activities, volunteer time, maintenance, problems and calendars: addresses go in, pages come out."""
