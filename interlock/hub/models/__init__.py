@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interlock.hub.models.badges import CardKey, UnknownBadge
+from interlock.hub.models.community import Attendance, MemberImport, Profile, TrainingRun
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
 from interlock.hub.models.machines import (
     Commissioning,
@@ -28,6 +29,13 @@ from interlock.hub.models.people import (
     Training,
     User,
 )
+from interlock.hub.models.privacy import (
+    ErasedMember,
+    ErasureOrder,
+    JobRun,
+    RefusalCount,
+    UsageView,
+)
 from interlock.hub.models.tokens import ApiAnswer, ApiToken
 from interlock.hub.models.use import (
     Alarm,
@@ -46,6 +54,7 @@ __all__ = [
     "AlarmKind",
     "ApiAnswer",
     "ApiToken",
+    "Attendance",
     "AuditRow",
     "Authorisation",
     "Badge",
@@ -56,20 +65,26 @@ __all__ = [
     "ChangeLog",
     "ClockAnchor",
     "Commissioning",
+    "ErasedMember",
+    "ErasureOrder",
     "Group",
+    "JobRun",
     "Lab",
     "Line",
     "LiveState",
     "Machine",
     "MachineTariff",
     "Member",
+    "MemberImport",
     "Node",
     "NodeRecord",
     "OneTimeLink",
     "Payer",
     "PayerKind",
     "PendingGrant",
+    "Profile",
     "Purpose",
+    "RefusalCount",
     "Reservation",
     "Role",
     "RoleName",
@@ -81,7 +96,9 @@ __all__ = [
     "TariffVersion",
     "Topic",
     "Training",
+    "TrainingRun",
     "UnknownBadge",
     "UnmeteredUse",
+    "UsageView",
     "User",
 ]

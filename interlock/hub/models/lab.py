@@ -19,6 +19,17 @@ class Lab(models.Model):
     sends_names = models.BooleanField(_("show names at the machines"), default=False)
     # Spans (hub.domain.hours): [weekday, from minute, to minute]; empty: the lab keeps no hours.
     hours = models.JSONField(default=list, blank=True)
+    # Which of the six profiles it began from (hub.domain.lab_profiles), and what its report shows first.
+    profile = models.CharField(max_length=32, blank=True, default="")
+    report_emphasis = models.JSONField(default=list, blank=True)
+    # Since when name, zone and language are those of the hub's pages: hub.toml no longer changes them.
+    described_at = models.DateTimeField(null=True, blank=True)
+    # The first-run assistant was finished, or is not wanted.
+    set_up_at = models.DateTimeField(null=True, blank=True)
+    # MM-DD: the last day of a membership year; empty: a year from the day somebody joins.
+    season_ends = models.CharField(max_length=5, blank=True, default="")
+    # A minor is granted no training before a guardian has consented.
+    asks_consent = models.BooleanField(default=False)
     # The heads of the lab's logs: raising one under the writer's lock hands out the next number.
     change_seq = models.PositiveBigIntegerField(default=0)
     rights_seq = models.PositiveBigIntegerField(default=0)

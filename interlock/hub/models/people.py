@@ -129,6 +129,13 @@ class Member(models.Model):
     joined_on = models.DateField(_("member since"), null=True, blank=True)
     until_at = models.DateTimeField(_("member until"), null=True, blank=True)
     technician = models.BooleanField(_("technician"), default=False)
+    # No date of birth: whether a guardian has to consent is all the lab needs to know.
+    minor = models.BooleanField(_("under 18"), default=False)
+    consent_on = models.DateField(_("consent given on"), null=True, blank=True)
+    consent_by = models.CharField(_("consent given by"), max_length=150, blank=True, default="")
+    imported_with = models.ForeignKey(
+        "hub.MemberImport", null=True, blank=True, on_delete=models.SET_NULL, related_name="members"
+    )
     credit = models.CharField(_("credit"), max_length=4, choices=Credit.choices, default=Credit.OK)
 
     class Meta:
@@ -186,6 +193,8 @@ class Training(models.Model):
     name = models.CharField(_("name"), max_length=100)
     validity_days = models.PositiveIntegerField(_("valid for days"), null=True, blank=True)
     lapse_days = models.PositiveIntegerField(_("lapses after days"), null=True, blank=True)
+    # How long it usually takes; what a list of attendance begins with.
+    duration_min = models.PositiveIntegerField(_("minutes"), null=True, blank=True)
     prerequisite = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL)
 
     class Meta:
