@@ -19,6 +19,7 @@ from interlock.cli.commission import commission
 from interlock.cli.desk import desk
 from interlock.cli.doctor import diagnose, doctor
 from interlock.cli.hub import hub
+from interlock.cli.hub_jobs import hub_jobs
 from interlock.cli.journal import journal
 from interlock.cli.node import node, sync
 from interlock.cli.parts import EXIT_CONFIGURATION, EXIT_FAULT, Group
@@ -65,5 +66,6 @@ def interlock() -> None:
     """Access control and metering for the machines of a fab lab."""
 
 
+hub.add_command(hub_jobs)
 for command in (commission, demo, desk, diagnose, doctor, hub, journal, node, reader, sim, sync):
     interlock.add_command(command)

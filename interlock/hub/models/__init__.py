@@ -31,7 +31,6 @@ from interlock.hub.models.people import (
 )
 from interlock.hub.models.privacy import (
     ErasedMember,
-    ErasureOrder,
     JobRun,
     RefusalCount,
     UsageView,
@@ -66,7 +65,6 @@ __all__ = [
     "ClockAnchor",
     "Commissioning",
     "ErasedMember",
-    "ErasureOrder",
     "Group",
     "JobRun",
     "Lab",
