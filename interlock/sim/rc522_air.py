@@ -23,6 +23,9 @@ DELAY_AFTER_0_US = (9 * 128 + 20) / CARRIER_MHZ
 """The same after a 0: 86.43 µs."""
 POWER_UP_US = 5_000
 """A card must listen at the latest so long after the field reaches it (ISO 14443-3, 5.2.1)."""
+ROUNDING_US = 0.5
+"""A frame may begin as its forerunner's answer ends; the two instants are sums of floats in different
+order, and no gap of ISO 14443-3 is as short as this."""
 NEVER_BUSY_US = float("-inf")
 BYTE_BITS = 8
 
@@ -173,7 +176,7 @@ class Air:
         began_us = ended_at_us - duration_us(len(frame))
         delay_us = DELAY_AFTER_1_US if frame[-1] else DELAY_AFTER_0_US
         for one in list(self._present):
-            if one.listens_at_us > ended_at_us or one.busy_until_us > began_us:
+            if one.listens_at_us > ended_at_us or one.busy_until_us > began_us + ROUNDING_US:
                 continue
             answer = one.card.hear(frame)
             if answer is not None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from interlock.clock import SystemClock
@@ -103,6 +103,8 @@ def spoilers(draw: random.Random) -> list[Callable[[bytes], bytes]]:
     ]
 
 
+# Once a card was deaf to a frame that began as its answer ended: floats summed in another order.
+@example(TEN, 36851, 0.9)
 @given(
     st.sampled_from([FOUR, SEVEN, TEN]), st.integers(0, 2**32), st.sampled_from([0.02, 0.2, 0.9])
 )
