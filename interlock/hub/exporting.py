@@ -18,11 +18,10 @@ from django.utils.translation import gettext as _
 from interlock.errors import StoreError
 from interlock.hub import days
 from interlock.hub.models import Lab, Session
+from interlock.hub.tables import neutral
 
 CHUNK_ROWS = 2_000
 PRIVATE_MODE = 0o600
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is run by a spreadsheet; a name typed by a stranger must stay a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,6 @@ def write_sessions(lab: Lab, sink: TextIO, wanted: Filter) -> int:
             writer.writerow([neutral(cell) for cell in _row(session, zone, wanted)])
             count += 1
     return count
-
-
-def neutral(cell: str) -> str:
-    """`cell`, with an apostrophe before anything a spreadsheet would take for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
 def _private(path: Path) -> TextIO:

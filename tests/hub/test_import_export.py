@@ -20,10 +20,11 @@ from interlock.hub import ingest
 from interlock.hub.changes import verify_audit
 from interlock.hub.domain.labs import create_group, create_payer
 from interlock.hub.domain.members import change_member
-from interlock.hub.exporting import Filter, export_sessions, neutral
+from interlock.hub.exporting import Filter, export_sessions
 from interlock.hub.importing import LINES_AT_ONCE_MAX, Imported, import_members
 from interlock.hub.models import Authorisation, Badge, Lab, Member, Payer, PayerKind
 from interlock.hub.spreadsheets import BadLine
+from interlock.hub.tables import neutral
 from interlock.protocol.tags import badge_tag
 from tests.hub.journal import Journal
 from tests.hub.lab import LAB_BEGAN_MS, SmallLab, console, small_lab
