@@ -55,6 +55,11 @@ class Machine(models.Model):
     )
     locked_out_at = models.DateTimeField(null=True, blank=True)
     locked_out_why = models.CharField(max_length=200, blank=True)
+    # The grant that paid for it, as funders call it; reports sum by it.
+    grant_name = models.CharField(_("grant that paid for it"), max_length=100, blank=True)
+    grant_reference = models.CharField(_("reference of the grant"), max_length=64, blank=True)
+    # Given away or scrapped: kept for its sessions, shown no more.
+    retired_at = models.DateTimeField(null=True, blank=True)
 
     live_state = models.CharField(max_length=12, choices=LiveState.choices, default=LiveState.FREE)
     live_since_at = models.DateTimeField(null=True, blank=True)
