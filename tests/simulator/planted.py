@@ -113,9 +113,11 @@ def _never_stale(state: MachineState, event: BadgeArrived) -> BadgeArrived:
 
 
 def _open_before_the_first_snapshot() -> Parts:
-    """Without a snapshot whoever comes is let in."""
+    """Without a snapshot whoever comes is let in, and may stay."""
 
     def step(state: MachineState, event: Event, now: Now) -> Outcome:
+        if state.cache.version is None:
+            state = replace(state, cache=Cache((1, 1), 0))
         if isinstance(event, BadgeArrived) and event.badge.cache.version is None:
             badge = replace(
                 event.badge,
