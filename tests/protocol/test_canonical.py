@@ -54,7 +54,7 @@ def test_two_values_share_bytes_only_when_they_are_equal(
 
 @pytest.mark.parametrize(
     "value",
-    [1.0, math.nan, {"a": [1, 2.5]}, {1: "a"}, b"bytes", {"a": {"set"}}, {"a": "\ud800"}, object()],
+    [1.0, math.nan, {"a": [1, 2.5]}, {1: "a"}, b"bytes", {"a": {"set"}}, {"a": "\ud800"}, object],
     ids=repr,
 )
 def test_a_value_without_one_spelling_is_refused(value: Any) -> None:
