@@ -58,8 +58,8 @@ def _room(inside: str = "", outside: str = "", **flags: bool) -> Room:
 
 _NODE_OUTSIDE = " ".join(sorted(LAZY_ON_THE_PI)) + " click cryptography"
 _HUB_OUTSIDE = (
-    "argon2 asgiref click cryptography django ninja psycopg pydantic segno sqlite_utils uvicorn "
-    "weasyprint whitenoise xlsxwriter"
+    "argon2 asgiref click cryptography django fpdf ninja psycopg pydantic segno sqlite_utils uvicorn "
+    "whitenoise xlsxwriter"
 )
 
 # Own files are always allowed; a name stands for everything below it.
