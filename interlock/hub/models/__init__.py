@@ -5,6 +5,7 @@ from __future__ import annotations
 from interlock.hub.models.badges import CardKey, UnknownBadge
 from interlock.hub.models.community import Attendance, MemberImport, Profile, TrainingRun
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
+from interlock.hub.models.ledger import AccountEntry, MemberTerms, Period, Statement
 from interlock.hub.models.machines import (
     Commissioning,
     LiveState,
@@ -20,7 +21,17 @@ from interlock.hub.models.mail import (
     MailSwitch,
     OutboxMail,
 )
-from interlock.hub.models.money import Basis, Line, MachineTariff, Rounding, Tariff, TariffVersion
+from interlock.hub.models.money import (
+    Basis,
+    Line,
+    LineKind,
+    MachineTariff,
+    Material,
+    Rounding,
+    Tariff,
+    TariffVersion,
+)
+from interlock.hub.models.passes import Pass, PassKind, PassUse, Sponsorship
 from interlock.hub.models.people import (
     Authorisation,
     Badge,
@@ -42,6 +53,7 @@ from interlock.hub.models.privacy import (
     RefusalCount,
     UsageView,
 )
+from interlock.hub.models.purposes import Purpose
 from interlock.hub.models.tokens import ApiAnswer, ApiToken
 from interlock.hub.models.use import (
     Alarm,
@@ -49,7 +61,6 @@ from interlock.hub.models.use import (
     Boot,
     ClockAnchor,
     NodeRecord,
-    Purpose,
     Session,
     SetAside,
     UnmeteredUse,
@@ -68,6 +79,7 @@ from interlock.hub.models.workshop import (
 )
 
 __all__ = [
+    "AccountEntry",
     "Activity",
     "Alarm",
     "AlarmKind",
@@ -93,6 +105,7 @@ __all__ = [
     "JobRun",
     "Lab",
     "Line",
+    "LineKind",
     "LiveState",
     "Machine",
     "MachineLink",
@@ -102,15 +115,21 @@ __all__ = [
     "MailSettings",
     "MailSwitch",
     "MaintenancePlan",
+    "Material",
     "Member",
     "MemberImport",
+    "MemberTerms",
     "Node",
     "NodeRecord",
     "OneTimeLink",
     "OutboxMail",
+    "Pass",
+    "PassKind",
+    "PassUse",
     "Payer",
     "PayerKind",
     "PendingGrant",
+    "Period",
     "Problem",
     "Profile",
     "Public",
@@ -123,6 +142,8 @@ __all__ = [
     "Session",
     "SetAside",
     "Snapshot",
+    "Sponsorship",
+    "Statement",
     "Tariff",
     "TariffVersion",
     "Topic",

@@ -30,11 +30,23 @@ class Lab(models.Model):
     season_ends = models.CharField(max_length=5, blank=True, default="")
     # A minor is granted no training before a guardian has consented.
     asks_consent = models.BooleanField(default=False)
+    # What others than members see: the wall screen by an unguessable address (empty: none), with or
+    # without names, and a page for everybody.
+    wall_key = models.CharField(max_length=64, blank=True, default="")
+    wall_names = models.BooleanField(_("names on the wall screen"), default=False)
+    public_page = models.BooleanField(_("public page"), default=False)
     # The heads of the lab's logs: raising one under the writer's lock hands out the next number.
     change_seq = models.PositiveBigIntegerField(default=0)
     rights_seq = models.PositiveBigIntegerField(default=0)
     audit_seq = models.PositiveBigIntegerField(default=0)
     audit_head = models.BinaryField(default=bytes(32))
+    # The first month that is not closed; None: none was ever closed.
+    open_month = models.DateField(null=True, blank=True)
+    statement_seq = models.PositiveBigIntegerField(default=0)
+    ledger_head = models.BinaryField(default=bytes(32))
+    # Below these an account that is paid in advance is low: cents, and seconds of passes.
+    credit_low_cents = models.PositiveIntegerField(default=1_000)
+    credit_low_s = models.PositiveIntegerField(default=3_600)
 
     class Meta:
         verbose_name = _("lab")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from interlock.core import model as core
 from interlock.hub.models.lab import Lab
+from interlock.hub.models.purposes import Purpose
 
 
 class UserAccounts(BaseUserManager["User"]):
@@ -58,6 +59,8 @@ class Payer(models.Model):
     vat_number = models.CharField(_("VAT number"), max_length=20, blank=True)
     address = models.TextField(_("address"), blank=True)
     order_reference = models.CharField(_("order reference"), max_length=64, blank=True)
+    # Uses only what stands on their account: low warns, nothing left refuses the next session.
+    prepays = models.BooleanField(_("pays in advance"), default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lab", "name"], name="payer_name_once")]
@@ -126,6 +129,11 @@ class Member(models.Model):
     payer = models.ForeignKey(
         Payer, null=True, blank=True, on_delete=models.PROTECT, related_name="members"
     )
+    # Pays for what is done for the company; `purpose` is what a session is for unless staff say otherwise.
+    firm = models.ForeignKey(
+        Payer, null=True, blank=True, on_delete=models.PROTECT, related_name="firm_members"
+    )
+    purpose = models.CharField(max_length=16, choices=Purpose.choices, default=Purpose.OWN)
     joined_on = models.DateField(_("member since"), null=True, blank=True)
     until_at = models.DateTimeField(_("member until"), null=True, blank=True)
     technician = models.BooleanField(_("technician"), default=False)

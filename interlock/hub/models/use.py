@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from interlock.hub.models.lab import Lab
 from interlock.hub.models.machines import Machine, Node
 from interlock.hub.models.people import Badge, Group, Member, Payer
+from interlock.hub.models.purposes import Purpose
 
 
 class NodeRecord(models.Model):
@@ -81,6 +82,8 @@ class AlarmKind(models.TextChoices):
     RECORD_UNKNOWN = "record_unknown", _("a record of a kind that only a newer hub understands")
     BADGE_LEFT_OUT = "badge_left_out", _("a badge that no list of rights can hold is refused")
     HUB_BEHIND = "hub_behind", _("the node knew newer rights than the hub: an old back-up?")
+    LIST_REFUSED = "list_refused", _("the node refused a list of rights")
+    LIST_DIFFERS = "list_differs", _("the node held other rights than the hub signed")
     POSSIBLE_CLONE = "possible_clone", _("a badge did not prove that it is genuine: a copy?")
     STOLEN_BADGE = "stolen_badge", _("a badge that was reported lost or stolen was presented")
     UNEXPECTED_START = "unexpected_start", _("the machine started by itself and was cut off")
@@ -150,16 +153,6 @@ class ClockAnchor(models.Model):
         return f"{self.boot_ms} = {self.wall_ms}"
 
 
-class Purpose(models.TextChoices):
-    """What a session was for."""
-
-    OWN = "own", _("own project")
-    COMPANY = "company", _("company")
-    TRAINING = "training", _("training")
-    VOLUNTEERING = "volunteering", _("volunteering")
-    MAINTENANCE = "maintenance", _("maintenance")
-
-
 class Session(models.Model):
     """One use of a machine, from its start record (node, epoch, seq) to its end.
 
@@ -181,7 +174,7 @@ class Session(models.Model):
     payer = models.ForeignKey(
         Payer, null=True, blank=True, on_delete=models.PROTECT, related_name="sessions"
     )
-    # The tariff class the member belonged to when the session arrived.
+    # The tariff class the member belonged to when it began.
     group = models.ForeignKey(
         Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -190,6 +183,8 @@ class Session(models.Model):
         "hub.Tariff", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     purpose = models.CharField(max_length=16, choices=Purpose.choices, default=Purpose.OWN)
+    # Somebody chose payer and purpose by hand: a clock that becomes known later does not undo that.
+    reassigned = models.BooleanField(default=False)
 
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
