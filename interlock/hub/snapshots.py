@@ -17,7 +17,7 @@ from django.db import transaction
 
 from interlock.core import model as core
 from interlock.errors import ProtocolError
-from interlock.hub import card_keys
+from interlock.hub import card_keys, erased
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.card_keys import KeyedLines, Vault
 from interlock.hub.changes import log_change
@@ -145,6 +145,7 @@ class _Mill:
         self._lab, self._key, self._vault, self._issued_at = lab, key, vault, issued_at
         self._cards = card_keys.rows_of(lab)
         self._hours = hours_of(lab)
+        self._forget = erased.digests_of(lab, moment(issued_at * 1_000))
         self._lines: dict[_Asked, tuple[KeyedLines, bytes]] = {}
         self._left_out: dict[_Asked, list[str]] = {}
         self.left_out: dict[int, list[str]] = {}
@@ -178,6 +179,7 @@ class _Mill:
             entries=len(lines),
             digest=digest,
             wrapping_key=wrapping_key,
+            forget=self._forget,
         )
         Snapshot.objects.update_or_create(
             node=node,
@@ -215,5 +217,6 @@ class _Mill:
             "machine": node.machine.name,
             "demands": demands_to_wire(demands),
             "digest": digest.hex(),
+            **({"forget": [one.hex() for one in self._forget]} if self._forget else {}),
         }
         return blake2b(canonical.dumps(told), digest_size=CONTENT_BYTES).digest()

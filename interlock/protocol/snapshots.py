@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from interlock.core.model import BadgeState, Credit, Demands, Entry, Level, MemberStatus, Right
 from interlock.errors import ProtocolError
-from interlock.protocol import canonical, demands, fields, signing
+from interlock.protocol import canonical, demands, erasure, fields, signing
 from interlock.protocol.card_keys import WrappedKey, wrapped_key_from_wire
 from interlock.protocol.tags import TAG_BYTES
 
@@ -38,7 +38,8 @@ SnapshotVersion = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
     """The signed head of a snapshot; `wrapping_key` opens the entries' card keys and is sealed to the node
-    (`card_keys.seal`), None where no badge has one."""
+    (`card_keys.seal`), None where no badge has one. `forget` are the digests (protocol.erasure) of whom the
+    node's journal must not name any more."""
 
     lab: str
     node: str
@@ -49,10 +50,14 @@ class SnapshotHeader:
     entries: int
     digest: bytes
     wrapping_key: bytes | None = None
+    forget: tuple[bytes, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """The header as one JSON object, ready to sign."""
+        # Only where somebody was erased: a snapshot of before reads, and is written, as it ever was.
+        forget = {"forget": [digest.hex() for digest in self.forget]} if self.forget else {}
         return {
+            **forget,
             "kind": KIND,
             "v": VERSION,
             "lab": self.lab,
@@ -127,22 +132,23 @@ def entry_line(entry: Entry, card: WrappedKey | None = None) -> bytes:
     return canonical.dumps(wire) + b"\n"
 
 
+def signed_head(key: Ed25519PrivateKey, header: SnapshotHeader) -> bytes:
+    """The first line of the file, newline included."""
+    return canonical.dumps(signing.sign(key, header.to_wire())) + b"\n"
+
+
 def signed_snapshot(key: Ed25519PrivateKey, header: SnapshotHeader, lines: list[bytes]) -> bytes:
     """The whole file. `header.entries` and `.digest` must describe `lines`. Raises ProtocolError."""
     if header.entries != len(lines) or header.digest != digest_lines(lines):
         raise ProtocolError("the snapshot's header does not describe its entries")
-    return canonical.dumps(signing.sign(key, header.to_wire())) + b"\n" + b"".join(lines)
+    return signed_head(key, header) + b"".join(lines)
 
 
 def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> SnapshotHeader:
     """The verified header of a snapshot for this very node. Raises ProtocolError."""
     where = "snapshot"
-    statement = signing.open_signed(key, canonical.loads(line, where=where), kind=KIND)
+    statement = signing.open_signed(key, canonical.loads_exact(line, where=where), kind=KIND)
     fields.integer(statement, "v", low=VERSION, high=VERSION)
-    version = statement.get("version")
-    if not isinstance(version, list) or len(version) != 2:
-        raise ProtocolError("version must be [hub epoch, counter]", where=where)
-    pair = {"hub_epoch": version[0], "counter": version[1]}
     asked = statement.get("demands")
     if not isinstance(asked, dict):
         raise ProtocolError("demands must be an object", where=where)
@@ -150,13 +156,14 @@ def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> S
     header = SnapshotHeader(
         lab=fields.text(statement, "lab", length_max=64),
         node=fields.text(statement, "node", length_max=64),
-        version=(fields.integer(pair, "hub_epoch", low=1), fields.integer(pair, "counter")),
+        version=version_of_pair(statement.get("version"), where=where),
         issued_at=fields.integer(statement, "issued_at"),
         machine_name=fields.text(statement, "machine_name"),
         demands=demands.from_wire(asked),
         entries=fields.integer(statement, "entries", high=ENTRIES_MAX),
         digest=fields.octets(statement, "digest", DIGEST_BYTES),
         wrapping_key=None if sealed is None else _octets(sealed),
+        forget=erasure.digests_from_wire(statement),
     )
     if (header.lab, header.node) != (lab, node):
         raise ProtocolError(
@@ -164,6 +171,14 @@ def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> S
             where=where,
         )
     return header
+
+
+def version_of_pair(value: Any, *, where: str) -> SnapshotVersion:
+    """The version that [hub epoch, counter] names. Raises ProtocolError."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise ProtocolError("version must be [hub epoch, counter]", where=where)
+    pair = {"hub_epoch": value[0], "counter": value[1]}
+    return fields.integer(pair, "hub_epoch", low=1), fields.integer(pair, "counter")
 
 
 def read_snapshot(

@@ -69,14 +69,20 @@ class RefusalCount(models.Model):
 
 
 class ErasedMember(models.Model):
-    """Somebody who was erased, by the opaque id that nodes used: erased again at every restore."""
+    """Somebody who was erased: digests of the opaque words that records knew them by (protocol.erasure).
+
+    No id, no tag and no name: the row goes to every node, and is applied again to a restored hub.
+    """
 
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
-    public_id = models.CharField(max_length=32)
+    # Of the public id: what a restored back-up is searched for.
+    digest = models.BinaryField(max_length=16)
+    # Hexadecimal; of the public id and of every badge's tag.
+    digests = models.JSONField()
     erased_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["lab", "public_id"], name="erased_once")]
+        constraints = [models.UniqueConstraint(fields=["lab", "digest"], name="erased_once")]
 
     def __str__(self) -> str:
-        return self.public_id
+        return f"{self.erased_at:%Y-%m-%d}"
