@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interlock.hub.models.badges import CardKey, UnknownBadge
+from interlock.hub.models.commands import Command
 from interlock.hub.models.community import Attendance, MemberImport, Profile, TrainingRun
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
 from interlock.hub.models.ledger import AccountEntry, MemberTerms, Period, Statement
@@ -32,6 +33,7 @@ from interlock.hub.models.money import (
     TariffVersion,
 )
 from interlock.hub.models.passes import Pass, PassKind, PassUse, Sponsorship
+from interlock.hub.models.nodes import Enrolment, NodeHealth
 from interlock.hub.models.people import (
     Authorisation,
     Badge,
@@ -54,6 +56,7 @@ from interlock.hub.models.privacy import (
     UsageView,
 )
 from interlock.hub.models.purposes import Purpose
+from interlock.hub.models.statements import StatementDelivery
 from interlock.hub.models.tokens import ApiAnswer, ApiToken
 from interlock.hub.models.use import (
     Alarm,
@@ -87,6 +90,7 @@ __all__ = [
     "ApiToken",
     "Attendance",
     "AuditRow",
+    "Command",
     "Authorisation",
     "Badge",
     "BadgeCondition",
@@ -99,6 +103,7 @@ __all__ = [
     "ClockAnchor",
     "Commissioning",
     "ErasedMember",
+    "Enrolment",
     "Group",
     "Headcount",
     "Intervention",
@@ -120,6 +125,7 @@ __all__ = [
     "MemberImport",
     "MemberTerms",
     "Node",
+    "NodeHealth",
     "NodeRecord",
     "OneTimeLink",
     "OutboxMail",
@@ -144,6 +150,7 @@ __all__ = [
     "Snapshot",
     "Sponsorship",
     "Statement",
+    "StatementDelivery",
     "Tariff",
     "TariffVersion",
     "Topic",

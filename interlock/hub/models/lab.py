@@ -44,6 +44,8 @@ class Lab(models.Model):
     open_month = models.DateField(null=True, blank=True)
     statement_seq = models.PositiveBigIntegerField(default=0)
     ledger_head = models.BinaryField(default=bytes(32))
+    # As printed on statements: address, SIREN, VAT number, one a line.
+    statement_head = models.TextField(blank=True, default="")
     # Below these an account that is paid in advance is low: cents, and seconds of passes.
     credit_low_cents = models.PositiveIntegerField(default=1_000)
     credit_low_s = models.PositiveIntegerField(default=3_600)

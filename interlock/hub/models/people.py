@@ -59,6 +59,8 @@ class Payer(models.Model):
     vat_number = models.CharField(_("VAT number"), max_length=20, blank=True)
     address = models.TextField(_("address"), blank=True)
     order_reference = models.CharField(_("order reference"), max_length=64, blank=True)
+    # Where statements go to; empty: to the members who are their own payer.
+    email = models.EmailField(_("e-mail"), blank=True, default="")
     # Uses only what stands on their account: low warns, nothing left refuses the next session.
     prepays = models.BooleanField(_("pays in advance"), default=False)
 
