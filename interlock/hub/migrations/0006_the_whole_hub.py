@@ -14,6 +14,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='StatementDelivery',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('way', models.CharField(choices=[('mail', 'by e-mail'), ('hand', 'handed over')], max_length=4)),
+                ('asked_at', models.DateTimeField()),
+                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('trouble', models.CharField(blank=True, max_length=200)),
+            ],
+            options={
+                'verbose_name': 'delivery of a statement',
+            },
+        ),
+        migrations.CreateModel(
             name='TrainingRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -115,6 +128,11 @@ class Migration(migrations.Migration):
             model_name='lab',
             name='set_up_at',
             field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='lab',
+            name='statement_head',
+            field=models.TextField(blank=True, default=''),
         ),
         migrations.AddField(
             model_name='lab',
@@ -260,6 +278,11 @@ class Migration(migrations.Migration):
             model_name='node',
             name='list_refused',
             field=models.CharField(blank=True, default='', max_length=300),
+        ),
+        migrations.AddField(
+            model_name='payer',
+            name='email',
+            field=models.EmailField(blank=True, default='', max_length=254, verbose_name='e-mail'),
         ),
         migrations.AddField(
             model_name='payer',
@@ -866,6 +889,16 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['lab', 'month', 'payer'], name='line_by_month'),
         ),
         migrations.AddField(
+            model_name='statementdelivery',
+            name='lab',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='hub.lab'),
+        ),
+        migrations.AddField(
+            model_name='statementdelivery',
+            name='statement',
+            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='delivery', to='hub.statement'),
+        ),
+        migrations.AddField(
             model_name='trainingrun',
             name='lab',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='training_runs', to='hub.lab'),
@@ -1026,6 +1059,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='accountentry',
             index=models.Index(fields=['payer', 'written_at'], name='entry_by_payer'),
+        ),
+        migrations.AddIndex(
+            model_name='statementdelivery',
+            index=models.Index(fields=['lab', 'sent_at'], name='delivery_waiting'),
         ),
         migrations.AddIndex(
             model_name='trainingrun',
