@@ -51,6 +51,8 @@ def migrate(directory: Path) -> None:
     from interlock.hub.models import CardKey
 
     hub = HubDirectory(directory)
+    # A hub that is older than enrolment has no authority yet; one that is there stays.
+    hub.certificates(SystemClock()).create(hub.config().name)
     if not CardKey.objects.exists():
         hub.add_card_key()
     elif not hub.has_card_key:

@@ -1,8 +1,9 @@
 """The hub's folder to typed paths, settings and keys: hub.db, hub.toml, keys/ (each 0600).
 
-hub.toml   name, time zone and language of the lab, and the names the hub answers to
+hub.toml   name, time zone and language of the lab, the names the hub answers to, where nodes find it
 keys/      signing.key (Ed25519, signs snapshots and time), badge.key (makes badge tags),
-           secret.key (signs people's sessions), card.key (seals the keys of genuine badges)
+           secret.key (signs people's sessions), card.key (seals the keys of genuine badges),
+           authority-N.key and .crt (the lab's certificate authority), server.pem (hub.authority)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import secrets
+import socket
 import stat
 import tomllib
 import zoneinfo
@@ -20,7 +22,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from interlock.clock import Clock
 from interlock.errors import ConfigError
+from interlock.hub.authority import Certificates
 from interlock.protocol.tags import BADGE_KEY_BYTES
 
 KEY_MODE = 0o600
@@ -34,16 +38,28 @@ SECRET_KEY_BYTES = 50
 
 LANGUAGES = ("en", "fr")
 NAME_LENGTH_MAX = 100
+NODE_PORT = 8443
+"""Where nodes find the hub unless hub.toml says otherwise: beside 8080 for people, and no root needed."""
+PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """What hub.toml says. `hosts` are the names and addresses the hub may be called by."""
+    """What hub.toml says. `hosts` are the names and addresses the hub may be called by; `node_address`
+    (empty: whatever the fab manager calls it by) and `node_port` are where nodes find it."""
 
     name: str
     time_zone: str = "Europe/Paris"
     language: str = "fr"
     hosts: tuple[str, ...] = ()
+    node_address: str = ""
+    node_port: int = NODE_PORT
+
+    def names(self) -> list[str]:
+        """Every name and address the hub answers to, which its certificate names too."""
+        own = socket.gethostname().lower()
+        known = ["localhost", "127.0.0.1", "::1", own, f"{own}.local", *self.hosts]
+        return list(dict.fromkeys([*known, *filter(None, [self.node_address])]))
 
     def to_toml(self) -> str:
         """The file that reads back as this configuration."""
@@ -57,7 +73,11 @@ class HubConfig:
             '# "en" or "fr": the language of new members and of exported lists.\n'
             f"language = {_quoted(self.language)}\n\n[hub]\n"
             "# Further names and addresses by which people and nodes reach this hub.\n"
-            f"hosts = [{hosts}]\n"
+            f"hosts = [{hosts}]\n\n[nodes]\n"
+            "# Name or address by which the machines reach this hub; empty: the one in your browser.\n"
+            f"address = {_quoted(self.node_address)}\n"
+            "# Its port for machines: HTTPS with the lab's own certificate authority.\n"
+            f"port = {self.node_port}\n"
         )
 
 
@@ -112,6 +132,10 @@ class HubDirectory:
         if not self.has_card_key:
             _write_new(self.keys / CARD_KEY_NAME, _fresh(CARD_KEY_BYTES))
 
+    def certificates(self, clock: Clock) -> Certificates:
+        """The lab's certificate authority and the hub's certificate."""
+        return Certificates(self.keys, clock)
+
     def create(self, config: HubConfig) -> None:
         """The folder holds hub.toml and fresh keys. Raises ConfigError when a hub lives there."""
         check_config(config, where="hub.toml")
@@ -162,7 +186,11 @@ _KEY_BYTES = {
     "secret.key": SECRET_KEY_BYTES,
 }
 _NO_HUB = "Make a hub first: interlock hub init --dir DIR"
-_KNOWN = {"lab": ("name", "time_zone", "language"), "hub": ("hosts",)}
+_KNOWN = {
+    "lab": ("name", "time_zone", "language"),
+    "hub": ("hosts",),
+    "nodes": ("address", "port"),
+}
 
 
 def read_config(path: Path) -> HubConfig:
@@ -182,7 +210,13 @@ def read_config(path: Path) -> HubConfig:
         raise ConfigError("must be a list of texts", where=f"{path}: hub.hosts")
     if "name" not in lab:
         raise ConfigError("is missing", where=f"{path}: lab.name", remedy='Write name = "…"')
-    config = HubConfig(**lab, hosts=tuple(hosts))
+    nodes = tables.get("nodes", {})
+    config = HubConfig(
+        **lab,
+        hosts=tuple(hosts),
+        node_address=nodes.get("address", ""),
+        node_port=nodes.get("port", NODE_PORT),
+    )
     check_config(config, where=str(path))
     return config
 
@@ -192,6 +226,15 @@ def check_config(config: HubConfig, *, where: str) -> None:
     for key in _KNOWN["lab"]:
         if not isinstance(getattr(config, key), str):
             raise ConfigError("must be text", where=f"{where}: lab.{key}")
+    port = config.node_port
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= PORT_MAX:
+        raise ConfigError(f"must be a port, 1 to {PORT_MAX}", where=f"{where}: nodes.port")
+    if not isinstance(config.node_address, str) or set(config.node_address) & set(" /@\t\n"):
+        raise ConfigError(
+            "must be a name or an address, without port",
+            where=f"{where}: nodes.address",
+            remedy='Write one like "hub.lab.example" or "192.168.1.10"',
+        )
     if not 0 < len(config.name.strip()) <= NAME_LENGTH_MAX:
         raise ConfigError(
             f"must have 1 to {NAME_LENGTH_MAX} characters", where=f"{where}: lab.name"
