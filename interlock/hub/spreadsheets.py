@@ -1,7 +1,7 @@
-"""A CSV as spreadsheets write it to numbered lines of named cells, whatever its letters and separators.
+"""A list as spreadsheets write it, CSV or XLSX, to numbered lines of cells, whatever its letters and separators.
 
 Takes what people have: UTF-8 with or without BOM, Excel's cp1252 and UTF-16, semicolons, commas or
-tabs, headings in English or French, with or without accents.
+tabs, headings in English or French, with or without accents. XLSX is read by hub.workbooks.
 """
 
 from __future__ import annotations
@@ -9,14 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from interlock.errors import ConfigError
+from interlock.hub import workbooks
 
 FILE_BYTES_MAX = 8 * 1_048_576
 LINES_MAX = 20_000
+"""Twice the largest lab this hub is measured with; written in one go in some seconds (tests/bench)."""
+COLUMNS_MAX = 200
+"""A form's export with every question it asked has fifty."""
+CELL_LENGTH_MAX = 1_000
+"""Longer than anything a member's line is asked for; a novel in a cell stays out of memory."""
 
 Columns = Mapping[str, tuple[str, ...]]
 """Each column's own name and every heading that is understood, without accents, case, spaces and signs."""
@@ -39,44 +47,96 @@ class Line:
     surplus: bool
 
 
-def read_lines(path: Path, columns: Columns, required: str) -> Iterator[Line]:
-    """The lines of the file that are not empty. Raises ConfigError when it cannot be read: missing, too
-    large, no CSV, a heading that is missing `required` or that nobody reads."""
-    text = _text(path)
-    head = text.split("\n", 1)[0]
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line that is not empty: its number in the file (the heading is the first), and its cells as text."""
+
+    number: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A whole list: its headings, its lines, and what a person should know of how it was read."""
+
+    heading: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_sheet(raw: bytes, where: str) -> Sheet:
+    """What a file of somebody's spreadsheet says. Raises ConfigError when it cannot be read: too large or
+    too long, no list at all, letters or a format that nobody here knows."""
+    if len(raw) > FILE_BYTES_MAX:
+        raise _too_large(where)
+    if workbooks.is_workbook(raw):
+        rows, notes = workbooks.read_rows(raw, where)
+    else:
+        workbooks.refuse_others(raw, where)
+        rows, notes = csv_rows(text_of(raw, where), where), ()
+    return sheet_of((Row(number, cells) for number, cells in rows), where, notes)
+
+
+def sheet_of(rows: Iterable[Row], where: str, notes: tuple[str, ...] = ()) -> Sheet:
+    """The first line that is not empty is the heading. Raises ConfigError: no line, or too many."""
+    kept = []
+    for row in rows:
+        cells = tuple(cell[:CELL_LENGTH_MAX] for cell in row.cells)
+        if not any(cells):
+            continue
+        if len(cells) > COLUMNS_MAX:
+            raise ConfigError(
+                _("it has more than %(most)d columns") % {"most": COLUMNS_MAX}, where=where
+            )
+        kept.append(Row(row.number, cells))
+        if len(kept) > LINES_MAX + 1:
+            raise _too_long(where)
+    if not kept:
+        raise ConfigError(_("it is empty"), where=where)
+    return Sheet(kept[0].cells, tuple(kept[1:]), notes)
+
+
+def csv_rows(text: str, where: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The lines of a CSV with their numbers, empty ones too. Raises ConfigError when it is none."""
+    head = next((line for line in text.split("\n") if line.strip()), "")
     delimiter = max(";,\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        names = _heading(next(reader, []), path, columns, required)
-        count = 0
         while True:
             number = reader.line_num + 1
             row = next(reader, None)
             if row is None:
                 return
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            count += 1
-            if count > LINES_MAX:
-                raise ConfigError(
-                    f"it has more than {LINES_MAX} lines", where=str(path), remedy="Split it"
-                )
-            values = dict.fromkeys(columns, "")
-            values.update((name, cell) for name, cell in zip(names, cells, strict=False) if name)
-            yield Line(number, values, surplus=any(cells[len(names) :]))
+            yield number, tuple(cell.strip() for cell in row)
     except csv.Error as error:
-        raise ConfigError(f"it is not CSV: {error}", where=str(path)) from error
+        raise ConfigError(_("it is not CSV: %(error)s") % {"error": error}, where=where) from error
 
 
-def _text(path: Path) -> str:
+def read_lines(path: Path, columns: Columns, required: str) -> Iterator[Line]:
+    """The lines of the file that are not empty. Raises ConfigError when it cannot be read: missing, too
+    large, no list, a heading that is missing `required` or that nobody reads."""
+    sheet = read_sheet(read_file(path), str(path))
+    names = named_columns(sheet.heading, path, columns, required)
+    for row in sheet.rows:
+        values = dict.fromkeys(columns, "")
+        values.update((name, cell) for name, cell in zip(names, row.cells, strict=False) if name)
+        yield Line(row.number, values, surplus=any(row.cells[len(names) :]))
+
+
+def read_file(path: Path) -> bytes:
+    """Its bytes. Raises ConfigError: missing or too large."""
     try:
         with path.open("rb") as source:
             raw = source.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if len(raw) > FILE_BYTES_MAX:
-        raise ConfigError(f"it is larger than {FILE_BYTES_MAX} bytes", where=str(path))
+        raise _too_large(str(path))
+    return raw
+
+
+def text_of(raw: bytes, where: str) -> str:
+    """The letters of a CSV, with line ends of one kind. Raises ConfigError when they make no sense."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         encodings = ["utf-16"]
     else:
@@ -84,20 +144,22 @@ def _text(path: Path) -> str:
         encodings = ["utf-8-sig", "cp1252"]
     for encoding in encodings:
         try:
-            return raw.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+            text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
+        if "\x00" not in text:
+            return text.replace("\r\n", "\n").replace("\r", "\n")
     raise ConfigError(
-        "its letters cannot be read",
-        where=str(path),
-        remedy="Save it as “CSV UTF-8” in the spreadsheet",
+        _("its letters cannot be read"),
+        where=where,
+        remedy=_("Save it as “CSV UTF-8” in the spreadsheet"),
     )
 
 
-def _heading(cells: list[str], path: Path, columns: Columns, required: str) -> list[str]:
+def named_columns(cells: Sequence[str], path: Path, columns: Columns, required: str) -> list[str]:
     """Each column's own name, empty for one that nobody reads."""
     known = {alias: name for name, aliases in columns.items() for alias in aliases}
-    names = [known.get(_plain(cell), "") for cell in cells]
+    names = [known.get(plain(cell), "") for cell in cells]
     if required not in names:
         raise ConfigError(
             "its first line does not name the columns",
@@ -117,7 +179,23 @@ def _heading(cells: list[str], path: Path, columns: Columns, required: str) -> l
     return names
 
 
-def _plain(heading: str) -> str:
+def _too_large(where: str) -> ConfigError:
+    return ConfigError(
+        _("it is larger than %(most)d MB") % {"most": FILE_BYTES_MAX // 1_048_576},
+        where=where,
+        remedy=_("Take out pictures and sheets that are not needed, or save it as CSV"),
+    )
+
+
+def _too_long(where: str) -> ConfigError:
+    return ConfigError(
+        _("it has more than %(most)d lines") % {"most": LINES_MAX},
+        where=where,
+        remedy=_("Split it"),
+    )
+
+
+def plain(heading: str) -> str:
     """Without accents, case, spaces and signs."""
     decomposed = unicodedata.normalize("NFKD", heading.casefold())
     return "".join(letter for letter in decomposed if letter.isalnum())
