@@ -32,8 +32,8 @@ from interlock.hub.models.money import (
     Tariff,
     TariffVersion,
 )
-from interlock.hub.models.passes import Pass, PassKind, PassUse, Sponsorship
 from interlock.hub.models.nodes import Enrolment, NodeHealth
+from interlock.hub.models.passes import Pass, PassKind, PassUse, Sponsorship
 from interlock.hub.models.people import (
     Authorisation,
     Badge,
@@ -90,7 +90,6 @@ __all__ = [
     "ApiToken",
     "Attendance",
     "AuditRow",
-    "Command",
     "Authorisation",
     "Badge",
     "BadgeCondition",
@@ -101,9 +100,10 @@ __all__ = [
     "CardKey",
     "ChangeLog",
     "ClockAnchor",
+    "Command",
     "Commissioning",
-    "ErasedMember",
     "Enrolment",
+    "ErasedMember",
     "Group",
     "Headcount",
     "Intervention",
