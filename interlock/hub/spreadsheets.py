@@ -73,7 +73,7 @@ def read_sheet(raw: bytes, where: str) -> Sheet:
         rows, notes = workbooks.read_rows(raw, where)
     else:
         workbooks.refuse_others(raw, where)
-        rows, notes = csv_rows(text_of(raw, where), where), ()
+        rows, notes = list(csv_rows(text_of(raw, where), where)), ()
     return sheet_of((Row(number, cells) for number, cells in rows), where, notes)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from collections.abc import Container
+from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
@@ -40,13 +41,18 @@ def create_member(
     language: str = "",
     group: Group | None = None,
     payer: Payer | None = None,
+    joined_on: date | None = None,
     until_at: datetime | None = None,
     technician: bool = False,
+    minor: bool = False,
+    consent_on: date | None = None,
+    consent_by: str = "",
 ) -> Member:
     """A new member; without `payer` they pay for themselves. Raises ConfigError."""
     require(actor, lab, Permission.EDIT_MEMBERS)
     language = language or lab.language
     _check_person(lab, name, email, language, known=None)
+    _check_consent(consent_on, consent_by)
     member = Member.objects.create(
         lab=lab,
         public_id=secrets.token_hex(PUBLIC_ID_BYTES),
@@ -55,17 +61,20 @@ def create_member(
         language=language,
         group=group,
         payer=payer or _own_payer(lab, name.strip()),
-        joined_on=actor.now().date(),
+        joined_on=joined_on or actor.now().date(),
         until_at=until_at,
         technician=technician,
+        minor=minor,
+        consent_on=consent_on,
+        consent_by=consent_by.strip(),
     )
-    log_deed(actor, lab, Topic.RIGHTS, "member_created", member.public_id, after=_described(member))
+    log_deed(actor, lab, Topic.RIGHTS, "member_created", member.public_id, after=described(member))
     return member
 
 
 @transaction.atomic
 def change_member(actor: Actor, member: Member, **changes: Any) -> None:
-    """The named fields (name, email, language, group, payer, until_at, technician) are as given.
+    """The named fields (those of `create_member`) are as given; nothing is logged when they were so.
 
     Raises ConfigError. Sessions that have arrived keep the payer and group they arrived with.
     """
@@ -73,11 +82,14 @@ def change_member(actor: Actor, member: Member, **changes: Any) -> None:
     unknown = set(changes) - _CHANGEABLE
     if unknown:
         raise ConfigError(_("this cannot be changed"), where=", ".join(sorted(unknown)))
-    before = _described(member)
+    before = described(member)
     for name, value in changes.items():
         setattr(member, name, value)
     _check_person(member.lab, member.name, member.email, member.language, known=member)
+    _check_consent(member.consent_on, member.consent_by)
     member.save(update_fields=sorted(changes))
+    if described(member) == before:
+        return
     log_deed(
         actor,
         member.lab,
@@ -85,7 +97,7 @@ def change_member(actor: Actor, member: Member, **changes: Any) -> None:
         "member_changed",
         member.public_id,
         before=before,
-        after=_described(member),
+        after=described(member),
     )
 
 
@@ -188,7 +200,17 @@ def unblock_badge(actor: Actor, badge: Badge, why: str = "") -> None:
     _set_condition(actor, badge, BadgeCondition.ACTIVE, "badge_unblocked", why)
 
 
-_CHANGEABLE = frozenset({"name", "email", "language", "group", "payer", "until_at", "technician"})
+_CHANGEABLE = frozenset(
+    {"name", "email", "language", "group", "payer", "joined_on", "until_at", "technician"}
+    | {"minor", "consent_on", "consent_by"}
+)
+
+
+def _check_consent(consent_on: date | None, consent_by: str) -> None:
+    if (consent_on is None) is not (not consent_by.strip()):
+        raise ConfigError(_("a consent has a day and the name of who gave it"), where="consent_by")
+    if consent_by.strip():
+        limits.check_name(consent_by, "consent_by", limits.PERSON_LENGTH_MAX)
 
 
 def _check_person(lab: Lab, name: str, email: str, language: str, known: Member | None) -> None:
@@ -205,12 +227,26 @@ def _check_person(lab: Lab, name: str, email: str, language: str, known: Member 
 
 def _own_payer(lab: Lab, name: str) -> Payer:
     """A payer for one person; namesakes get a number, so that nobody pays for another."""
+    taken = set(
+        Payer.objects.filter(lab=lab, name__startswith=name[:_NUMBERED]).values_list(
+            "name", flat=True
+        )
+    )
+    return Payer.objects.create(lab=lab, name=spare_payer_name(name, taken), kind=PayerKind.PERSON)
+
+
+def spare_payer_name(name: str, taken: Container[str]) -> str:
+    """`name`, or with the first number that nobody has."""
     number, candidate = 1, name
-    while Payer.objects.filter(lab=lab, name=candidate).exists():
+    while candidate in taken:
         number += 1
         suffix = f" ({number})"
         candidate = name[: limits.PERSON_LENGTH_MAX - len(suffix)] + suffix
-    return Payer.objects.create(lab=lab, name=candidate, kind=PayerKind.PERSON)
+    return candidate
+
+
+_NUMBERED = limits.PERSON_LENGTH_MAX - len(" (99999)")
+"""What namesakes of the longest names have in common."""
 
 
 def _set_status(actor: Actor, member: Member, status: Member.Status, action: str, why: str) -> None:
@@ -247,7 +283,8 @@ def _set_condition(
     )
 
 
-def _described(member: Member) -> dict[str, Any]:
+def described(member: Member) -> dict[str, Any]:
+    """What the audit log keeps of a member."""
     return {
         "name": member.name,
         "email": member.email,
@@ -256,6 +293,10 @@ def _described(member: Member) -> dict[str, Any]:
         "payer": member.payer_id,
         "until_at": None if member.until_at is None else int(member.until_at.timestamp()),
         "technician": member.technician,
+        "joined_on": None if member.joined_on is None else member.joined_on.isoformat(),
+        "minor": member.minor,
+        "consent_on": None if member.consent_on is None else member.consent_on.isoformat(),
+        "consent_by": member.consent_by,
     }
 
 

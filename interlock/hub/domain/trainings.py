@@ -25,6 +25,7 @@ def create_training(
     *,
     validity_days: int | None = None,
     lapse_days: int | None = None,
+    duration_min: int | None = None,
     prerequisite: Training | None = None,
 ) -> Training:
     """A training people can hold. Raises ConfigError when `slug` is taken or a value is unusable."""
@@ -32,26 +33,77 @@ def create_training(
     if Training.objects.filter(lab=lab, slug=slug).exists():
         raise ConfigError(_("a training of that name exists already"), where=slug)
     limits.check_slug(slug)
-    limits.check_name(name, "name")
-    limits.check_number(validity_days, limits.DAYS_MAX, "validity_days")
-    limits.check_number(lapse_days, limits.DAYS_MAX, "lapse_days")
-    training = Training.objects.create(
+    training = Training(
         lab=lab,
         slug=slug,
-        name=name,
+        name=name.strip(),
         validity_days=validity_days,
         lapse_days=lapse_days,
+        duration_min=duration_min,
         prerequisite=prerequisite,
     )
+    _check_training(training)
+    training.save(force_insert=True)
+    log_deed(actor, lab, Topic.RIGHTS, "training_created", slug, after=_terms(training))
+    return training
+
+
+@transaction.atomic
+def change_training(actor: Actor, training: Training, **changes: Any) -> None:
+    """The named fields (name, validity_days, lapse_days, duration_min, prerequisite) are as given. Whoever
+    holds it keeps the end they were given; lapsing counts anew at once. Raises ConfigError."""
+    require(actor, training.lab, Permission.EDIT_TRAININGS)
+    unknown = set(changes) - _CHANGEABLE
+    if unknown:
+        raise ConfigError(_("this cannot be changed"), where=", ".join(sorted(unknown)))
+    before = _terms(training)
+    for name, value in changes.items():
+        setattr(training, name, value)
+    _check_training(training)
+    if _terms(training) == before:
+        return
+    training.save(update_fields=sorted(changes))
     log_deed(
         actor,
-        lab,
+        training.lab,
         Topic.RIGHTS,
-        "training_created",
-        slug,
-        after={"name": name, "validity_days": validity_days, "lapse_days": lapse_days},
+        "training_changed",
+        training.slug,
+        before=before,
+        after=_terms(training),
     )
-    return training
+
+
+_CHANGEABLE = frozenset({"name", "validity_days", "lapse_days", "duration_min", "prerequisite"})
+DURATION_MIN_MAX = 7 * 24 * 60
+"""A week: a course of several days is held in several parts."""
+
+
+def _check_training(training: Training) -> None:
+    limits.check_name(training.name, "name")
+    limits.check_number(training.validity_days, limits.DAYS_MAX, "validity_days")
+    limits.check_number(training.lapse_days, limits.DAYS_MAX, "lapse_days")
+    limits.check_number(training.duration_min, DURATION_MIN_MAX, "duration_min")
+    seen, needed = {training.pk}, training.prerequisite
+    while needed is not None:
+        if needed.pk in seen or needed.lab_id != training.lab_id:
+            raise ConfigError(
+                _("it cannot come before itself"),
+                where=training.name,
+                remedy=_("Choose another training that has to come first"),
+            )
+        seen.add(needed.pk)
+        needed = needed.prerequisite
+
+
+def _terms(training: Training) -> dict[str, Any]:
+    return {
+        "name": training.name,
+        "validity_days": training.validity_days,
+        "lapse_days": training.lapse_days,
+        "duration_min": training.duration_min,
+        "prerequisite": training.prerequisite.slug if training.prerequisite else None,
+    }
 
 
 @transaction.atomic
@@ -90,8 +142,7 @@ def hold(
     """The member holds the training in place of what they held, whoever may say so: the caller has asked.
     `trainer` is who granted it at a machine. Call it in a transaction."""
     old, now = held_of(member, training), actor.now()
-    if until_at is None and training.validity_days is not None:
-        until_at = now + timedelta(days=training.validity_days)
+    until_at = until_at or end_of_training(training, now)
     if old is not None:
         _revoke(actor, old)
     granted = Authorisation.objects.create(
@@ -116,6 +167,12 @@ def hold(
         why=evidence,
     )
     return granted
+
+
+def end_of_training(training: Training, now: datetime) -> datetime | None:
+    """When a training granted now ends by itself; None: never."""
+    days = training.validity_days
+    return None if days is None else now + timedelta(days=days)
 
 
 @transaction.atomic
@@ -163,7 +220,14 @@ def _check_grant(
 
 
 def check_prerequisite(member: Member, training: Training) -> None:
-    """Return when `member` holds what has to come before `training`. Raises ConfigError."""
+    """Return when nothing stands between `member` and `training`: what has to come before it, and a
+    guardian's consent where the lab asks for it. Raises ConfigError."""
+    if lacks_consent(member):
+        raise ConfigError(
+            _("%(name)s is under 18, and no guardian has consented yet") % {"name": member.name},
+            where=training.name,
+            remedy=_("Note the consent on the member's page first"),
+        )
     needed = training.prerequisite
     if needed is not None and held_of(member, needed) is None:
         raise ConfigError(
@@ -171,6 +235,11 @@ def check_prerequisite(member: Member, training: Training) -> None:
             % {"name": member.name, "training": needed.name},
             where=training.name,
         )
+
+
+def lacks_consent(member: Member) -> bool:
+    """Whether a consent is missing that the lab asks for before any training."""
+    return member.minor and member.consent_on is None and member.lab.asks_consent
 
 
 def held_of(member: Member, training: Training) -> Authorisation | None:
