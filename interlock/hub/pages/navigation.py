@@ -83,6 +83,12 @@ def navigation_of(request: HttpRequest, viewer: Viewer) -> Navigation:
     return Navigation(bar, menu)
 
 
+def address_of(name: str) -> str | None:
+    """Where the page called `name` is; None: there is no such page, or it is about one thing."""
+    known = _page(name)
+    return known[0] if known else None
+
+
 @functools.cache
 def _page(name: str) -> tuple[str, frozenset[Permission]] | None:
     """The address and the rule of the page called `name`; None: there is no such page."""

@@ -21,6 +21,7 @@ from interlock.hub.pages import (
     sessions,
     todo,
     tokens,
+    wall,
 )
 from interlock.hub.pages.access import public
 from interlock.hub.pages.billing.urls import urlpatterns as billing
@@ -41,6 +42,10 @@ urlpatterns = [
     path("", board.board, name="board"),
     path("board/tiles/", board.board_tiles, name="board-tiles"),
     path("board/to-do/", todo.todo, name="todo"),
+    path("board/wall/", wall.wall, name="wall"),
+    path("board/wall/tiles/", wall.wall_tiles, name="wall-tiles"),
+    path("wall/<slug:lab>/<str:key>/", wall.open_wall, name="open-wall"),
+    path("wall/<slug:lab>/<str:key>/tiles/", wall.open_wall_tiles, name="open-wall-tiles"),
     path("confirmations/", confirmations.confirmations, name="confirmations"),
     path("members/", members.members, name="members"),
     path("members/<str:public_id>/", member.member, name="member"),
