@@ -55,7 +55,8 @@ from interlock.node.currents import CURRENT_BY_CONVERTER, CurrentWorker
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal, Recovery
 from interlock.node.journal_facts import Stamp
-from interlock.node.journal_worker import NO_TICKET, JournalWorker
+from interlock.node.journal_work import NO_TICKET
+from interlock.node.journal_worker import JournalWorker
 from interlock.node.log_queue import LogQueue
 from interlock.node.loop import Loop, Silence
 from interlock.node.memory import lock_memory

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from interlock.clock import Clock
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.errors import InterlockError
-from interlock.node.journal_worker import NO_TICKET
+from interlock.node.journal_work import NO_TICKET
 from interlock.node.timekeeping import Timekeeper, TimeMarks
 from interlock.protocol.records import RecordType
 from interlock.protocol.snapshots import SnapshotVersion

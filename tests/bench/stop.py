@@ -25,7 +25,8 @@ from interlock.core.states import Recovered, State
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Stamp
-from interlock.node.journal_worker import NO_TICKET, JournalWorker
+from interlock.node.journal_work import NO_TICKET
+from interlock.node.journal_worker import JournalWorker
 from interlock.node.loop import Lateness, Loop
 from interlock.node.pins import MachinePins
 from interlock.node.timekeeping import Timekeeper

@@ -10,7 +10,7 @@ import pytest
 
 from interlock.core.events import JournalFailed, JournalRecovered, RecordDurable, RecordFailed
 from interlock.errors import StoreError
-from interlock.node.journal_worker import JournalWork, Pending
+from interlock.node.journal_work import JournalWork, Pending
 from interlock.sim.clocks import VirtualClock
 from interlock.sim.disk import EIO, Disk, Fault, Kind
 from tests.disk.judge import Claim, new_journal

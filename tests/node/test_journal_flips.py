@@ -20,7 +20,7 @@ from interlock.errors import StoreError
 from interlock.node import journal as journal_module
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Facts
-from interlock.node.journal_worker import JournalWork, Pending
+from interlock.node.journal_work import JournalWork, Pending
 from interlock.protocol.records import Record, RecordType
 from tests.node.journals import NOW, boot, draft, ended, everything, opened, reopened, started
 from tests.node.test_journal_damage import in_ranges, kept_and_declared, seqs

@@ -23,10 +23,11 @@ from interlock.core.events import (
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal as journal_module
 from interlock.node import journal_schema as schema
-from interlock.node import journal_worker as worker_module
+from interlock.node import journal_work as worker_module
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Stamp
-from interlock.node.journal_worker import JournalWork, JournalWorker, Pending
+from interlock.node.journal_work import JournalWork, Pending
+from interlock.node.journal_worker import JournalWorker
 from interlock.protocol.records import BODY_BYTES_MAX, Head, Record, RecordType
 from tests.node.journals import (
     KEYS,

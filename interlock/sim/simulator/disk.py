@@ -15,13 +15,8 @@ from interlock.core.events import Event
 from interlock.errors import StoreError
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
-from interlock.node.journal_worker import (
-    BATCH_RECORDS_MAX,
-    NO_TICKET,
-    TURN_MS,
-    JournalWork,
-    Pending,
-)
+from interlock.node.journal_work import BATCH_RECORDS_MAX, NO_TICKET, JournalWork, Pending
+from interlock.node.journal_worker import TURN_MS
 from interlock.node.refusals import RefusalTally
 from interlock.protocol.records import GENESIS, Head, Header, Record, RecordType
 from interlock.protocol.snapshots import SnapshotVersion

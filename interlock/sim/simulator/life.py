@@ -25,7 +25,7 @@ from interlock.node import panel as panels
 from interlock.node.flight import Step
 from interlock.node.inbox import Inbox
 from interlock.node.journal_facts import Stamp
-from interlock.node.journal_worker import NO_TICKET
+from interlock.node.journal_work import NO_TICKET
 from interlock.node.loop import TICK_US, Loop, Silence
 from interlock.node.timekeeping import Timekeeper, marks_from_wire
 from interlock.sim.simulator.bench import EXTRACTION_LINE, RELAY_LINE, Bench
