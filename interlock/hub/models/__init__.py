@@ -56,6 +56,7 @@ from interlock.hub.models.privacy import (
     UsageView,
 )
 from interlock.hub.models.purposes import Purpose
+from interlock.hub.models.reports import Downtime, MemberDay, StaleDay, UseDay, UseHour
 from interlock.hub.models.statements import StatementDelivery
 from interlock.hub.models.tokens import ApiAnswer, ApiToken
 from interlock.hub.models.use import (
@@ -102,6 +103,7 @@ __all__ = [
     "ClockAnchor",
     "Command",
     "Commissioning",
+    "Downtime",
     "Enrolment",
     "ErasedMember",
     "Group",
@@ -122,6 +124,7 @@ __all__ = [
     "MaintenancePlan",
     "Material",
     "Member",
+    "MemberDay",
     "MemberImport",
     "MemberTerms",
     "Node",
@@ -149,6 +152,7 @@ __all__ = [
     "SetAside",
     "Snapshot",
     "Sponsorship",
+    "StaleDay",
     "Statement",
     "StatementDelivery",
     "Tariff",
@@ -159,6 +163,8 @@ __all__ = [
     "UnknownBadge",
     "UnmeteredUse",
     "UsageView",
+    "UseDay",
+    "UseHour",
     "User",
     "VolunteerTime",
 ]
