@@ -112,7 +112,20 @@ class KeyedLines:
             for index, tag in enumerate(tags)
             if tag in rows
         ]
+        self.sealed = {one.tag: one.sealed for one in self._keyed}
+        self._by_tag = {one.tag: one for one in self._keyed}
         self.fingerprint = self._fingerprint()
+
+    def line(self, vault: Vault, node: Node, tag: bytes) -> bytes | None:
+        """The line of one genuine badge as `node` gets it; None when its key cannot be opened."""
+        one = self._by_tag[tag]
+        try:
+            opened = vault.open_bound(one.bound, one.sealed)
+        except StoreError:
+            return None
+        key = vault.wrapping_key(self._lab, node)
+        wrapped = card_keys.wrap(key, opened, node=node.slug, tag=one.tag, slot=one.slot)
+        return one.before + wrapped.wrapped.hex().encode() + one.after
 
     def for_node(self, vault: Vault, node: Node) -> tuple[list[bytes], list[str]]:
         """The lines `node` is sent; and the badges left out because their keys cannot be opened: without

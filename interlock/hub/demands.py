@@ -6,7 +6,8 @@ the week, offsets by the year, so that no list of rights is renewed because time
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,18 +54,33 @@ def hours_of(lab: Lab) -> Hours:
 
 def demands_of(machine: Machine, kept: Hours, at: int) -> core.Demands:
     """What `machine` asks of people in the week of the UTC second `at`."""
-    return core.Demands(
-        trainings=tuple(sorted(machine.trainings.values_list("slug", flat=True))),
-        needs=core.Needs(machine.needs),
-        max_offline_s=machine.max_offline_s,
-        locked_out=machine.locked_out_at is not None,
-        second_person=machine.second_person,
-        daily_limit_s=machine.daily_limit_s,
-        hours=LAB_HOURS if machine.within_hours else None,
-        schedules=kept.schedules if machine.within_hours else (),
-        offsets=hours.offsets(machine.lab.time_zone, datetime.fromtimestamp(_week(at), UTC).year),
-        reservations=_reservations(machine, at),
-    )
+    return all_demands([machine], kept, at)[machine.pk]
+
+
+def all_demands(machines: Sequence[Machine], kept: Hours, at: int) -> dict[int, core.Demands]:
+    """What each of these machines of one lab asks of people in the week of `at`: two queries."""
+    asked: dict[int, list[str]] = {machine.pk: [] for machine in machines}
+    links = Machine.trainings.through.objects.filter(machine__in=asked)
+    for machine, training in links.values_list("machine", "training__slug"):
+        asked[machine].append(training)
+    booked = _reservations(machines, at)
+    year = datetime.fromtimestamp(_week(at), UTC).year
+    offsets = {zone: hours.offsets(zone, year) for zone in {one.lab.time_zone for one in machines}}
+    return {
+        machine.pk: core.Demands(
+            trainings=tuple(sorted(asked[machine.pk])),
+            needs=core.Needs(machine.needs),
+            max_offline_s=machine.max_offline_s,
+            locked_out=machine.locked_out_at is not None,
+            second_person=machine.second_person,
+            daily_limit_s=machine.daily_limit_s,
+            hours=LAB_HOURS if machine.within_hours else None,
+            schedules=kept.schedules if machine.within_hours else (),
+            offsets=offsets[machine.lab.time_zone],
+            reservations=tuple(_told(booked.get(machine.pk, []))),
+        )
+        for machine in machines
+    }
 
 
 def calendar_of(at: int) -> int:
@@ -77,19 +93,22 @@ def _week(at: int) -> int:
     return calendar_of(at) * WEEK_S
 
 
-def _reservations(machine: Machine, at: int) -> tuple[core.Reservation, ...]:
+def _reservations(machines: Sequence[Machine], at: int) -> dict[int, list[Reservation]]:
     begin = _week(at)
-    rows = list(
-        Reservation.objects.filter(
-            machine=machine,
-            until_at__gt=_moment(begin),
-            from_at__lt=_moment(begin + RESERVED_WEEKS * WEEK_S),
-        ).select_related("member")
+    found = Reservation.objects.filter(
+        machine__in=machines,
+        until_at__gt=_moment(begin),
+        from_at__lt=_moment(begin + RESERVED_WEEKS * WEEK_S),
     )
-    if len(rows) > RESERVATIONS_MAX:
-        # Only then does one that is over make room at once, for a new version.
-        rows = [row for row in rows if row.until_at > _moment(at)][:RESERVATIONS_MAX]
-    return tuple(_told(rows))
+    booked: dict[int, list[Reservation]] = defaultdict(list)
+    for row in found.select_related("member"):
+        booked[row.machine_id].append(row)
+    for machine, rows in booked.items():
+        if len(rows) > RESERVATIONS_MAX:
+            # Only then does one that is over make room at once, for a new version.
+            left = [row for row in rows if row.until_at > _moment(at)]
+            booked[machine] = left[:RESERVATIONS_MAX]
+    return booked
 
 
 def _told(rows: Iterable[Reservation]) -> Iterable[core.Reservation]:

@@ -15,14 +15,18 @@ from django.http import HttpRequest
 
 from interlock.errors import StoreError
 from interlock.hub.connections import Limits
-from interlock.hub.middleware import login_is_over
+from interlock.hub.middleware import NODES, login_is_over
 from interlock.hub.models import User
 from interlock.hub.permissions import Permission, lab_of, may
 from interlock.hub.waiting import WAITING_MAX, Message, Receive, Scope, Send, Waiting
 from interlock.hub.watch import Picture, Watch
-from interlock.protocol import hubapi
+from interlock.protocol import canonical, hubapi
+from interlock.protocol.enrolment import PATH_ENROL
+from interlock.protocol.snapshots import SnapshotVersion
 
 PATH_LIVE = "/live"
+ENROLMENT = PATH_ENROL
+"""And what begins like it: a chain key and a badge key travel there."""
 PAGE_BODY_BYTES_MAX = 8 * 1_048_576
 """A list of 20,000 members as CSV fits; Django would spool any size to the disk before looking."""
 POLLS_PER_NODE_MAX = 2
@@ -57,6 +61,8 @@ class Front:
             await self._poll(self.waiting, scope, receive, send)
         elif self.waiting is not None and scope["path"] == PATH_LIVE:
             await self.waiting.live(scope, receive, send)
+        elif scope["path"].startswith(ENROLMENT) and scope["scheme"] != "https":
+            await _no(send, 403, "https", "Enrol over HTTPS, at the hub's port for machines")
         else:
             await _capped(self._django, scope, receive, send)
 
@@ -107,8 +113,12 @@ class Front:
         """The first picture is drawn before the first request is taken."""
         loop = asyncio.get_running_loop()
         limits = self.limits
-        waiting = self.waiting = Waiting(who_watches, limits.waiting, limits.streams)
         ready = asyncio.Event()
+
+        def heard(node: int, version: SnapshotVersion) -> None:
+            watch.heard(node, version)
+
+        waiting = self.waiting = Waiting(who_watches, limits.waiting, limits.streams, heard)
 
         def publish(picture: Picture) -> None:
             waiting.publish(picture)
@@ -117,8 +127,8 @@ class Front:
         def hand_over(picture: Picture) -> None:
             loop.call_soon_threadsafe(publish, picture)
 
-        self._watch = Watch(hand_over)
-        self._watch.start()
+        watch = self._watch = Watch(hand_over)
+        watch.start()
         try:
             async with asyncio.timeout(FIRST_PICTURE_S_MAX):
                 await ready.wait()
@@ -200,8 +210,24 @@ async def _capped(django: Application, scope: Scope, receive: Receive, send: Sen
         await _too_much(send, state["over"])
 
 
+def nodes_only(application: Application) -> Application:
+    """`application` at the door for machines: it knows no page."""
+
+    async def door(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(NODES):
+            await _no(send, 404, "page", "Pages are at the hub's address for people")
+        else:
+            await application(scope, receive, send)
+
+    return door
+
+
 async def _too_much(send: Send, status: int) -> None:
-    body = b'{"v": 1, "error": "body", "message": "The request is too large or too slow"}'
+    await _no(send, status, "body", "The request is too large or too slow")
+
+
+async def _no(send: Send, status: int, code: str, message: str) -> None:
+    body = canonical.dumps({"v": 1, "error": code, "message": message})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,20 +16,23 @@ from interlock.hub import live
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.changes import log_change
 from interlock.hub.domain import unknown
+from interlock.hub.domain.commands import waiting_commands
+from interlock.hub.domain.epochs import raise_epoch
 from interlock.hub.ingest import head_of
 from interlock.hub.models import Alarm, AlarmKind, Lab, Node, NodeRecord, Snapshot, Topic
-from interlock.hub.snapshots import current_version
+from interlock.hub.snapshots import current_version, tell_anew
 from interlock.hub.timeline import moment
 from interlock.protocol import fields
 from interlock.protocol.hubtime import NONCE_BYTES, HubTime, signed_time
 from interlock.protocol.records import GENESIS, Head, head_from_wire
-from interlock.protocol.snapshots import SnapshotVersion
+from interlock.protocol.snapshots import DIGEST_BYTES, SnapshotVersion
 
 SILENT_AFTER = timedelta(seconds=90)
 """Three missed hellos of 30 s: the board calls the node offline, and has to hear of its return."""
 
 EPOCH_RAISED_EVERY = timedelta(seconds=60)
 """Per node: one that lies about its version costs the hub one signing a minute at most."""
+LIST_REFUSED_LENGTH_MAX = 300
 EPOCH_JUMP_MAX = 1_000_000
 """More restores than a lab lives to see: a liar must not use up the numbers that are left."""
 
@@ -48,7 +52,8 @@ class ChainDiffers(ProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a node says of itself. `mode` is its state's name, `version` the snapshot it decides by."""
+    """What a node says of itself. `mode` is its state's name, `version` the snapshot it decides by, `digest` that
+    of its entries as it counted them (None: not yet), `refused` why it did not take the last list."""
 
     software: str
     boot_id: str
@@ -56,6 +61,8 @@ class Hello:
     version: SnapshotVersion | None
     nonce: bytes
     mode: str
+    digest: bytes | None = None
+    refused: str = ""
 
 
 def read_hello(message: dict[str, Any]) -> Hello:
@@ -70,6 +77,10 @@ def read_hello(message: dict[str, Any]) -> Hello:
         version=_version(message.get("version")),
         nonce=fields.octets(message, "nonce", NONCE_BYTES),
         mode=fields.text(message, "mode", length_max=64),
+        digest=None
+        if message.get("digest") is None
+        else fields.octets(message, "digest", DIGEST_BYTES),
+        refused=fields.optional_text(message, "refused") or "",
     )
 
 
@@ -87,6 +98,7 @@ def greet(node: Node, hello: Hello, clock: Clock) -> dict[str, Any]:
         "head": head_of(node).to_wire(),
         "time": signed_time(settings.HUB.signing_key(), time),
         "version": list(version),
+        "commands": [json.loads(command) for command in waiting_commands(wall_ms).get(node.pk, ())],
     }
 
 
@@ -102,6 +114,7 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     epoch, counter = hello.version or (None, None)
     confirmed = (node.confirmed_epoch, node.confirmed_counter) != (epoch, counter)
     node.confirmed_epoch, node.confirmed_counter = epoch, counter
+    changed |= _list_trouble(node, hello, at)
     node.save(update_fields=_HEARD)
     # Every node says hello, also in a week without a single record: nothing is kept longer than a day.
     unknown.purge(node.lab, at)
@@ -116,6 +129,25 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     return differs
 
 
+def _list_trouble(node: Node, hello: Hello, at: datetime) -> bool:
+    """Whether there is news of a list that the node refused, or that is not what the hub signed."""
+    before, node.list_refused = node.list_refused, hello.refused[:LIST_REFUSED_LENGTH_MAX]
+    news = before != node.list_refused
+    if node.list_refused and news:
+        raise_alarm(node, AlarmKind.LIST_REFUSED, node.list_refused, at)
+    made = Snapshot.objects.filter(node=node).only("epoch", "counter", "digest").first()
+    if made is None or hello.digest is None or hello.version != (made.epoch, made.counter):
+        return news
+    if not made.digest or hello.digest == bytes(made.digest):
+        return news
+    # A list of the same number in another history: a hub that was put back unnoticed. The next one is newer.
+    tell_anew(node)
+    log_change(node.lab, Topic.RIGHTS, "list_told_anew", node.slug, at)
+    said = f"under {made.epoch}.{made.counter} it holds {hello.digest.hex()[:16]}"
+    raise_alarm(node, AlarmKind.LIST_DIFFERS, f"{said}; it gets a new list", at)
+    return True
+
+
 def _outdo(node: Node, said: SnapshotVersion | None, at: datetime) -> bool:
     """Whether the node decides by a list this hub never made: it was restored from a back-up.
 
@@ -126,12 +158,10 @@ def _outdo(node: Node, said: SnapshotVersion | None, at: datetime) -> bool:
     earlier = Alarm.objects.filter(node=node, kind=AlarmKind.HUB_BEHIND)
     if earlier.filter(last_at__gt=at - EPOCH_RAISED_EVERY).exists():
         return False
-    lab = Lab.objects.select_for_update().get(pk=node.lab_id)
-    believable = said[0] <= lab.hub_epoch + EPOCH_JUMP_MAX
-    if believable:
-        lab.hub_epoch = max(said[0], lab.hub_epoch) + 1
-        lab.save(update_fields=["hub_epoch"])
-        log_change(lab, Topic.RIGHTS, "hub_epoch_raised", node.slug, at)
+    lab = node.lab
+    if said[0] <= Lab.objects.values_list("hub_epoch", flat=True).get(pk=lab.pk) + EPOCH_JUMP_MAX:
+        raise_epoch(lab, at, above=said[0], why=node.slug)
+    lab.refresh_from_db(fields=["hub_epoch"])
     detail = f"it decides by {said[0]}.{said[1]}; the hub's epoch is {lab.hub_epoch} now"
     raise_alarm(node, AlarmKind.HUB_BEHIND, detail, at)
     return True
@@ -146,7 +176,7 @@ def _issued(node: Node) -> SnapshotVersion:
 
 _HEARD = [
     *("last_seen_at", "software", "boot_id", "mode", "journal_epoch"),
-    *("confirmed_epoch", "confirmed_counter"),
+    *("confirmed_epoch", "confirmed_counter", "list_refused"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What a node's sync asks over HTTP: hello, records, snapshot, interlocks; `changes` waits in asgi.py.
+"""What a node's sync asks over HTTP: hello, records, snapshot, interlocks, commands; `changes` waits in asgi.py.
 
 Whatever arrives, the answer is JSON (protocol.hubapi) or a signed file: 200, or 4xx with nothing
 changed. A node proves itself by its credential; revoking it counts from the next request on.
@@ -15,12 +15,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from interlock.errors import ProtocolError
-from interlock.hub import neighbours
+from interlock.hub import health, neighbours
+from interlock.hub.domain.commands import note_answer
 from interlock.hub.greeting import ChainDiffers, greet, read_hello
 from interlock.hub.ingest import take
 from interlock.hub.models import Node
 from interlock.hub.snapshots import body_of, current_version
+from interlock.hub.timeline import moment
 from interlock.protocol import canonical, fields, hubapi
+from interlock.protocol.authority import signed_authorities
+from interlock.protocol.commands import NUMBER_BYTES
 from interlock.protocol.hubtime import HubTime, signed_time
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -73,12 +77,16 @@ def hello(request: HttpRequest, node: Node) -> HttpResponse:
     A node with another journal gets no head, but time and version all the same: a badge that was
     revoked has to be refused there too.
     """
-    said = read_hello(_message(request))
+    message = _message(request)
+    said = read_hello(message)
+    trusts = health.report(node, message, settings.HUB_CLOCK)
+    more = {} if trusts is None else _authorities(node, trusts)
     try:
         answer = greet(node, said, settings.HUB_CLOCK)
     except ChainDiffers as differs:
-        return error(409, differs.code, str(differs), **_time_and_version(node, said.nonce))
-    return JsonResponse({"v": hubapi.VERSION, **answer})
+        answer = _time_and_version(node, said.nonce)
+        return error(409, differs.code, str(differs), **answer, **more)
+    return JsonResponse({"v": hubapi.VERSION, **answer, **more})
 
 
 @for_node("POST")
@@ -105,6 +113,20 @@ def interlocks(request: HttpRequest, node: Node) -> HttpResponse:
     return JsonResponse({"v": hubapi.VERSION, "interlocks": known})
 
 
+@for_node("POST")
+def commands(request: HttpRequest, node: Node) -> HttpResponse:
+    """What became of a command is known."""
+    message = _message(request)
+    note_answer(
+        node,
+        fields.text(message, "number", length_max=2 * NUMBER_BYTES),
+        done=fields.flag(message, "done"),
+        answer=fields.text(message, "answer", length_max=hubapi.ANSWER_LENGTH_MAX),
+        at=moment(settings.HUB_CLOCK.wall_ms()),
+    )
+    return JsonResponse({"v": hubapi.VERSION})
+
+
 def _authenticated(request: HttpRequest) -> Node | None:
     hashed = credential_hash(request.headers.get("Authorization", ""))
     if hashed is None:
@@ -120,6 +142,15 @@ def _time_and_version(node: Node, nonce: bytes) -> dict[str, Any]:
         "time": signed_time(settings.HUB.signing_key(), time),
         "version": list(version),
     }
+
+
+def _authorities(node: Node, known: int) -> dict[str, Any]:
+    """Who may sign the hub's certificate, now and next, when the node's list is another one: so it is
+    replaced without a visit."""
+    trusted = settings.HUB.certificates(settings.HUB_CLOCK).trusted(node.lab.slug)
+    if trusted.serial == known:
+        return {}
+    return {"authorities": signed_authorities(settings.HUB.signing_key(), trusted)}
 
 
 def _message(request: HttpRequest) -> dict[str, Any]:

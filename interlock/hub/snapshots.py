@@ -1,14 +1,16 @@
 """Members, badges and authorisations to the signed snapshot of each node, renewed only when it differs.
 
 The version (hub epoch, counter) rises when, and only when, something in it changed for that node. So
-a change that concerns one machine wakes one node, and an unchanged cache stays fresh.
+a change that concerns one machine wakes one node, and an unchanged cache stays fresh. What is shared is made
+once: the lab's people are read once, machines that ask for the same share their lines, lines that stay the same
+are not made again; each node costs a signature and a row.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,11 +19,12 @@ from django.db import transaction
 
 from interlock.core import model as core
 from interlock.errors import ProtocolError
-from interlock.hub import card_keys, erased
+from interlock.hub import card_keys
 from interlock.hub.alarms import raise_alarm
-from interlock.hub.card_keys import KeyedLines, Vault
+from interlock.hub.card_keys import Vault
 from interlock.hub.changes import log_change
-from interlock.hub.demands import Hours, demands_of, hours_of
+from interlock.hub.contents import SHELF, Content, Given, content_of
+from interlock.hub.demands import Hours, all_demands, hours_of
 from interlock.hub.entries import entry_of, right_of
 from interlock.hub.models import (
     AlarmKind,
@@ -38,13 +41,13 @@ from interlock.hub.timeline import moment
 from interlock.protocol import canonical
 from interlock.protocol.demands import to_wire as demands_to_wire
 from interlock.protocol.snapshots import (
+    AHEAD_S_MAX,
     ENTRIES_MAX,
     SnapshotHeader,
     SnapshotVersion,
     digest_lines,
     entry_from_wire,
-    entry_lines,
-    signed_snapshot,
+    signed_head,
 )
 
 CONTENT_BYTES = 32
@@ -76,11 +79,13 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
         found = Node.objects.filter(lab=fresh, revoked_at=None).select_related("machine__lab")
         if nodes is not None:
             found = found.filter(pk__in=nodes)
+        every = list(found)
         vault = Vault(settings.HUB.card_key())
-        mill = _Mill(fresh, settings.HUB.signing_key(), vault, at_ms // 1_000)
-        old = {s.node_id: s for s in Snapshot.objects.filter(node__in=found).defer("body")}
-        renewed = {node.pk: mill.renew(node, old.get(node.pk)) for node in found}
-        for node in found:
+        mill = _Mill(fresh, every, settings.HUB.signing_key(), vault, at_ms // 1_000)
+        old = {snapshot.node_id: snapshot for snapshot in Snapshot.objects.filter(node__in=every)}
+        renewed = {node.pk: mill.renew(node, old.get(node.pk)) for node in every}
+        mill.keep()
+        for node in every:
             _say_who_was_left_out(node, mill.left_out[node.pk], moment(at_ms))
         return renewed
 
@@ -88,7 +93,16 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
 def body_of(node: Node) -> bytes:
     """The signed file of the current version."""
     current_version(node)
-    return bytes(Snapshot.objects.values_list("body", flat=True).get(node=node))
+    for _ in range(2):
+        snapshot = Snapshot.objects.get(node=node)
+        content = SHELF.content(bytes(snapshot.content))
+        if content is not None:
+            lines, _ = content.lines_for(Vault(settings.HUB.card_key()), node)
+            if digest_lines(lines) == bytes(snapshot.digest):
+                return bytes(snapshot.head) + b"".join(lines)
+        # Nobody in this process has made these lines yet, or they are no longer what was signed.
+        refresh(node.lab, nodes=[node.pk])
+    raise ProtocolError("its list of rights cannot be made", where=f"node {node.slug}")
 
 
 def entries_of(
@@ -97,26 +111,7 @@ def entries_of(
     """One entry per badge of `lab`, with the rights that count for those trainings and (`kept`) the
     hours that count where hours are asked for; and the badges left out: a node would refuse a whole
     list for one entry that it cannot read."""
-    held: dict[int, list[core.Right]] = defaultdict(list)
-    for authorisation in Authorisation.objects.filter(
-        lab=lab, revoked_at=None, training__slug__in=trainings
-    ).select_related("training"):
-        held[authorisation.member_id].append(right_of(authorisation))
-    entries: list[core.Entry] = []
-    left_out: list[str] = []
-    # What stands for an old id is nobody's card: no node can meet it.
-    cards = Badge.objects.filter(lab=lab).exclude(condition=BadgeCondition.ENROL_AGAIN)
-    for badge in cards.select_related("member"):
-        try:
-            if len(entries) == ENTRIES_MAX:
-                raise ProtocolError("the list is full")
-            own = None if kept is None else kept.of(badge.member.group_id)
-            entry = entry_of(lab, badge, held[badge.member_id], own)
-            entries.append(entry_from_wire(entry.to_wire()))
-        except (ProtocolError, ValueError) as error:
-            what = error.what if isinstance(error, ProtocolError) else str(error)
-            left_out.append(f"{bytes(badge.tag)[:4].hex()}: {what}")
-    return entries, left_out
+    return _People(lab).entries(trainings, kept)
 
 
 def tell_anew(node: Node) -> None:
@@ -138,85 +133,159 @@ def _say_who_was_left_out(node: Node, left_out: list[str], at: datetime) -> None
         log_change(node.lab, Topic.USE, "badge_left_out", node.slug, at)
 
 
+class _People:
+    """Everybody with a badge and every right they hold, read once for all lists of a lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        # What stands for an old id is nobody's card: no node can meet it.
+        cards = Badge.objects.filter(lab=lab).exclude(condition=BadgeCondition.ENROL_AGAIN)
+        self._badges = list(cards.select_related("member"))
+        self._held: dict[int, list[core.Right]] = defaultdict(list)
+        valid = Authorisation.objects.filter(lab=lab, revoked_at=None)
+        for authorisation in valid.select_related("training"):
+            self._held[authorisation.member_id].append(right_of(authorisation))
+
+    def entries(
+        self, trainings: frozenset[str], kept: Hours | None
+    ) -> tuple[list[core.Entry], list[str]]:
+        entries: list[core.Entry] = []
+        left_out: list[str] = []
+        for badge in self._badges:
+            rights = [r for r in self._held.get(badge.member_id, ()) if r.training in trainings]
+            own = None if kept is None else kept.of(badge.member.group_id)
+            try:
+                if len(entries) == ENTRIES_MAX:
+                    raise ProtocolError("the list is full")
+                entries.append(_readable(entry_of(self._lab, badge, rights, own)))
+            except (ProtocolError, ValueError) as error:
+                what = error.what if isinstance(error, ProtocolError) else str(error)
+                left_out.append(f"{bytes(badge.tag)[:4].hex()}: {what}")
+        return entries, left_out
+
+
 class _Mill:
     """Snapshots of one lab at one moment; machines that ask for the same share their entries."""
 
-    def __init__(self, lab: Lab, key: Ed25519PrivateKey, vault: Vault, issued_at: int) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        nodes: Sequence[Node],
+        key: Ed25519PrivateKey,
+        vault: Vault,
+        issued_at: int,
+    ) -> None:
         self._lab, self._key, self._vault, self._issued_at = lab, key, vault, issued_at
         self._cards = card_keys.rows_of(lab)
         self._hours = hours_of(lab)
-        self._forget = erased.digests_of(lab, moment(issued_at * 1_000))
-        self._lines: dict[_Asked, tuple[KeyedLines, bytes]] = {}
-        self._left_out: dict[_Asked, list[str]] = {}
+        self._people = _People(lab)
+        self._demands = all_demands([node.machine for node in nodes], self._hours, issued_at)
+        self._contents: dict[_Asked, tuple[Content, list[str]]] = {}
+        self._renewed: list[Snapshot] = []
+        self._unchanged: list[int] = []
         self.left_out: dict[int, list[str]] = {}
         """By node: the badges that its list does not name, and why."""
 
     def renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
-        demands = demands_of(node.machine, self._hours, self._issued_at)
-        asked = frozenset(demands.trainings), demands.hours is not None
-        shared, digest = self._entries(asked)
-        self.left_out[node.pk] = self._left_out[asked]
-        content = self._content(node, demands, digest, shared.fingerprint)
-        epoch = self._lab.hub_epoch
-        if old is not None and old.epoch == epoch and bytes(old.content_hash) == content:
+        demands = self._demands[node.machine_id]
+        content, self.left_out[node.pk] = self._content(demands)
+        told = self._told(node, demands, content)
+        if old is not None and self._is_current(old, told):
             if old.rights_seq != self._lab.rights_seq:
-                Snapshot.objects.filter(pk=old.pk).update(rights_seq=self._lab.rights_seq)
-            return (epoch, old.counter)
-        counter = 1 if old is None else old.counter + 1
-        lines = shared.lines
-        wrapping_key = shared.sealed_wrapping_key(self._vault, node)
-        if wrapping_key is not None:
-            lines, closed = shared.for_node(self._vault, node)
-            self.left_out[node.pk] = [*self.left_out[node.pk], *closed]
-            digest = digest_lines(lines)
+                self._unchanged.append(old.pk)
+            version = (old.epoch, old.counter)
+            head = canonical.loads(bytes(old.head), where="snapshot")
+            SHELF.give(version, Given(node, head, content))
+            return version
+        version = (self._lab.hub_epoch, 1 if old is None else old.counter + 1)
+        self._sign(node, version, demands, content, told)
+        return version
+
+    def keep(self) -> None:
+        """What was renewed is in the database, in one statement whatever the number of nodes."""
+        Snapshot.objects.bulk_create(
+            self._renewed,
+            update_conflicts=True,
+            unique_fields=["node"],
+            update_fields=_SIGNED,
+        )
+        unchanged = Snapshot.objects.filter(pk__in=self._unchanged)
+        unchanged.update(rights_seq=self._lab.rights_seq)
+
+    def _is_current(self, old: Snapshot, told: bytes) -> bool:
+        # A hub whose clock was ahead and was mended: no node would take what it issued in the future.
+        latest = moment(self._issued_at * 1_000) + timedelta(seconds=AHEAD_S_MAX)
+        same = old.epoch == self._lab.hub_epoch and bytes(old.content_hash) == told
+        return same and bool(old.head) and old.issued_at <= latest
+
+    def _sign(
+        self,
+        node: Node,
+        version: SnapshotVersion,
+        demands: core.Demands,
+        content: Content,
+        told: bytes,
+    ) -> None:
+        lines, closed = content.lines_for(self._vault, node)
+        self.left_out[node.pk] = [*self.left_out[node.pk], *closed]
+        digest = content.digest if lines is content.keyed.lines else digest_lines(lines)
         header = SnapshotHeader(
             lab=self._lab.slug,
             node=node.slug,
-            version=(epoch, counter),
+            version=version,
             issued_at=self._issued_at,
             machine_name=node.machine.name,
             demands=demands,
             entries=len(lines),
             digest=digest,
-            wrapping_key=wrapping_key,
-            forget=self._forget,
+            wrapping_key=content.keyed.sealed_wrapping_key(self._vault, node),
         )
-        Snapshot.objects.update_or_create(
-            node=node,
-            defaults={
-                "epoch": epoch,
-                "counter": counter,
-                "rights_seq": self._lab.rights_seq,
-                "content_hash": content,
-                "issued_at": datetime.fromtimestamp(self._issued_at, tz=UTC),
-                "body": signed_snapshot(self._key, header, lines),
-            },
+        head = signed_head(self._key, header)
+        SHELF.give(version, Given(node, canonical.loads(head, where="snapshot"), content))
+        self._renewed.append(
+            Snapshot(
+                node=node,
+                epoch=version[0],
+                counter=version[1],
+                rights_seq=self._lab.rights_seq,
+                content_hash=told,
+                issued_at=datetime.fromtimestamp(self._issued_at, tz=UTC),
+                head=head,
+                digest=digest,
+                content=content.name,
+            )
         )
-        return (epoch, counter)
 
-    def _entries(self, asked: _Asked) -> tuple[KeyedLines, bytes]:
-        """The lines without keys, which all nodes share that ask for the same; and their digest."""
-        if asked not in self._lines:
-            trainings, in_hours = asked
-            entries, self._left_out[asked] = entries_of(
-                self._lab, trainings, self._hours if in_hours else None
-            )
-            lines = entry_lines(entries)
-            tags = sorted(entry.tag for entry in entries)
-            self._lines[asked] = (
-                KeyedLines(self._lab.slug, tags, lines, self._cards),
-                digest_lines(lines),
-            )
-        return self._lines[asked]
+    def _content(self, demands: core.Demands) -> tuple[Content, list[str]]:
+        """The lines without keys, which all nodes share that ask for the same."""
+        asked = frozenset(demands.trainings), demands.hours is not None
+        if asked not in self._contents:
+            entries, left_out = self._people.entries(asked[0], self._hours if asked[1] else None)
+            what = self._lab.pk, asked
+            earlier = SHELF.newest(what)
+            content = content_of(self._lab.slug, entries, self._cards, earlier)
+            SHELF.put(what, content)
+            self._contents[asked] = content, left_out
+        return self._contents[asked]
 
-    def _content(self, node: Node, demands: core.Demands, digest: bytes, cards: str) -> bytes:
+    def _told(self, node: Node, demands: core.Demands, content: Content) -> bytes:
         """Everything a node is told but when and under which number: the shared lines stand for its
         own, since what is wrapped for it follows from the sealed keys and from its enrolment."""
         told = {
-            "cards": cards,
+            "cards": content.keyed.fingerprint,
             "machine": node.machine.name,
             "demands": demands_to_wire(demands),
-            "digest": digest.hex(),
-            **({"forget": [one.hex() for one in self._forget]} if self._forget else {}),
+            "digest": content.digest.hex(),
         }
         return blake2b(canonical.dumps(told), digest_size=CONTENT_BYTES).digest()
+
+
+_SIGNED = [
+    *("epoch", "counter", "rights_seq", "content_hash"),
+    *("issued_at", "head", "digest", "content"),
+]
+
+
+def _readable(entry: core.Entry) -> core.Entry:
+    """The entry as a node will read it. Raises ProtocolError, ValueError: it would refuse the whole list."""
+    return entry_from_wire(entry.to_wire())

@@ -1,7 +1,9 @@
 """Requests that wait, answered in bare ASGI: a node's `changes` and the board's `/live` stream.
 
 They never enter Django: no thread, no database connection and no middleware is held while waiting.
-Nodes are known by a table in memory (watch.Picture); people by their session, looked up once.
+Nodes are known by a table in memory (watch.Picture); people by their session, looked up once. A change wakes the
+nodes it concerns and no others, and its answer is the change itself: the signed delta, where the node's own
+version is still known (hub.contents).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,6 +27,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 WhoWatches = Callable[[bytes], int | None]
 """The Cookie header to the lab whose board its sender may see, None for nobody."""
+Heard = Callable[[int, SnapshotVersion], None]
+"""Told when a node says by which version it decides."""
 
 WAITING_MAX = 5_000
 STREAMS_MAX = 200
@@ -44,30 +49,41 @@ class Waiting:
         who_watches: WhoWatches,
         waiting_max: int = WAITING_MAX,
         streams_max: int = STREAMS_MAX,
+        heard: Heard = lambda node, version: None,
     ) -> None:
         self._who_watches = who_watches
         self._waiting_max, self._streams_max = waiting_max, streams_max
+        self._heard = heard
         self._picture = Picture()
         self._changed = asyncio.Event()
+        self._asleep: dict[int, set[asyncio.Event]] = {}
         self._closed = False
         self._polls = 0
         self._streams = 0
 
     def publish(self, picture: Picture) -> None:
-        """Everybody looks at `picture`. Called in the event loop."""
-        self._picture = picture
+        """Everybody whom `picture` concerns looks at it. Called in the event loop."""
+        before, self._picture = self._picture, picture
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+        revoked = before.nodes.keys() - picture.nodes.keys()
+        gone = {before.nodes[credential] for credential in revoked}
+        for node, sleepers in list(self._asleep.items()):
+            news = before.versions.get(node) != picture.versions.get(node)
+            if news or node in gone or picture.commands.get(node):
+                _wake(sleepers)
 
     def close(self) -> None:
         """Nobody waits any more: every request is answered as if its time were over."""
         self._closed = True
-        self.publish(self._picture)
+        self._changed.set()
+        for sleepers in list(self._asleep.values()):
+            _wake(sleepers)
 
     # ------------------------------------------------------------------------------ a node's poll
 
     async def changes(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """GET changes?since=E.C&wait=S: 200 as soon as the version is newer, else 204."""
+        """GET changes?since=E.C&wait=S&has=E.C: news as soon as there are any, else 204."""
         node = self._node(scope)
         if scope["method"] != "GET":
             await _refuse(send, 405, "method", "Use GET here")
@@ -78,40 +94,71 @@ class Waiting:
         elif self._polls >= self._waiting_max:
             await _refuse(send, 503, "busy", "Too many nodes wait already")
         else:
+            if asked.has is not None:
+                self._heard(node, asked.has)
             self._polls += 1
             try:
-                await self._poll(scope, receive, send, *asked)
+                await self._poll(scope, receive, send, asked)
             finally:
                 self._polls -= 1
 
-    async def _poll(
-        self, scope: Scope, receive: Receive, send: Send, since: SnapshotVersion, wait_s: int
-    ) -> None:
-        deadline = asyncio.get_running_loop().time() + wait_s
+    async def _poll(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> None:
+        deadline = asyncio.get_running_loop().time() + asked.wait_s
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
             while True:
-                changed = self._changed
                 node = self._node(scope)
                 if node is None:
                     await _refuse(send, 401, "credential", "This node was revoked")
                     return
-                version = self._picture.versions.get(node)
-                if version is not None and version > since:
-                    answer = {"v": hubapi.VERSION, "version": list(version)}
-                    await _answer(send, 200, answer)
+                if await self._told(send, scope, node, asked.since):
                     return
                 left_s = deadline - asyncio.get_running_loop().time()
                 if left_s <= 0 or self._closed:
                     await _answer(send, 204, None)
                     return
-                if await _first_of(changed, gone, left_s):
+                if await self._slept(node, gone, left_s):
                     return
         finally:
             gone.cancel()
 
+    async def _told(self, send: Send, scope: Scope, node: int, since: SnapshotVersion) -> bool:
+        """Whether there was news: a command, a signed delta, or the number of a whole list to fetch."""
+        picture = self._picture
+        commands = picture.commands.get(node, ())
+        version = picture.versions.get(node)
+        if commands:
+            # First and alone: a cut must not wait until a list is installed.
+            told = [json.loads(command) for command in commands]
+            await _answer(send, 200, {"v": hubapi.VERSION, "version": None, "commands": told})
+            return True
+        if version is None or version <= since:
+            return False
+        credential = _credential(scope)
+        delta = None
+        if picture.press is not None and credential is not None:
+            delta = picture.press.delta(credential, since, version)
+        if delta is not None:
+            await _send(send, 200, delta, hubapi.DELTA_TYPE)
+        else:
+            told_version = {"v": hubapi.VERSION, "version": list(version), "commands": []}
+            await _answer(send, 200, told_version)
+        return True
+
+    async def _slept(self, node: int, gone: asyncio.Future[None], wait_s: float) -> bool:
+        """Whether the client left before something changed for `node` or the time was over."""
+        changed = asyncio.Event()
+        sleepers = self._asleep.setdefault(node, set())
+        sleepers.add(changed)
+        try:
+            return await _first_of(changed, gone, wait_s)
+        finally:
+            sleepers.discard(changed)
+            if not sleepers:
+                self._asleep.pop(node, None)
+
     def _node(self, scope: Scope) -> int | None:
-        hashed = credential_hash(_header(scope, b"authorization").decode("latin-1"))
+        hashed = _credential(scope)
         return None if hashed is None else self._picture.nodes.get(hashed)
 
     # --------------------------------------------------------------------------- the board's stream
@@ -178,14 +225,34 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _asked(scope: Scope) -> tuple[SnapshotVersion, int] | None:
-    """`since` and `wait` of the query, None when either is malformed."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a node's poll says: news after which version, for how long, and what it decides by now."""
+
+    since: SnapshotVersion
+    wait_s: int
+    has: SnapshotVersion | None
+
+
+def _asked(scope: Scope) -> Asked | None:
+    """The query of a poll, None when it is malformed."""
     query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=None)
     since = _SINCE.fullmatch(query.get("since", [""])[-1])
+    has = _SINCE.fullmatch(query.get("has", [""])[-1])
     wait = query.get("wait", [str(hubapi.WAIT_S_MAX)])[-1]
     if since is None or not (wait.isascii() and wait.isdigit() and len(wait) <= 3):
         return None
-    return (int(since[1]), int(since[2])), min(int(wait), hubapi.WAIT_S_MAX)
+    said = None if has is None else (int(has[1]), int(has[2]))
+    return Asked((int(since[1]), int(since[2])), min(int(wait), hubapi.WAIT_S_MAX), said)
+
+
+def _credential(scope: Scope) -> bytes | None:
+    return credential_hash(_header(scope, b"authorization").decode("latin-1"))
+
+
+def _wake(sleepers: set[asyncio.Event]) -> None:
+    for sleeper in sleepers:
+        sleeper.set()
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
@@ -197,10 +264,16 @@ async def _refuse(send: Send, status: int, code: str, message: str) -> None:
 
 
 async def _answer(send: Send, status: int, body: dict[str, Any] | None) -> None:
-    content = b"" if body is None else json.dumps(body).encode()
+    if body is None:
+        await _send(send, status, b"", None)
+    else:
+        await _send(send, status, json.dumps(body).encode(), "application/json")
+
+
+async def _send(send: Send, status: int, content: bytes, kind: str | None) -> None:
     headers = [(b"cache-control", b"no-store")]
-    if body is not None:
-        headers.append((b"content-type", b"application/json"))
+    if kind is not None:
+        headers.append((b"content-type", kind.encode()))
         headers.append((b"content-length", str(len(content)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

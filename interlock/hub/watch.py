@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from django.db import connection
 
 from interlock.clock import Clock, SystemClock
+from interlock.hub.confirming import write_confirmations
+from interlock.hub.deltas import Press, press
 from interlock.hub.demands import calendar_of
+from interlock.hub.domain.commands import waiting_commands
 from interlock.hub.hints import listen
 from interlock.hub.models import Lab, Node
 from interlock.hub.snapshots import refresh
@@ -32,11 +35,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Nodes by the SHA-256 of their credential, their current versions, each lab's change number."""
+    """Nodes by the SHA-256 of their credential, their current versions and the commands that wait for them,
+    each lab's change number, and who signs deltas."""
 
     nodes: Mapping[bytes, int] = field(default_factory=dict)
     versions: Mapping[int, SnapshotVersion] = field(default_factory=dict)
     changes: Mapping[int, int] = field(default_factory=dict)
+    commands: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
+    press: Press | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,9 @@ class Watch:
         self._picture: Picture | None = None
         self._nodes: dict[bytes, int] = {}
         self._versions: dict[int, SnapshotVersion] = {}
+        self._commands: dict[int, tuple[bytes, ...]] = {}
+        self._press: Press | None = None
+        self._heard: dict[int, SnapshotVersion] = {}
         self._credentials: dict[int, int] = {}
         self._rights: dict[int, tuple[int, int]] = {}
         self._calendar = 0
@@ -80,6 +89,11 @@ class Watch:
         """The thread runs; its first picture comes at once."""
         self._wake.set()
         self._thread.start()
+
+    def heard(self, node: int, version: SnapshotVersion) -> None:
+        """The node said that it decides by `version`: written with what others say in the next moments."""
+        self._heard[node] = version
+        self._wake.set()
 
     def stop(self) -> None:
         """The thread has ended."""
@@ -115,6 +129,7 @@ class Watch:
     def _look(self, hinted: bool) -> bool:
         """Whether there was anything new."""
         now_ms = self._clock.boot_ms()
+        self._write_what_was_heard()
         due = any(trouble.again_ms <= now_ms for trouble in self._troubles.values())
         calendar, self._calendar = self._calendar, calendar_of(self._clock.wall_ms() // 1_000)
         turned = calendar != self._calendar
@@ -123,14 +138,22 @@ class Watch:
         labs = list(Lab.objects.all())
         before = self._picture
         self._read_credentials(labs)
+        self._commands = waiting_commands(self._clock.wall_ms())
         self._show(labs)
         self._renew_lists(labs, now_ms)
         self._show(labs)
         return self._picture is not before
 
+    def _write_what_was_heard(self) -> None:
+        heard, self._heard = self._heard, {}
+        if heard:
+            write_confirmations(heard, self._clock.wall_ms())
+
     def _show(self, labs: list[Lab]) -> None:
         changes = {lab.pk: lab.change_seq for lab in labs}
-        picture = Picture(self._nodes, dict(self._versions), changes)
+        picture = Picture(
+            self._nodes, dict(self._versions), changes, dict(self._commands), self._press
+        )
         if picture != self._picture:
             self._publish(picture)
             self._picture = picture
@@ -151,6 +174,7 @@ class Watch:
         if rights != self._credentials:
             active = Node.objects.filter(revoked_at=None).values_list("credential_hash", "pk")
             self._nodes = {bytes(hashed): pk for hashed, pk in active}
+            self._press = press()
             self._credentials = rights
 
     def _renew_lists(self, labs: list[Lab], now_ms: int) -> None:

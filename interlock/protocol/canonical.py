@@ -45,6 +45,17 @@ def loads(frame: bytes, *, where: str, bytes_max: int = FRAME_BYTES_MAX) -> dict
     return value
 
 
+def loads_exact(line: bytes, *, where: str, bytes_max: int = FRAME_BYTES_MAX) -> dict[str, Any]:
+    """One JSON object out of `line`, which is its canonical bytes and a newline: no other spelling passes.
+
+    So whoever verified the object has verified every bit of the line. Raises ProtocolError.
+    """
+    value = loads(line, where=where, bytes_max=bytes_max)
+    if dumps(value) + b"\n" != line:
+        raise ProtocolError("it is cut short, or not in its canonical form", where=where)
+    return value
+
+
 def _no_float(text: str) -> Any:
     raise ValueError(f"{text} is not an integer")
 

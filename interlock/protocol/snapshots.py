@@ -30,6 +30,8 @@ RIGHTS_MAX = 64
 """Trainings one machine can name for one member; a machine asks for a handful."""
 LINE_BYTES_MAX = canonical.FRAME_BYTES_MAX
 DIGEST_BYTES = 32
+AHEAD_S_MAX = 3_600
+"""How far after the node's trusted time a list may be issued: both clocks are the hub's own."""
 
 SnapshotVersion = tuple[int, int]
 """(hub epoch, counter); only rises. Restoring the hub raises the hub epoch."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from interlock.errors import ConfigError
 from interlock.hub.directory import HubConfig
 from interlock.hub.domain import hours, labs, machines, members
 from interlock.hub.domain.machines import HouseRules
-from interlock.hub.models import AuditRow, Group, Lab, Machine, Snapshot
+from interlock.hub.models import AuditRow, Group, Lab, Machine
 from interlock.hub.snapshots import current_version, refresh
 from interlock.protocol.demands import OFFSETS_MAX
 from interlock.sim.clocks import VirtualClock
@@ -146,9 +147,10 @@ def test_offsets_show_the_zones_own_clock_for_ten_years(zone: str, at: datetime)
 def test_no_day_and_no_week_that_passes_raises_a_version() -> None:
     lab = open_lab()
     node = lab.enrolled.node
-    first = current_version(node)
     began_ms = settings_wall_ms()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("django.conf.settings.HUB_CLOCK", VirtualClock(wall_ms=began_ms))
+        first = current_version(node)
         for days in (1, 2, 7, 30):
             patch.setattr(
                 "django.conf.settings.HUB_CLOCK", VirtualClock(wall_ms=began_ms + days * 86_400_000)
@@ -159,7 +161,8 @@ def test_no_day_and_no_week_that_passes_raises_a_version() -> None:
 
 def settings_wall_ms() -> int:
     """The second week of a year, so that a month later it is the same year."""
-    return int(Snapshot.objects.get().issued_at.replace(month=1, day=10).timestamp() * 1_000)
+    now = datetime.fromtimestamp(settings.HUB_CLOCK.wall_ms() / 1_000, UTC)
+    return int(now.replace(month=1, day=10).timestamp() * 1_000)
 
 
 NONSENSE = {

@@ -111,6 +111,8 @@ class Node(models.Model):
     confirmed_counter = models.PositiveBigIntegerField(null=True, blank=True)
     # Of its node.toml, by its own last word: other than at commissioning means another wiring.
     config_digest = models.CharField(max_length=64, blank=True)
+    # Why it did not take the last list it was offered; empty once it decides by the newest.
+    list_refused = models.CharField(max_length=300, blank=True, default="")
     # What it last said of its interlocks, for nodes that ask: {name: [true, false or null, UTC second]}.
     interlocks = models.JSONField(default=dict, blank=True)
 
@@ -172,7 +174,11 @@ class Commissioning(models.Model):
 
 
 class Snapshot(models.Model):
-    """A node's current signed snapshot; `content_hash` says whether anything changed for it."""
+    """The head of a node's current snapshot; `content_hash` says whether anything changed for it.
+
+    Its entries are made of the database again, or kept in memory (hub.contents): stored for each of 500 nodes
+    they would be 100 MB written for one lost badge. `digest` tells whether they are the ones that were signed.
+    """
 
     node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="snapshot")
     epoch = models.PositiveBigIntegerField()
@@ -181,7 +187,12 @@ class Snapshot(models.Model):
     rights_seq = models.PositiveBigIntegerField()
     content_hash = models.BinaryField()
     issued_at = models.DateTimeField()
-    body = models.BinaryField()
+    # The signed first line of the file; empty: signed anew at the next look.
+    head = models.BinaryField(default=b"")
+    # Of the entries as this node gets them, and as it should report them.
+    digest = models.BinaryField(default=b"")
+    # Names the lines this node shares with others (hub.contents.Content.name).
+    content = models.BinaryField(default=b"")
 
     def __str__(self) -> str:
         return f"{self.epoch}.{self.counter}"

@@ -42,7 +42,7 @@ def confirmations(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def unconfirmed(viewer: Viewer) -> list[Unconfirmed]:
     """The machines in question, by name: two queries, whatever their number."""
-    current = Prefetch("snapshot", Snapshot.objects.defer("body"))
+    current = Prefetch("snapshot", Snapshot.objects.defer("head"))
     # Longer than that no node believes any list.
     since = viewer.now - timedelta(seconds=OFFLINE_S_MAX)
     nodes = (

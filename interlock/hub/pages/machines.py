@@ -125,7 +125,7 @@ def _node(found: Machine, viewer: Viewer) -> Node | None:
 
 
 def _in_service(found: Machine) -> Node | None:
-    current = Prefetch("snapshot", Snapshot.objects.defer("body"))
+    current = Prefetch("snapshot", Snapshot.objects.defer("head"))
     return found.nodes.filter(revoked_at=None).prefetch_related(current).first()
 
 
