@@ -1,33 +1,40 @@
-"""Stored sessions to stored lines: whole days of a payer are priced again whenever one changes."""
+"""Stored sessions to stored lines: what depends on each other is priced again whenever one changes.
+
+That is a payer's day; their month, where the lab's prices count by the month; and everything that is not
+closed yet, where they hold passes. A line that stands on a statement is never touched: a session whose
+month was closed before it arrived is billed in the open one, with its own date and tariff version.
+"""
 
 from __future__ import annotations
 
 import zoneinfo
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 from django.db.models import Q
 
-from interlock.hub import pricing
+from interlock.hub import bill_inputs, credit, pricing
 from interlock.hub.alarms import ask_to_check
-from interlock.hub.models import (
-    Basis,
-    Lab,
-    Line,
-    Node,
-    Rounding,
-    Session,
-    TariffVersion,
+from interlock.hub.bill_inputs import (
+    Row,
+    Span,
+    Versions,
+    day_span,
+    month_of,
+    month_span,
+    terms_of,
+    use_of,
+    version_for,
+    versions_of,
 )
-from interlock.hub.pricing import SECONDS_PER_MINUTE, Priced, Terms, Use
+from interlock.hub.models import Lab, Line, LineKind, Node, PassUse, Session, TariffVersion
+from interlock.hub.pricing import Before, Fund, Priced, Terms
+from interlock.hub.timeline import moment
 
 Day = tuple[int, date]
-"""(payer, the lab's calendar day): what is priced together."""
-
-Versions = Mapping[int, list[TariffVersion]]
-"""By tariff, latest first."""
+"""(payer, the lab's calendar day): the least that is priced together."""
 
 
 def day_of(lab: Lab, at: datetime) -> date:
@@ -42,196 +49,255 @@ def billable_day(lab: Lab, session: Session) -> Day | None:
     return (session.payer_id, day_of(lab, session.ended_at))
 
 
-def terms_of(version: TariffVersion) -> Terms:
-    """A stored tariff version as the pricing rules want it."""
-    unit_s = {
-        Rounding.EXACT: 1,
-        Rounding.MINUTE: SECONDS_PER_MINUTE,
-        Rounding.MINUTES: SECONDS_PER_MINUTE * version.rounding_min,
-    }[Rounding(version.rounding)]
-    return Terms(
-        tariff=version.tariff_id,
-        busy_only=version.basis == Basis.BUSY,
-        cents_per_hour=version.cents_per_hour,
-        unit_s=unit_s,
-        setup_cents=version.setup_cents,
-        minimum_cents=version.minimum_cents,
-        free_s=version.free_s,
-        daily_cap_cents=version.daily_cap_cents,
-        forgive_s=version.forgive_s,
-    )
-
-
-def version_for(
-    versions: Versions, tariff_id: int | None, group_id: int | None, at: datetime
-) -> TariffVersion | None:
-    """The prices in force at `at`: the group's own if it has any by then, else everybody's.
-
-    Before any price the earliest ones count: a use that happened is not free because a clock or a
-    price list was late; `reprice` asks somebody to check it. None: the tariff has no prices at all.
-    """
-    known = versions.get(tariff_id or 0, ())
-    own = [v for v in known if group_id is not None and v.group_id == group_id]
-    everybody = [v for v in known if v.group_id is None]
-    for theirs in (own, everybody):
-        in_force = next((v for v in theirs if v.starts_at <= at), None)
-        if in_force is not None:
-            return in_force
-    return next(iter((everybody or own)[-1:]), None)
-
-
 def reprice(lab: Lab, days: Iterable[Day], at: datetime) -> None:
-    """The lines of those days are what their sessions cost; lines without a session to bill are gone.
+    """The open lines of those days, and of what depends on them, are what their sessions cost; lines
+    without a session to bill are gone. Accounts say what is left of them.
 
     Call it in the transaction that changed the sessions. The number of queries is constant.
     """
     wanted = set(days)
     if not wanted:
         return
-    billed = _billed(lab, wanted)
-    versions = _versions({row.tariff_id for row in billed if row.tariff_id})
-    of_payer: dict[int, list[_Billed]] = defaultdict(list)
-    for row in billed:
-        of_payer[row.payer_id].append(row)
-    lines: list[Line] = []
-    for theirs in of_payer.values():
-        chosen = {
-            row.use_key: version_for(versions, row.tariff_id, row.group_id, row.started_at)
-            for row in theirs
-        }
-        rows = {row.use_key: row for row in theirs}
-        for priced in pricing.price(_use(lab, row, chosen[row.use_key]) for row in theirs):
-            row = rows[priced.use.order]
-            lines.append(_line(lab, row, priced, chosen[row.use_key], at))
-    rewritten = _store(wanted, lines)
-    _ask_about_early([row for row in billed if row.pk in rewritten], lines, versions, at)
+    fresh = Lab.objects.get(pk=lab.pk)
+    payers = {payer for payer, _ in wanted}
+    funds = bill_inputs.funds_of(payers)
+    scope: dict[Span, set[int]] = defaultdict(set)
+    by_month = bill_inputs.counts_by_month(fresh)
+    for payer, day in wanted:
+        scope[month_span(day.replace(day=1)) if by_month else day_span(day)].add(payer)
+    for payer, theirs in funds.items():
+        # Passes carry from one open month into the next, in order: nothing before is left out.
+        first = min(day for known, day in wanted if known == payer)
+        since = min(_day_of_ms(fund.starts_ms) for fund in theirs)
+        scope[Span(month_of(min(first, since)), None)].add(payer)
+    _price(_Books(fresh, funds, at), scope)
+    _ask_about_changed(fresh, wanted, at)
 
 
-def _ask_about_early(
-    rows: list[_Billed], lines: list[Line], versions: Versions, at: datetime
-) -> None:
-    """An alarm names the sessions that were priced by prices which came only after them."""
-    starts = {version.pk: version.starts_at for known in versions.values() for version in known}
-    priced_by = {line.session_id: line.tariff_version_id for line in lines}
-    early: dict[int, list[str]] = defaultdict(list)
-    for row in rows:
-        version = priced_by[row.pk]
-        if version is not None and row.started_at < starts[version]:
-            early[row.node_id].append(f"{row.epoch}.{row.seq}")
-    for node in Node.objects.filter(pk__in=early) if early else ():
-        ask_to_check(node, early[node.pk], "begun before its tariff had any price", at)
+def reprice_since(lab: Lab, payers: Iterable[int], begin: date, at: datetime) -> None:
+    """The same for everything of those payers from the month of `begin` on."""
+    asked = set(payers)
+    if asked:
+        fresh = Lab.objects.get(pk=lab.pk)
+        scope = {Span(month_of(begin), None): asked}
+        _price(_Books(fresh, bill_inputs.funds_of(asked), at), scope)
 
 
-class _Billed(NamedTuple):
-    """What pricing needs of a session: a day of a busy payer is read again with each arrival, and
-    whole models would take most of that time."""
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What one round of pricing works with."""
 
-    pk: int
-    payer_id: int
-    tariff_id: int | None
-    group_id: int | None
-    node_id: int
-    node: str
-    epoch: int
-    seq: int
-    started_at: datetime
-    ended_at: datetime
-    enabled_ms: int
-    busy_ms: int
+    lab: Lab
+    funds: Mapping[int, list[Fund]]
+    at: datetime
 
     @property
-    def use_key(self) -> tuple[int, str, int, int]:
-        """`pricing.Use.order` of this session."""
-        return ((self.ended_at - _EPOCH) // _MS, self.node, self.epoch, self.seq)
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.lab.time_zone)
+
+    def billed_in(self, day: date) -> date:
+        """The month in which something of that day is billed: the open one, if its own is closed."""
+        return max(month_of(day), self.lab.open_month or date.min)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
-_COLUMNS = (
-    *("pk", "payer_id", "tariff_id", "group_id", "node_id", "node__slug", "epoch", "seq"),
-    *("started_at", "ended_at", "enabled_ms", "busy_ms"),
-)
+def _price(books: _Books, scope: Mapping[Span, set[int]]) -> None:
+    rows = _open_rows(books, scope)
+    versions = versions_of(row.tariff_id for row in rows if row.tariff_id)
+    before = _before(books, rows)
+    of_payer: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        of_payer[row.payer_id].append(row)
+    lines: dict[int, Line] = {}
+    taken: dict[int, tuple[pricing.Taken, ...]] = {}
+    terms: dict[int, Terms] = {}
+    for payer, theirs in of_payer.items():
+        by_key = {row.use_key: row for row in theirs}
+        chosen = {row.pk: version_for(versions, *_priced_by(row)) for row in theirs}
+        for version in chosen.values():
+            if version is not None and version.pk not in terms:
+                terms[version.pk] = terms_of(version)
+        uses = (
+            use_of(
+                row,
+                row.ended_at.astimezone(books.zone).date(),
+                terms[version.pk] if version else None,
+            )
+            for row in theirs
+            for version in (chosen[row.pk],)
+        )
+        for priced in pricing.price(uses, books.funds.get(payer, ()), before.get(payer)):
+            row = by_key[priced.use.order]
+            lines[row.pk] = _line(books, row, priced, chosen[row.pk])
+            taken[row.pk] = priced.taken
+    rewritten = _store(scope, lines)
+    if books.funds:
+        _store_taken(lines, taken)
+    _ask_about_early([row for row in rows if row.pk in rewritten], lines, versions, books.at)
+    credit.recount(books.lab, set().union(*scope.values()), books.at)
 
 
-def _billed(lab: Lab, wanted: set[Day]) -> list[_Billed]:
-    zone = zoneinfo.ZoneInfo(lab.time_zone)
-    in_days = Q()
-    for day in {day for _, day in wanted}:
-        # A day of 23 or 25 hours too: from midnight to midnight on the lab's own clock.
-        begin, end = (datetime.combine(d, time(), zone) for d in (day, day + timedelta(days=1)))
-        in_days |= Q(ended_at__gte=begin, ended_at__lt=end)
-    found = Session.objects.filter(
-        in_days, lab=lab, payer__in={payer for payer, _ in wanted}, voided=False
-    ).exclude(how="")
-    rows = map(_Billed._make, found.values_list(*_COLUMNS))
-    return [row for row in rows if (row.payer_id, day_of(lab, row.ended_at)) in wanted]
+def _priced_by(row: Row) -> tuple[int | None, int | None, datetime]:
+    return (row.tariff_id, row.group_id, row.started_at)
 
 
-def _versions(tariffs: set[int]) -> Versions:
-    versions: dict[int, list[TariffVersion]] = defaultdict(list)
-    if tariffs:
-        found = TariffVersion.objects.filter(tariff__in=tariffs).order_by("-starts_at", "-pk")
-        for version in found:
-            versions[version.tariff_id].append(version)
-    return versions
+def _open_rows(books: _Books, scope: Mapping[Span, set[int]]) -> list[Row]:
+    """The sessions of `scope` that stand on no statement."""
+    wanted = Q()
+    for span, payers in scope.items():
+        wanted |= Q(payer__in=payers) & bill_inputs.in_span(span, books.zone)
+    found = bill_inputs.billable().filter(wanted, lab=books.lab, line__statement__isnull=True)
+    return bill_inputs.rows_of(found)
 
 
-def _use(lab: Lab, row: _Billed, version: TariffVersion | None) -> Use:
-    ended_ms, node, epoch, seq = row.use_key
-    return Use(
-        ended_ms=ended_ms,
-        node=node,
-        epoch=epoch,
-        seq=seq,
-        day=day_of(lab, row.ended_at),
-        enabled_ms=row.enabled_ms,
-        busy_ms=row.busy_ms,
-        terms=terms_of(version) if version else None,
-    )
+def _before(books: _Books, rows: list[Row]) -> dict[int, Before]:
+    """What closed lines have used up, for sessions of closed months: open ones have none before them."""
+    closed_until = books.lab.open_month
+    if closed_until is None:
+        return {}
+    days = {(row.payer_id, row.ended_at.astimezone(books.zone).date()) for row in rows}
+    late = {(payer, day) for payer, day in days if day < closed_until}
+    if not late:
+        return {}
+    first = month_of(min(day for _, day in late))
+    return bill_inputs.before_of({payer for payer, _ in late}, Span(first, closed_until))
 
 
-def _line(
-    lab: Lab, row: _Billed, priced: Priced, version: TariffVersion | None, at: datetime
-) -> Line:
-    return Line(
-        lab_id=lab.pk,
+def _line(books: _Books, row: Row, priced: Priced, version: TariffVersion | None) -> Line:
+    day = priced.use.day
+    month = books.billed_in(day)
+    line = Line(
+        lab_id=books.lab.pk,
+        kind=LineKind.SESSION,
         payer_id=row.payer_id,
         session_id=row.pk,
         tariff_version_id=version.pk if version else None,
-        day=priced.use.day,
+        day=day,
+        month=month,
+        late=month > day,
+        price_cents=priced.price_cents,
         cents=priced.cents,
+        included_s=priced.included_s,
+        enabled_ms=row.enabled_ms,
+        busy_ms=row.busy_ms,
         steps=[step.to_json() for step in priced.steps],
-        priced_at=at,
+        priced_at=books.at,
     )
+    if version is not None:
+        line.is_net, line.vat_bp, line.notice = version.is_net, version.vat_bp, version.notice
+        line.account, line.analytic = version.account, version.analytic
+    return line
 
 
-_PRICED_ANEW = ("payer", "tariff_version", "day", "cents", "steps", "priced_at")
-_COMPARED = ("payer_id", "tariff_version_id", "day", "cents", "steps")
+_FROM_VERSION = ("is_net", "vat_bp", "notice", "account", "analytic")
+_FROM_STEPS = ("price_cents", "cents", "included_s")
+_COMPARED = ("payer_id", "tariff_version_id", "day", "month", "enabled_ms", "busy_ms", "steps")
+_PRICED_ANEW = (
+    *("payer", "tariff_version", "day", "month", "late", "enabled_ms", "busy_ms", "steps"),
+    *("priced_at", *_FROM_STEPS, *_FROM_VERSION),
+)
 
 
-def _store(wanted: set[Day], lines: list[Line]) -> set[int]:
-    """Lines of `wanted` days become `lines`; an unchanged one keeps its row and its time. Returns the
+def _store(scope: Mapping[Span, set[int]], lines: Mapping[int, Line]) -> set[int]:
+    """The open lines of `scope` become `lines`; an unchanged one keeps its row and its time. Returns the
     sessions whose line is new or another."""
-    in_days = Q(payer__in={payer for payer, _ in wanted}, day__in={day for _, day in wanted})
-    of_sessions = Q(session__in=[line.session_id for line in lines])
-    found = Line.objects.filter(in_days | of_sessions)
+    in_scope = Q()
+    for span, payers in scope.items():
+        days = (
+            Q(day__gte=span.begin) if span.end is None else Q(day__gte=span.begin, day__lt=span.end)
+        )
+        in_scope |= Q(payer__in=payers) & days
+    open_ = Q(kind=LineKind.SESSION, statement__isnull=True)
+    found = Line.objects.filter(open_ & (in_scope | Q(session__in=list(lines))))
     stored = {
         session: (pk, tuple(compared))
         for pk, session, *compared in found.values_list("pk", "session_id", *_COMPARED)
     }
     new, changed = [], []
-    for line in lines:
-        pk, old = stored.pop(line.session_id, (None, ()))
+    for session, line in lines.items():
+        pk, old = stored.pop(session, (None, ()))
+        line.pk = pk
         if pk is None:
             new.append(line)
         elif old != tuple(getattr(line, name) for name in _COMPARED):
-            line.pk = pk
             changed.append(line)
-    gone = [pk for pk, (payer, _, day, *_) in stored.values() if (payer, day) in wanted]
+    gone = [pk for pk, (payer, _, day, *_) in stored.values() if _in(scope, payer, day)]
     if gone:
         Line.objects.filter(pk__in=gone).delete()
     if changed:
         Line.objects.bulk_update(changed, _PRICED_ANEW)
     if new:
         Line.objects.bulk_create(new)
-    return {line.session_id for line in [*new, *changed]}
+    return {line.session_id for line in [*new, *changed] if line.session_id is not None}
+
+
+def _in(scope: Mapping[Span, set[int]], payer: int, day: date) -> bool:
+    return any(payer in payers and span.holds(day) for span, payers in scope.items())
+
+
+def _store_taken(lines: Mapping[int, Line], taken: Mapping[int, tuple[pricing.Taken, ...]]) -> None:
+    """What those lines took of passes, and nothing else of theirs, is stored."""
+    wanted = {
+        (lines[session].pk, one.fund): (one.seconds, one.cents)
+        for session, passes in taken.items()
+        for one in passes
+    }
+    stored = PassUse.objects.filter(line__in=[line.pk for line in lines.values()])
+    stale = []
+    for pk, line, used, seconds, cents in stored.values_list(
+        "pk", "line_id", "used_id", "seconds", "cents"
+    ):
+        if wanted.get((line, used)) == (seconds, cents):
+            del wanted[line, used]
+        else:
+            stale.append(pk)
+    if stale:
+        PassUse.objects.filter(pk__in=stale).delete()
+    PassUse.objects.bulk_create(
+        PassUse(line_id=line, used_id=used, seconds=seconds, cents=cents)
+        for (line, used), (seconds, cents) in wanted.items()
+    )
+
+
+def _ask_about_early(
+    rows: list[Row], lines: Mapping[int, Line], versions: Versions, at: datetime
+) -> None:
+    """An alarm names the sessions that were priced by prices which came only after them."""
+    starts = {version.pk: version.starts_at for known in versions.values() for version in known}
+    early: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        version = lines[row.pk].tariff_version_id
+        if version is not None and row.started_at < starts[version]:
+            early[row.node_id].append(f"{row.epoch}.{row.seq}")
+    _ask(early, "begun before its tariff had any price", at)
+
+
+def _ask_about_changed(lab: Lab, days: set[Day], at: datetime) -> None:
+    """An alarm names sessions that turned out to be others than their closed line says: somebody has to
+    correct what cannot change any more."""
+    closed_until = lab.open_month
+    if closed_until is None or all(day >= closed_until for _, day in days):
+        return
+    found = Line.objects.filter(
+        kind=LineKind.SESSION,
+        statement__isnull=False,
+        payer__in={payer for payer, _ in days},
+        day__in={day for _, day in days},
+    ).values_list(
+        *("payer_id", "day", "enabled_ms", "busy_ms", "session__enabled_ms", "session__busy_ms"),
+        *("session__voided", "session__node_id", "session__epoch", "session__seq"),
+    )
+    changed: dict[int, list[str]] = defaultdict(list)
+    for payer, day, enabled, busy, enabled_now, busy_now, voided, node, epoch, seq in found:
+        if (payer, day) in days and (voided or (enabled, busy) != (enabled_now, busy_now)):
+            changed[node].append(f"{epoch}.{seq}")
+    _ask(changed, "changed after its month was closed", at)
+
+
+def _ask(sessions: Mapping[int, list[str]], why: str, at: datetime) -> None:
+    for node in Node.objects.filter(pk__in=sessions) if sessions else ():
+        ask_to_check(node, sessions[node.pk], why, at)
+
+
+def _day_of_ms(wall_ms: int) -> date:
+    """A day no later than that instant's, whatever the zone: a span may begin too soon, never too late."""
+    return (moment(wall_ms) - timedelta(days=1)).date()

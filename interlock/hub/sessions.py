@@ -17,7 +17,8 @@ from interlock.core.model import Ending
 from interlock.errors import ProtocolError
 from interlock.hub.billing import Day, billable_day
 from interlock.hub.cut import cut
-from interlock.hub.models import Badge, Boot, ClockAnchor, Member, Node, Session
+from interlock.hub.models import Badge, Boot, ClockAnchor, Member, Node, Purpose, Session
+from interlock.hub.standing import Standings
 from interlock.hub.timeline import Anchor, moment, wall_ms_of
 from interlock.protocol import fields
 from interlock.protocol.records import Record, RecordType
@@ -37,6 +38,8 @@ WRITTEN_BY_RECORDS = (
     *("enabled_ms", "busy_ms", "idle_ms", "how", "estimated", "voided", "voided_why", "tariff"),
     *("confirmations", "interlocks", "long_job"),
 )
+WRITTEN_BY_DATES = ("payer", "group", "purpose")
+"""What a session has by its member's dated terms, once its own date is known."""
 VOIDED_WHY_MAX = 200
 REASON_MAX = 32
 INTERLOCKS_MAX = 64
@@ -118,6 +121,11 @@ class SessionBook:
         self._members, self._badges = _people(node, records)
         self._sessions = _mentioned(node, records)
         timeline.load({session.start_boot_id for session in self._sessions.values()})
+        self._standings = Standings()
+        self._standings.load(
+            {member.pk for member in self._members.values()} | _members_of(self._sessions.values())
+        )
+        self._restood = False
         self.created: list[Session] = []
         self.touched: dict[tuple[int, int], Session] = {}
         self.unknown_members: list[str] = []
@@ -134,6 +142,7 @@ class SessionBook:
         if body.get("member") is None and not would_refuse:
             raise ProtocolError("it names nobody, and no reason to refuse them")
         started_at, provisional = self._timeline.of(record)
+        standing = self._standings.of(member, started_at) if member else None
         session = Session(
             lab_id=self._node.lab_id,
             machine=self._machine,
@@ -142,8 +151,9 @@ class SessionBook:
             seq=record.header.seq,
             member=member,
             badge=self._badges.get(fields.octets(body, "tag", TAG_BYTES)),
-            payer_id=member.payer_id if member else None,
-            group_id=member.group_id if member else None,
+            payer_id=standing.pays() if standing else None,
+            group_id=standing.group_id if standing else None,
+            purpose=standing.purpose if standing else Purpose.OWN,
             tariff_id=self._tariff_at(started_at, self._machine.tariff_id),
             started_at=started_at,
             provisional=provisional,
@@ -242,6 +252,7 @@ class SessionBook:
             {session.start_boot_id for session in stale}
             | {session.end_boot_id for session in stale if session.end_boot_id}
         )
+        self._standings.load(_members_of(stale))
         for session in self._sessions.values():
             if session.provisional and boots & {session.start_boot_id, session.end_boot_id}:
                 self._date(session, fallback=session.ended_at)
@@ -257,7 +268,8 @@ class SessionBook:
         new = {(session.epoch, session.seq) for session in self.created}
         older = [session for key, session in self.touched.items() if key not in new]
         if older:
-            Session.objects.bulk_update(older, WRITTEN_BY_RECORDS)
+            by_dates = WRITTEN_BY_DATES if self._restood else ()
+            Session.objects.bulk_update(older, (*WRITTEN_BY_RECORDS, *by_dates))
 
     def _cut(self, session: Session) -> None:
         self._touch(session)
@@ -311,6 +323,7 @@ class SessionBook:
         session.started_at = started_at or session.started_at
         session.provisional = started_at is None
         session.tariff_id = self._tariff_at(session.started_at, session.tariff_id)
+        self._stand(session)
         if not session.how:
             return
         if session.end_boot_ms is None:
@@ -319,6 +332,18 @@ class SessionBook:
         ended_at = self._timeline.known(session.end_boot_id, session.end_boot_ms)
         session.provisional = session.provisional or ended_at is None
         session.ended_at = max(ended_at or fallback or session.started_at, session.started_at)
+
+    def _stand(self, session: Session) -> None:
+        """Group and payer are those its member had when it began, unless somebody chose others."""
+        if session.member_id is None or session.reassigned:
+            return
+        standing = self._standings.dated(session.member_id, session.started_at)
+        if standing is None:
+            return
+        terms = (standing.group_id, standing.pays(), standing.purpose)
+        if terms != (session.group_id, session.payer_id, session.purpose):
+            session.group_id, session.payer_id, session.purpose = terms
+            self._restood = True
 
     def _tariff_at(self, at: datetime, known: int | None) -> int | None:
         """What the machine cost by at that moment; `known` when its tariff never changed."""
@@ -371,6 +396,10 @@ def _mentioned(node: Node, records: Sequence[Record]) -> dict[tuple[int, int], S
         return {}
     found = Session.objects.filter(wanted, node=node)
     return {(session.epoch, session.seq): session for session in found}
+
+
+def _members_of(sessions: Iterable[Session]) -> set[int]:
+    return {session.member_id for session in sessions if session.member_id is not None}
 
 
 def _people(node: Node, records: Iterable[Record]) -> tuple[dict[str, Member], dict[bytes, Badge]]:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError, ProtocolError
+from interlock.hub import credit as accounts
 from interlock.hub.changes import log_deed
 from interlock.hub.domain import badges, limits, unknown
 from interlock.hub.models import (
@@ -22,9 +23,11 @@ from interlock.hub.models import (
     Member,
     Payer,
     PayerKind,
+    Purpose,
     Topic,
 )
 from interlock.hub.permissions import Actor, Permission, require
+from interlock.hub.standing import remember, standing_of
 from interlock.protocol.tags import UID_LENGTHS, badge_tag
 
 PUBLIC_ID_BYTES = 8
@@ -82,14 +85,17 @@ def change_member(actor: Actor, member: Member, **changes: Any) -> None:
     unknown = set(changes) - _CHANGEABLE
     if unknown:
         raise ConfigError(_("this cannot be changed"), where=", ".join(sorted(unknown)))
-    before = described(member)
+    before, stood = described(member), standing_of(member)
     for name, value in changes.items():
         setattr(member, name, value)
     _check_person(member.lab, member.name, member.email, member.language, known=member)
     _check_consent(member.consent_on, member.consent_by)
+    _check_firm(member)
     member.save(update_fields=sorted(changes))
     if described(member) == before:
         return
+    if remember(member, stood, actor.now()):
+        accounts.follow(member, stood.pays(), actor.now())
     log_deed(
         actor,
         member.lab,
@@ -115,10 +121,16 @@ def reinstate_member(actor: Actor, member: Member, why: str = "") -> None:
 
 @transaction.atomic
 def set_credit(actor: Actor, member: Member, credit: str, why: str) -> None:
-    """What the member's account allows, by hand until the hub keeps accounts. Raises ConfigError."""
+    """What the member may still use, by hand. Raises ConfigError where an account counts it."""
     require(actor, member.lab, Permission.EDIT_MEMBERS)
     if credit not in Member.Credit.values:
         raise ConfigError(_("choose enough, low or used up"), where=member.name)
+    if accounts.is_counted(member):
+        raise ConfigError(
+            _("the account counts it"),
+            where=member.name,
+            remedy=_("Write an entitlement to the account, or let the payer pay afterwards"),
+        )
     before, member.credit = member.credit, credit
     member.save(update_fields=["credit"])
     log_deed(
@@ -202,8 +214,15 @@ def unblock_badge(actor: Actor, badge: Badge, why: str = "") -> None:
 
 _CHANGEABLE = frozenset(
     {"name", "email", "language", "group", "payer", "joined_on", "until_at", "technician"}
-    | {"minor", "consent_on", "consent_by"}
+    | {"minor", "consent_on", "consent_by", "firm", "purpose"}
 )
+
+
+def _check_firm(member: Member) -> None:
+    if member.purpose not in Purpose.values:
+        raise ConfigError(_("choose what the machines are used for"), where="purpose")
+    if member.purpose == Purpose.COMPANY and member.firm is None:
+        raise ConfigError(_("say which company pays for it"), where="firm")
 
 
 def _check_consent(consent_on: date | None, consent_by: str) -> None:
@@ -291,6 +310,8 @@ def described(member: Member) -> dict[str, Any]:
         "language": member.language,
         "group": member.group.slug if member.group else None,
         "payer": member.payer_id,
+        "firm": member.firm_id,
+        "purpose": str(member.purpose),
         "until_at": None if member.until_at is None else int(member.until_at.timestamp()),
         "technician": member.technician,
         "joined_on": None if member.joined_on is None else member.joined_on.isoformat(),
