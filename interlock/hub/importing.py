@@ -1,87 +1,111 @@
-"""A list of members as CSV to members, badges and trainings of a lab: all of it, or none.
+"""A list of people to members, badges and trainings of a lab: looked at line by line first, then all or none.
 
-Every line that cannot be taken is named with its reason.
+Looking takes no lock and changes nothing; taking looks again under the writer's lock, because somebody may
+have been quicker, and then writes everything at once (domain.intake).
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
-import zoneinfo
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
 
-from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
-from interlock.hub import days, old_ids
-from interlock.hub.directory import LANGUAGES
 from interlock.hub.domain import limits
-from interlock.hub.domain.badges import check_uid, record_enrol_again
-from interlock.hub.domain.members import assign_badge, create_member
-from interlock.hub.domain.trainings import grant_training
-from interlock.hub.models import Badge, Group, Lab, Member, Payer, Training
+from interlock.hub.domain.intake import Newcomer, Renewal, take_in
+from interlock.hub.domain.labs import create_group
+from interlock.hub.importing_columns import Field, guess, names_people
+from interlock.hub.importing_lines import Checked, Choices, Desk, Kind, Outcome
+from interlock.hub.models import Group, Lab, Member, MemberImport
 from interlock.hub.permissions import Actor, Permission, require
-from interlock.hub.spreadsheets import BadLine, Line, read_lines
-from interlock.protocol.tags import badge_tag
+from interlock.hub.spreadsheets import BadLine, Sheet, plain, read_file, read_sheet
 
-T = TypeVar("T")
+LINES_AT_ONCE_PARTIAL = 250
+"""A quarter of a second, after which whoever waits for the writer gets it."""
 
-LINES_AT_ONCE_MAX = 500
-"""One transaction of lines with e-mail, badge and training: 3.9 s of processor measured on a machine
-of two cores. All the hub's other writes wait for it, records of the nodes among them."""
-LINES_AT_ONCE_PARTIAL = 25
-"""A fifth of a second, after which whoever waits for the writer gets it."""
-PROGRESS_EVERY = 20
-"""Lines between two reports: a bar that moves, not a terminal that scrolls."""
 
-COLUMNS = {
-    "name": ("name", "nom", "nomcomplet", "fullname", "member", "adherent", "membre"),
-    "email": ("email", "mail", "courriel", "adressemail", "adresseemail"),
-    "language": ("language", "langue", "lang"),
-    "group": ("group", "groupe", "tarif"),
-    "payer": ("payer", "payeur", "organisation", "organization", "structure"),
-    "until": ("until", "memberuntil", "expires", "jusquau", "fin", "finadhesion", "echeance"),
-    "badge": ("badge", "uid", "badgeuid", "carte"),
-    "old_id": old_ids.COLUMN,
-    "trainings": ("trainings", "training", "formations", "formation", "habilitations"),
-}
-"""Every heading that is understood, without accents, case, spaces and signs."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would become of a whole list."""
 
-DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%d.%m.%Y", "%d/%m/%y")
-"""ISO, and what French spreadsheets write: the day first."""
+    outcomes: tuple[Outcome, ...]
+    new_groups: tuple[str, ...]
+
+    def count(self, kind: Kind) -> int:
+        """How many lines end so."""
+        return sum(one.kind is kind for one in self.outcomes)
+
+    @property
+    def bad(self) -> tuple[BadLine, ...]:
+        """The lines that cannot be taken."""
+        return tuple(
+            BadLine(one.number, one.words) for one in self.outcomes if one.kind is Kind.BAD
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a file: members made, lines refused, lines read."""
+    """What became of a file: members made, lines refused, lines read, members changed."""
 
     created: int
     bad: tuple[BadLine, ...]
     total: int
+    updated: int = 0
+    source: MemberImport | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A line whose every cell is understood: what the domain functions will be asked."""
-
-    number: int
-    name: str
-    member: dict[str, Any]
-    uid: bytes | None
-    enrol_again: bytes | None
-    trainings: list[Training]
+def look(
+    lab: Lab, sheet: Sheet, columns: Sequence[Field | None], choices: Choices, today: date
+) -> Plan:
+    """What would become of each line; changes nothing and asks the database a few times in all."""
+    desk = Desk(lab, columns, choices, today)
+    checked = desk.check_all(sheet.rows)
+    outcomes = [one.outcome if isinstance(one, Checked) else one for one in checked]
+    return Plan(tuple(outcomes), tuple(desk.new_groups))
 
 
-class _Undo(Exception):
-    """Leaves the transaction without keeping anything."""
+@transaction.atomic
+def take(
+    actor: Actor,
+    lab: Lab,
+    sheet: Sheet,
+    columns: Sequence[Field | None],
+    choices: Choices,
+    *,
+    file_name: str,
+    leave_out_bad: bool = False,
+) -> Imported:
+    """Everybody on the list is a member as `look` said, or, with a bad line, nobody; with `leave_out_bad`
+    the others. Raises ConfigError when somebody was quicker."""
+    require(actor, lab, Permission.EDIT_MEMBERS)
+    desk = Desk(lab, columns, choices, actor.now().date())
+    checked = desk.check_all(sheet.rows)
+    good = [one for one in checked if isinstance(one, Checked)]
+    bad = tuple(
+        BadLine(one.number, one.words)
+        for one in checked
+        if isinstance(one, Outcome) and one.kind is Kind.BAD
+    )
+    if (bad and not leave_out_bad) or not good:
+        return Imported(0, bad, len(sheet.rows))
+    groups = desk.groups | _made(actor, lab, desk.new_groups)
+    newcomers = [_newcomer(one, groups) for one in good if one.known is None]
+    renewals = [_renewal(one, groups, one.known) for one in good if one.known is not None]
+    source = MemberImport.objects.create(
+        lab=lab,
+        user=actor.user,
+        file_name=file_name[:100],
+        done_at=actor.now(),
+        created=len(newcomers),
+        updated=len(renewals),
+    )
+    take_in(actor, lab, newcomers, renewals, source)
+    return Imported(len(newcomers), bad, len(sheet.rows), len(renewals), source)
 
 
 def import_members(
@@ -92,220 +116,96 @@ def import_members(
     partial: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
-    """The file's members are in the lab; with bad lines only if `partial`, and then the good ones.
+    """The file's members are in the lab; with bad lines only if `partial`, and then the good ones, a few at
+    a time.
 
-    Everything that can be checked is checked before anything is written: nodes and people wait for
-    the hub's one writer. Raises ConfigError when the file itself cannot be read (missing, too large,
-    without a heading), or is too long to be taken all at once.
+    Raises ConfigError when the file itself cannot be read: missing, too large, without a heading.
     """
     require(actor, lab, Permission.EDIT_MEMBERS)
-    lines = list(read_lines(path, COLUMNS, "name"))
-    desk = _Desk(actor, lab)
-    good = [checked for line in lines if (checked := desk.check(line)) is not None]
-    if partial:
-        for first in range(0, len(good), LINES_AT_ONCE_PARTIAL):
-            with transaction.atomic():
-                desk.take_all(good[first : first + LINES_AT_ONCE_PARTIAL], len(good), progress)
-    elif not desk.bad:
-        _refuse_too_many(len(good), path)
-        with contextlib.suppress(_Undo), transaction.atomic():
-            desk.take_all(good, len(good), progress)
-            if desk.bad:
-                raise _Undo
-    created = desk.created if partial or not desk.bad else 0
-    return Imported(created, tuple(sorted(desk.bad, key=lambda bad: bad.number)), len(lines))
+    sheet = read_sheet(read_file(path), str(path))
+    columns = _strict_columns(sheet.heading, path)
+    choices = Choices()
+    plan = look(lab, sheet, columns, choices, actor.now().date())
+    total = len(sheet.rows)
+    if plan.bad and not partial:
+        return Imported(0, plan.bad, total)
+    refused = {line.number: line for line in plan.bad}
+    good = [row for row in sheet.rows if row.number not in refused]
+    at_once = LINES_AT_ONCE_PARTIAL if partial else max(len(good), 1)
+    created = 0
+    for first in range(0, len(good), at_once):
+        some = replace(sheet, rows=tuple(good[first : first + at_once]))
+        done = take(actor, lab, some, columns, choices, file_name=path.name, leave_out_bad=partial)
+        created += done.created
+        refused |= {line.number: line for line in done.bad}
+        progress(min(first + at_once, len(good)), len(good))
+    return Imported(created, tuple(refused[number] for number in sorted(refused)), total)
 
 
-def _refuse_too_many(count: int, path: Path) -> None:
-    if count > LINES_AT_ONCE_MAX:
+def _strict_columns(heading: Sequence[str], path: Path) -> tuple[Field | None, ...]:
+    """The columns of a file that no person looks at: every one has to be understood, and once."""
+    columns = guess(heading)
+    if not names_people(columns):
         raise ConfigError(
-            _("its %(count)d lines are good, but no more than %(limit)d can be taken all at once")
-            % {"count": count, "limit": LINES_AT_ONCE_MAX},
+            _("its first line does not name the columns"),
             where=str(path),
-            remedy=_("Split the file, or import it with --partial, which takes a few at a time"),
+            remedy=_("Begin it with: %(columns)s (only name is required)")
+            % {"columns": ";".join(Field)},
         )
-
-
-class _Desk:
-    """Checks one line after the other, and remembers who was in which; then takes the good ones."""
-
-    def __init__(self, actor: Actor, lab: Lab) -> None:
-        self._actor, self._lab = actor, lab
-        self._groups = {g.slug: g for g in Group.objects.filter(lab=lab)}
-        self._groups |= {g.name.casefold(): g for g in self._groups.values()}
-        self._payers = {p.name.casefold(): p for p in Payer.objects.filter(lab=lab)}
-        self._trainings = {t.slug: t for t in Training.objects.filter(lab=lab)}
-        self._trainings |= {t.name.casefold(): t for t in self._trainings.values()}
-        people = Member.objects.filter(lab=lab).values_list("name", "email")
-        self._names = {name.casefold() for name, _email in people}
-        self._emails = {email.casefold() for _name, email in people if email}
-        self._tags = {
-            bytes(tag): name
-            for tag, name in Badge.objects.filter(lab=lab).values_list("tag", "member__name")
-        }
-        self._seen: dict[tuple[str, str], int] = {}
-        self._done = 0
-        self.bad: list[BadLine] = []
-        self.created = 0
-
-    def check(self, line: Line) -> _Checked | None:
-        """What the line asks for; None when it is now among the bad ones."""
-        try:
-            return self._checked(line)
-        except ConfigError as error:
-            self.bad.append(BadLine(line.number, str(error)))
-            return None
-
-    def take_all(
-        self, lines: list[_Checked], total: int, progress: Callable[[int, int], None]
-    ) -> None:
-        """Each line's member exists, or the line is among the bad ones and left no trace."""
-        for line in lines:
-            self._take(line)
-            self._done += 1
-            if self._done % PROGRESS_EVERY == 0 or self._done == total:
-                progress(self._done, total)
-
-    def _checked(self, line: Line) -> _Checked:
-        values = line.values
-        if line.surplus:
-            raise ConfigError(_("it has more cells than the heading"))
-        if not values["name"]:
-            raise ConfigError(_("a member needs a name"), where="name")
-        limits.check_name(values["name"], "name", limits.PERSON_LENGTH_MAX)
-        self._refuse_repeats(line)
-        self._refuse_known(values)
-        uid, enrol_again = self._badge(values["badge"], values["old_id"])
-        return _Checked(
-            number=line.number,
-            name=values["name"],
-            member={
-                "email": _email(values["email"]),
-                "language": _language(values["language"]),
-                "group": _named(self._groups, values["group"], "group"),
-                "payer": _named(self._payers, values["payer"], "payer"),
-                "until_at": self._end(values["until"]),
-            },
-            uid=uid,
-            enrol_again=enrol_again,
-            trainings=[
-                _known(self._trainings, name, "trainings") for name in _list(values["trainings"])
-            ],
-        )
-
-    def _take(self, line: _Checked) -> None:
-        """The domain asks everything once more: somebody may have been quicker."""
-        try:
-            with transaction.atomic():
-                member = create_member(self._actor, self._lab, line.name, **line.member)
-                if line.uid is not None:
-                    assign_badge(self._actor, member, line.uid)
-                if line.enrol_again is not None:
-                    record_enrol_again(self._actor, member, line.enrol_again)
-                for training in line.trainings:
-                    grant_training(self._actor, member, training)
-        except ConfigError as error:
-            self.bad.append(BadLine(line.number, str(error)))
-        else:
-            self.created += 1
-
-    def _refuse_repeats(self, line: Line) -> None:
-        """People are told apart by e-mail, else by name; badges by UID."""
-        who = line.values["email"].casefold() or line.values["name"].casefold()
-        badge = line.values["badge"] or line.values["old_id"]
-        keys = {("person", who), ("badge", re.sub(r"\W", "", badge).casefold())}
-        for kind, value in sorted(keys):
-            first = self._seen.setdefault((kind, value), line.number)
-            if value and first != line.number:
-                raise ConfigError(
-                    _("%(value)s is in line %(number)d already")
-                    % {"value": line.values["name"] if kind == "person" else value, "number": first}
-                )
-
-    def _refuse_known(self, values: dict[str, str]) -> None:
-        """The same list twice adds nobody twice; a namesake is told apart by an e-mail or a badge."""
-        if values["email"]:
-            if values["email"].casefold() in self._emails:
-                raise ConfigError(
-                    _("a member with this e-mail exists already"), where=values["email"]
-                )
-        elif not (values["badge"] or values["old_id"]) and values["name"].casefold() in self._names:
+    for cell, chosen in zip(heading, columns, strict=True):
+        if not cell.strip() or chosen is not None:
+            continue
+        alone = guess([cell])[0]
+        if alone is not None:
             raise ConfigError(
-                _("%(name)s exists already") % {"name": values["name"]},
-                where="name",
-                remedy=_("Give an e-mail, if this is somebody else"),
+                _("two columns are called %(name)s") % {"name": alone.value}, where=str(path)
             )
-
-    def _badge(self, text: str, old_id: str) -> tuple[bytes | None, bytes | None]:
-        """The line's UID, or the head of one that has to be enrolled again."""
-        if text and old_id:
-            raise ConfigError(_("give the badge or its old id, not both"), where="old_id")
-        if old_id:
-            old = old_ids.read(old_id)
-            if old.uid is None:
-                return None, old.head
-            return self._free_uid(old.uid, old_id), None
-        return (self._free_uid(old_ids.read_uid(text), text) if text else None), None
-
-    def _free_uid(self, uid: bytes, text: str) -> bytes:
-        check_uid(uid)
-        owner = self._tags.get(badge_tag(settings.HUB.badge_key(), uid))
-        if owner is not None:
-            raise ConfigError(_("this badge belongs to %(name)s") % {"name": owner}, where=text)
-        return uid
-
-    def _end(self, text: str) -> datetime | None:
-        """The end of that day in the lab."""
-        if not text:
-            return None
-        for form in DATE_FORMATS:
-            try:
-                day = datetime.strptime(text, form).replace(tzinfo=UTC).date()
-            except ValueError:
-                continue
-            return days.last_moment_of(day, zoneinfo.ZoneInfo(self._lab.time_zone))
         raise ConfigError(
-            _("%(text)s is not a date") % {"text": text},
-            where="until",
-            remedy=_("Write it like 2027-12-31 or 31/12/2027"),
+            _("nobody reads the column %(name)s") % {"name": repr(cell)},
+            where=str(path),
+            remedy=_("Rename or remove it; known are: %(columns)s") % {"columns": ", ".join(Field)},
         )
+    return columns
 
 
-def _named(known: dict[str, T], name: str, where: str) -> T | None:
-    """What is called `name`, None for an empty cell. Raises ConfigError: nothing is."""
-    return _known(known, name, where) if name else None
-
-
-def _known(known: dict[str, T], name: str, where: str) -> T:
-    found = known.get(name) or known.get(name.casefold())
-    if found is None:
-        raise ConfigError(
-            _("there is no %(name)s") % {"name": name},
-            where=where,
-            remedy=_("Make it first, or correct its name"),
+def _made(actor: Actor, lab: Lab, names: Mapping[str, str]) -> dict[str, Group]:
+    made = {}
+    taken = set(Group.objects.filter(lab=lab).values_list("slug", flat=True))
+    for key, name in names.items():
+        stem = slugify(name)[: limits.SLUG_LENGTH_MAX - 4] or "group"
+        slug = next(
+            one for one in (stem, *(f"{stem}-{n}" for n in range(2, 1_000))) if one not in taken
         )
-    return found
+        taken.add(slug)
+        made[key] = create_group(actor, lab, slug, name[: limits.NAME_LENGTH_MAX])
+    return made
 
 
-def _list(cell: str) -> list[str]:
-    return [name.strip() for name in re.split(r"[|,/+]", cell) if name.strip()]
+def _newcomer(one: Checked, groups: Mapping[str, Group]) -> Newcomer:
+    return Newcomer(
+        name=one.outcome.name,
+        email=one.outcome.email,
+        language=one.language,
+        group=groups.get(plain(one.outcome.group)),
+        payer=one.payer,
+        joined_on=one.joined_on,
+        until_at=one.outcome.until_at,
+        tag=one.tag,
+        enrol_again=one.enrol_again,
+        trainings=one.trainings,
+    )
 
 
-def _email(text: str) -> str:
-    if text:
-        try:
-            validate_email(text)
-        except ValidationError as error:
-            raise ConfigError(
-                _("%(text)s is not an e-mail address") % {"text": text}, where="email"
-            ) from error
-    return text
-
-
-def _language(text: str) -> str:
-    language = text.casefold()[:2]
-    if language and language not in LANGUAGES:
-        raise ConfigError(
-            _("%(text)s is no language of the hub") % {"text": text}, where="language"
-        )
-    return language
+def _renewal(one: Checked, groups: Mapping[str, Group], member: Member) -> Renewal:
+    """A list never shortens a membership that is longer already."""
+    until_at, now = one.outcome.until_at, member.until_at
+    if until_at is not None and (now is None or now >= until_at):
+        until_at = None
+    return Renewal(
+        member=member,
+        email="" if member.email else one.outcome.email,
+        language=one.language,
+        group=groups.get(plain(one.outcome.group)),
+        payer=one.payer,
+        until_at=until_at,
+    )

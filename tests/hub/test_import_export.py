@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from interlock.errors import ConfigError
 from interlock.hub import ingest
@@ -21,7 +20,7 @@ from interlock.hub.changes import verify_audit
 from interlock.hub.domain.labs import create_group, create_payer
 from interlock.hub.domain.members import change_member
 from interlock.hub.exporting import Filter, export_sessions
-from interlock.hub.importing import LINES_AT_ONCE_MAX, Imported, import_members
+from interlock.hub.importing import LINES_AT_ONCE_PARTIAL, Imported, import_members
 from interlock.hub.models import Authorisation, Badge, Lab, Member, Payer, PayerKind
 from interlock.hub.spreadsheets import BadLine
 from interlock.hub.tables import neutral
@@ -154,25 +153,32 @@ def test_a_namesake_is_taken_with_an_e_mail_or_a_badge_of_their_own(tmp_path: Pa
     assert run(lab, tmp_path, more) == Imported(2, (), 2)
 
 
-def large(tmp_path: Path, count: int) -> Path:
+def large(tmp_path: Path, count: int, first: int = 0) -> Path:
     path = tmp_path / "large.csv"
-    lines = (f"N{i};n{i}@example.org;{0x04000000000000 + i:014x};Table saw" for i in range(count))
+    lines = (
+        f"N{i};n{i}@example.org;{0x04000000000000 + i:014x};Table saw"
+        for i in range(first, first + count)
+    )
     path.write_text("name;email;badge;trainings\n" + "\n".join(lines), encoding="utf-8")
     return path
 
 
-def test_more_lines_than_fit_one_write_are_refused_before_anything_is_written(
-    tmp_path: Path, django_assert_num_queries: Callable[[int], AbstractContextManager[object]]
+def test_two_thousand_members_are_taken_at_once_and_asked_for_with_as_many_queries_as_a_few(
+    tmp_path: Path,
 ) -> None:
+    """Rows of one INSERT apart, nothing grows with the list: no line asks the database anything."""
     lab = small_lab()
-    path = large(tmp_path, LINES_AT_ONCE_MAX + 1)
-    # What is known of the lab is read once; no line asks the database anything, none writes.
-    with (
-        django_assert_num_queries(5),
-        pytest.raises(ConfigError, match=r"no more than 500 can be taken all at once\. Split"),
-    ):
-        import_members(console(), lab.lab, path)
-    assert Member.objects.count() == 1
+    with CaptureQueriesContext(connection) as few:
+        import_members(console(), lab.lab, large(tmp_path, 3))
+    with CaptureQueriesContext(connection) as many:
+        import_members(console(), lab.lab, large(tmp_path, 2_000, first=100))
+    asked = [len([q for q in run if q["sql"].startswith("SELECT")]) for run in (few, many)]
+    assert asked[0] == asked[1]
+    assert len(many) < len(few) + 60
+    assert Member.objects.count() == 2_004
+    assert Authorisation.objects.count() == 2_004
+    assert Payer.objects.filter(name="N1500").count() == 1
+    verify_audit(lab.lab)
 
 
 def test_bad_lines_are_found_without_taking_the_writer(tmp_path: Path) -> None:
@@ -205,11 +211,15 @@ def test_between_a_few_lines_of_a_large_import_others_get_the_writer(tmp_path: P
 
     with connection.execute_wrapper(watched):
         done = import_members(
-            console(), lab.lab, large(tmp_path, 60), partial=True, progress=committed
+            console(),
+            lab.lab,
+            large(tmp_path, 2 * LINES_AT_ONCE_PARTIAL + 1),
+            partial=True,
+            progress=committed,
         )
-    assert done == Imported(60, (), 60)
-    # By the insert of the 26th and of the 51st member, what came before was committed.
-    assert depths == [0] * 25 + [1] * 25 + [2] * 10
+    assert done == Imported(501, (), 501)
+    # By the insert of the second and third batch of members, what came before was committed.
+    assert depths == [0, 1, 2]
     verify_audit(lab.lab)
 
 
@@ -232,7 +242,7 @@ def test_line_numbers_count_lines_of_the_file_also_after_a_cell_with_a_line_brea
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "name the columns"),
+        ("", "is empty"),
         ("email\nx@example.org\n", "name the columns"),
         ("name;nom\nx;y\n", "two columns"),
         ("name;shoe size\nx;y\n", "nobody reads"),
