@@ -56,17 +56,20 @@ def hub_init(directory: Path, name: str, time_zone: str, language: str, url: str
 @hub_dir_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve at.")
 @click.option("--port", type=PORT, default=8080, show_default=True, help="0: any free one.")
-def hub_run(directory: Path, host: str, port: int) -> None:
-    """Serve the hub until SIGTERM and print its address.
+@click.option("--node-port", type=PORT, help="HTTPS for machines; hub.toml says which by default.")
+def hub_run(directory: Path, host: str, port: int, node_port: int | None) -> None:
+    """Serve the hub until SIGTERM and print its addresses: for people, and for machines.
 
     Example: interlock hub run --dir /var/lib/interlock-hub --port 8080
     """
     log()
     from interlock.hub import commands
 
-    commands.run(
-        directory, host=host, port=port, on_ready=lambda address: click.echo(f"hub: {address}")
-    )
+    def ready(people: str, nodes: str) -> None:
+        click.echo(f"hub: {people}")
+        click.echo(f"nodes: {nodes}")
+
+    commands.run(directory, host=host, port=port, node_port=node_port, on_ready=ready)
 
 
 @hub.command("add-node")

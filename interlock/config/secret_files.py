@@ -1,10 +1,13 @@
 """Secret files to keys and back: mode 0600, refused when others may read them.
 
-JSON objects made by `interlock hub add-node`. On a Pi they are 0640 root:interlock (8-installation.md).
+JSON objects made by `interlock node enrol` or `interlock hub add-node`. On a Pi they are 0640 root:interlock and
+root:interlock-sync (8-installation.md).
 """
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -21,10 +24,11 @@ from interlock.protocol.credentials import (
 )
 
 SECRET_MODE = 0o600
+GROUP_MODE = 0o640
 FORBIDDEN_BITS = 0o027
 """Nobody else may read, the group may not write."""
 
-REMEDY = "Make the node's files again with: interlock hub add-node"
+REMEDY = "Make the node's files again with: interlock node enrol CODE (or interlock hub add-node)"
 
 Secret = TypeVar("Secret", NodeKeys, HubAccess)
 
@@ -37,6 +41,38 @@ def write_node_keys(path: Path, keys: NodeKeys) -> None:
 def write_hub_access(path: Path, access: HubAccess) -> None:
     """`path` holds the access, readable by its owner only. Raises ConfigError when it already exists."""
     _write_secret(path, access.to_wire())
+
+
+def replace_secret(path: Path, wire: Mapping[str, Any], group: str | None = None) -> None:
+    """`path` holds `wire` and nothing of what it held, on the disk; it stays whole if the power fails.
+
+    For its owner alone, and where `group` exists and this is root, readable by that group. Raises ConfigError.
+    """
+    part = path.with_name(path.name + ".new")
+    try:
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE)
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(canonical.dumps(wire) + b"\n")
+            target.flush()
+            _give_to(target.fileno(), group)
+            os.fsync(target.fileno())
+        part.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _give_to(descriptor: int, group: str | None) -> None:
+    if group is None or os.geteuid() != 0:
+        return
+    with contextlib.suppress(KeyError):
+        os.fchown(descriptor, 0, grp.getgrnam(group).gr_gid)
+        os.fchmod(descriptor, GROUP_MODE)
 
 
 def read_node_keys(path: Path) -> NodeKeys:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from interlock.hub.importing import Imported
     from interlock.hub.importing_badges import ImportedBadges
     from interlock.hub.models import Lab
+    from interlock.hub.serving import NodeDoor
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LAB_SLUG = "lab"
@@ -68,11 +69,14 @@ def run(
     host: str = "127.0.0.1",
     port: int = 8080,
     *,
-    on_ready: Callable[[str], None] = lambda address: None,
+    node_port: int | None = 0,
+    on_ready: Callable[[str, str], None] = lambda people, nodes: None,
 ) -> None:
-    """Serve until SIGTERM; `on_ready` gets the real address (port 0: any free one) once it serves.
+    """Serve until SIGTERM; `on_ready` gets the real addresses for people and for nodes once it serves.
 
-    Raises ConfigError (no hub there), LinkError (the port is taken), StoreError (it could not start).
+    Port 0: any free one. `node_port` None: the one of hub.toml, which codes of enrolment carry unless
+    any free one was taken. Raises ConfigError (no hub there), LinkError (a port is taken), StoreError
+    (it could not start).
     """
     migrate(directory)
     from interlock.hub import serving
@@ -80,12 +84,12 @@ def run(
     from interlock.hub.models import Lab
     from interlock.hub.permissions import Actor
 
+    config = HubDirectory(directory).config()
     # hub.toml describes the one lab of a simple hub; several describe themselves, on their pages.
     if Lab.objects.count() == 1:
-        apply_config(
-            Actor(SystemClock(), label="hub.toml"), the_lab(), HubDirectory(directory).config()
-        )
+        apply_config(Actor(SystemClock(), label="hub.toml"), the_lab(), config)
     listener = serving.listen(host, port)
+    door = _door(directory, config, host, node_port)
 
     served = False
 
@@ -93,15 +97,28 @@ def run(
         nonlocal served
         served = True
         serving.notify_ready()
-        on_ready(serving.address_of(listener))
+        on_ready(serving.address_of(listener), serving.address_of(door.listener, "https"))
 
-    serving.serve(listener, ready)
+    serving.serve(listener, door, ready)
     if not served:
         raise StoreError(
             "the hub did not start",
             where=str(directory),
             remedy="The lines above say why",
         )
+
+
+def _door(directory: Path, config: HubConfig, host: str, port: int | None) -> NodeDoor:
+    """The door for nodes, and its port in every code of enrolment from now on."""
+    from django.conf import settings
+
+    from interlock.hub import serving
+
+    listener = serving.listen(host, config.node_port if port is None else port)
+    if port == 0:
+        settings.NODE_PORT = listener.getsockname()[1]
+    certificates = HubDirectory(directory).certificates(SystemClock())
+    return serving.NodeDoor(listener, certificates, config.names())
 
 
 def add_node(

@@ -22,7 +22,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from interlock.clock import Clock
+from interlock.clock import Clock, SystemClock
 from interlock.errors import ConfigError
 from interlock.hub.authority import Certificates
 from interlock.protocol.tags import BADGE_KEY_BYTES
@@ -46,7 +46,8 @@ PORT_MAX = 65_535
 @dataclass(frozen=True, slots=True)
 class HubConfig:
     """What hub.toml says. `hosts` are the names and addresses the hub may be called by; `node_address`
-    (empty: whatever the fab manager calls it by) and `node_port` are where nodes find it."""
+    (empty: whatever the fab manager calls it by) and `node_port` are where nodes find it; `lan_servers` those
+    of the lab's own network that the hub may ask for a booking calendar."""
 
     name: str
     time_zone: str = "Europe/Paris"
@@ -54,6 +55,7 @@ class HubConfig:
     hosts: tuple[str, ...] = ()
     node_address: str = ""
     node_port: int = NODE_PORT
+    lan_servers: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """Every name and address the hub answers to, which its certificate names too."""
@@ -64,6 +66,7 @@ class HubConfig:
     def to_toml(self) -> str:
         """The file that reads back as this configuration."""
         hosts = ", ".join(_quoted(host) for host in self.hosts)
+        servers = ", ".join(_quoted(server) for server in self.lan_servers)
         return (
             "# Interlock's hub. It reads this file when it starts.\n\n[lab]\n"
             "# Shown on every page and statement.\n"
@@ -73,7 +76,10 @@ class HubConfig:
             '# "en" or "fr": the language of new members and of exported lists.\n'
             f"language = {_quoted(self.language)}\n\n[hub]\n"
             "# Further names and addresses by which people and nodes reach this hub.\n"
-            f"hosts = [{hosts}]\n\n[nodes]\n"
+            f"hosts = [{hosts}]\n"
+            "# Servers of the lab's own network (name or address, with :port where it has one) that the hub\n"
+            "# may ask for a booking calendar; all others have to be public.\n"
+            f"lan_servers = [{servers}]\n\n[nodes]\n"
             "# Name or address by which the machines reach this hub; empty: the one in your browser.\n"
             f"address = {_quoted(self.node_address)}\n"
             "# Its port for machines: HTTPS with the lab's own certificate authority.\n"
@@ -147,6 +153,7 @@ class HubDirectory:
             raise ConfigError(f"cannot be made: {error.strerror}", where=str(self.path)) from error
         for name, length in _KEY_BYTES.items():
             _write_new(self.keys / name, _fresh(length))
+        self.certificates(SystemClock()).create(config.name)
         _write_new(self.config_file, config.to_toml().encode())
 
     def _secret(self, name: str, length: int) -> bytes:
@@ -188,7 +195,7 @@ _KEY_BYTES = {
 _NO_HUB = "Make a hub first: interlock hub init --dir DIR"
 _KNOWN = {
     "lab": ("name", "time_zone", "language"),
-    "hub": ("hosts",),
+    "hub": ("hosts", "lan_servers"),
     "nodes": ("address", "port"),
 }
 
@@ -205,15 +212,17 @@ def read_config(path: Path) -> HubConfig:
         raise ConfigError(f"this is not TOML: {error}", where=str(path)) from error
     _refuse_unknown(path, tables)
     lab, hub = tables.get("lab", {}), tables.get("hub", {})
-    hosts = hub.get("hosts", [])
-    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise ConfigError("must be a list of texts", where=f"{path}: hub.hosts")
+    lists = {key: hub.get(key, []) for key in _KNOWN["hub"]}
+    for key, value in lists.items():
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ConfigError("must be a list of texts", where=f"{path}: hub.{key}")
     if "name" not in lab:
         raise ConfigError("is missing", where=f"{path}: lab.name", remedy='Write name = "…"')
     nodes = tables.get("nodes", {})
     config = HubConfig(
         **lab,
-        hosts=tuple(hosts),
+        hosts=tuple(lists["hosts"]),
+        lan_servers=tuple(lists["lan_servers"]),
         node_address=nodes.get("address", ""),
         node_port=nodes.get("port", NODE_PORT),
     )

@@ -1,21 +1,30 @@
-"""The hub as a process: a listening socket and Django in, requests answered until SIGTERM."""
+"""The hub as a process: listening sockets and Django in, requests answered until SIGTERM.
+
+People and nodes have a door each: plain HTTP on one computer or behind a proxy, and HTTPS with the lab's own
+certificate authority, where there are no pages. Both lead into one server, with one count of connections.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
-from interlock.errors import LinkError
+from interlock.errors import InterlockError, LinkError
 from interlock.hub.asgi import application
-from interlock.hub.connections import connections_of, limits_for, raised_descriptors
-from interlock.hub.front import Front
+from interlock.hub.authority import Certificates
+from interlock.hub.connections import HEAD_S, connections_of, limits_for, raised_descriptors
+from interlock.hub.front import Front, nodes_only
 
 BACKLOG = 512
 ACCEPTED_AT_ONCE = 16
@@ -23,6 +32,10 @@ ACCEPTED_AT_ONCE = 16
 few enough for connections.DESCRIPTORS_RESERVED. The kernel's queue stays BACKLOG long."""
 GRACE_S = 5
 """After this long an answer under way is cut: shorter than the 10 s after which systemd kills."""
+RENEW_EVERY_S = 3_600
+"""How often the certificate is looked at; it is renewed months before it ends."""
+
+log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -43,18 +56,47 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """The address people and nodes reach `listener` by."""
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
+    """The address that `listener` is reached by."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
-def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Answer requests on `listener` until SIGTERM or SIGINT; `on_ready` is called when it does."""
+@dataclass(frozen=True, slots=True)
+class NodeDoor:
+    """Where nodes come in: a listening socket, and the certificate that the hub shows there."""
+
+    listener: socket.socket
+    certificates: Certificates
+    names: Sequence[str]
+
+    def context(self) -> ssl.SSLContext:
+        """TLS 1.2 and newer with the hub's certificate, issued if need be. Raises ConfigError."""
+        self.certificates.ensure_server(self.names)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.certificates.server_file)
+        return context
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """New connections see the newest certificate, issued if need be; those that are open stay."""
+        if self.certificates.ensure_server(self.names):
+            log.info("the hub has a new certificate for nodes")
+        # Also when another process, such as the jobs, issued it.
+        context.load_cert_chain(self.certificates.server_file)
+
+
+def serve(listener: socket.socket, door: NodeDoor, on_ready: Callable[[], None]) -> None:
+    """Answer requests at both doors until SIGTERM or SIGINT; `on_ready` is called when it does."""
     application.limits = limits_for(raised_descriptors())
-    config = uvicorn.Config(
-        application,
-        lifespan="on",
+    config = _config(application, "on")
+    _Server(config, application, door, on_ready).run(sockets=[listener])
+
+
+def _config(app: Any, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -65,7 +107,6 @@ def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
         loop="asyncio",
         timeout_graceful_shutdown=GRACE_S,
     )
-    _Server(config, application, on_ready).run(sockets=[listener])
 
 
 def notify_ready() -> None:
@@ -82,23 +123,70 @@ def notify_ready() -> None:
 class _Server(uvicorn.Server):
     """uvicorn, whose waiting requests end at once and whose SIGTERM is an orderly exit 0."""
 
-    def __init__(self, config: uvicorn.Config, front: Front, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        front: Front,
+        door: NodeDoor,
+        on_ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._front = front
+        self._door = door
         self._on_ready = on_ready
+        self._renewing: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
         await super().startup(sockets)
-        for listener in sockets or []:
+        if not self.started:
+            return
+        context = self._door.context()
+        await self._open(context)
+        for listener in (*(sockets or []), self._door.listener):
             listener.listen(BACKLOG)
-        if self.started:
-            self._on_ready()
+        self._renewing = asyncio.create_task(self._renew(context))
+        self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer those who wait, then close."""
+        if self._renewing is not None:
+            self._renewing.cancel()
         self._front.close()
-        await super().shutdown(sockets)
+        await super().shutdown([*(sockets or []), self._door.listener])
+
+    async def _open(self, context: ssl.SSLContext) -> None:
+        """Nodes may come in: as many connections as there is room for, counted with everybody's."""
+        config = _config(nodes_only(self._front), "off")
+        config.load()
+        # One count: the class of the people's door knows who has been silent for longest.
+        config.http_protocol_class = self.config.http_protocol_class
+
+        def protocol() -> asyncio.Protocol:
+            speaks: Any = config.http_protocol_class
+            made: asyncio.Protocol = speaks(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        self.servers.append(
+            await asyncio.get_running_loop().create_server(
+                protocol,
+                sock=self._door.listener,
+                ssl=context,
+                backlog=ACCEPTED_AT_ONCE,
+                # Whoever does not finish a handshake is not counted yet: it must not take a minute.
+                ssl_handshake_timeout=HEAD_S,
+            )
+        )
+
+    async def _renew(self, context: ssl.SSLContext) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                await asyncio.to_thread(self._door.renew, context)
+            except (InterlockError, OSError) as error:
+                log.error("the certificate for nodes cannot be renewed: %s", error)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

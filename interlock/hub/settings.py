@@ -37,6 +37,8 @@ HUB = HubDirectory(_folder())
 _CONFIG = HUB.config() if HUB.config_file.exists() else HubConfig(name="Interlock", language="en")
 SECRET_KEY = HUB.secret_key() if HUB.keys.exists() else secrets.token_hex()
 HUB_CLOCK: Clock = SystemClock()
+# What codes of enrolment name; `interlock hub run --node-port 0` puts the port it found in its place.
+NODE_PORT = _CONFIG.node_port
 
 # ------------------------------------------------------------------------------------------ django
 
@@ -45,6 +47,7 @@ ALLOWED_HOSTS = [
     *("localhost", "127.0.0.1", "[::1]"),
     *(socket.gethostname().lower(), f"{socket.gethostname().lower()}.local"),
     *_CONFIG.hosts,
+    *filter(None, [_CONFIG.node_address]),
 ]
 ROOT_URLCONF = "interlock.hub.urls"
 ASGI_APPLICATION = "interlock.hub.asgi.application"

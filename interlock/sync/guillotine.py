@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from threading import Lock, Timer
 from typing import Any
 
@@ -69,6 +70,10 @@ class Guillotine:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
+CheckCertificate = Callable[[bytes], None]
+"""The other side's certificate (DER), once chain and name are verified; raises ssl.SSLError to refuse it."""
+
+
 class GuardedAdapter(HTTPAdapter):
     """A transport whose connections report their socket to a guillotine; it retries nothing."""
 
@@ -85,7 +90,30 @@ class GuardedAdapter(HTTPAdapter):
         }
 
 
-def _reporting(pool: type[Any], guillotine: Guillotine) -> type[Any]:
+class PinnedAdapter(GuardedAdapter):
+    """The same over TLS, by a context of ours: no certificate authority of the computer counts."""
+
+    def __init__(
+        self, guillotine: Guillotine, context: ssl.SSLContext, check: CheckCertificate
+    ) -> None:
+        self._context = context
+        self._check = check
+        super().__init__(guillotine)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Pools for https alone, whose connections are checked and report."""
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+        pool = _reporting(HTTPSConnectionPool, self._guillotine, self._check)
+        self.poolmanager.pool_classes_by_scheme = {"https": pool}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """What `requests` would do here adds every authority that browsers believe."""
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
+
+
+def _reporting(
+    pool: type[Any], guillotine: Guillotine, check: CheckCertificate | None = None
+) -> type[Any]:
     """A subclass of `pool` whose connections hand their socket to `guillotine` once connected."""
     base: type[Any] = pool.ConnectionCls
 
@@ -93,5 +121,8 @@ def _reporting(pool: type[Any], guillotine: Guillotine) -> type[Any]:
         def connect(self) -> None:
             super().connect()
             guillotine.hold(self.sock)
+            if check is not None:
+                # Before a byte of the request, which carries the credential.
+                check(self.sock.getpeercert(binary_form=True))
 
     return type(f"Reporting{pool.__name__}", (pool,), {"ConnectionCls": ReportingConnection})

@@ -1,13 +1,16 @@
-"""Greetings and records to the hub, snapshots from it, over HTTP: bounded in time and in size.
+"""Greetings and records to the hub, snapshots from it, over HTTPS: bounded in time and in size.
 
-Every call ends within its total time, whatever the hub does, and reads no more than its cap. It
-follows no redirect (the credential goes to the pinned address only), uses no proxy of the
-environment, and retries nothing: the back-off of courier and fetcher is the one place that does.
+A hub's address that begins with https:// is believed by the lab's own certificate authority (trust.py) and
+never called in any other way; http:// is for a hub on the same computer. Every call ends within its total time,
+whatever the hub does, and reads no more than its cap. It follows no redirect (the credential goes to the pinned
+address only), uses no proxy of the environment, and retries nothing: the back-off of courier and fetcher is the
+one place that does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,12 +22,13 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from interlock import __version__
+from interlock.clock import SystemClock
 from interlock.errors import ConfigError, ProtocolError, StoreError
 from interlock.protocol import canonical, fields, hubapi
 from interlock.protocol.credentials import HubAccess
 from interlock.protocol.records import head_from_wire
 from interlock.protocol.snapshots import SnapshotVersion
-from interlock.sync.guillotine import GuardedAdapter, Guillotine
+from interlock.sync.guillotine import GuardedAdapter, Guillotine, PinnedAdapter
 from interlock.sync.links import (
     Delivered,
     HubHello,
@@ -37,6 +41,7 @@ from interlock.sync.links import (
     version_text,
     version_to_wire,
 )
+from interlock.sync.trust import Trust
 
 ANSWER_BYTES_MAX = canonical.FRAME_BYTES_MAX
 """Every answer but a snapshot is a few hundred bytes, or a line for each set-aside record."""
@@ -73,7 +78,14 @@ class Timeouts:
 class HubClient:
     """The hub as one node sees it; each instance belongs to one thread. A `links.HubLink`."""
 
-    def __init__(self, access: HubAccess, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        access: HubAccess,
+        timeouts: Timeouts | None = None,
+        trust: Trust | None = None,
+        health: Callable[[], dict[str, int]] = dict,
+    ) -> None:
+        """`trust` is shared by all clients of a process; `health` says how the computer is."""
         if not access.hub_url.startswith(("http://", "https://")):
             raise ConfigError(
                 f"{access.hub_url!r} is not the address of a hub",
@@ -90,8 +102,22 @@ class HubClient:
         self._session.headers["User-Agent"] = f"interlock-sync/{__version__}"
         # A compressed answer could unfold to any size; ours are small or already compact.
         self._session.headers["Accept-Encoding"] = "identity"
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, GuardedAdapter(self._guillotine))
+        self._health = health
+        self._trust = trust
+        self._trusts = -1
+        # Nothing but the one scheme: neither a mistake nor a redirect can lead to the other.
+        self._session.adapters.clear()
+        if self._base.startswith("https://"):
+            self._trust = trust or Trust(access, SystemClock())
+            self._renew_trust(self._trust)
+        elif access.is_pinned:
+            raise ConfigError(
+                "this node was enrolled over HTTPS and speaks nothing else",
+                where="hub_url",
+                remedy="Enrol it again with: interlock node enrol CODE",
+            )
+        else:
+            self._session.mount("http://", GuardedAdapter(self._guillotine))
 
     def hello(self, hello: NodeHello) -> HubHello | No:
         """Introduce the node."""
@@ -105,10 +131,15 @@ class HubClient:
                 "version": version_to_wire(hello.version),
                 "nonce": hello.nonce,
                 "mode": hello.mode,
+                "health": {**self._health(), **self._trusted()},
             },
         )
         if isinstance(answer, No):
+            if isinstance(answer, OtherChain) and self._trust is not None:
+                self._trust.hear_time(answer.time, hello.nonce)
             return answer
+        if self._trust is not None:
+            self._hear(self._trust, answer, hello.nonce)
         with said_by(self._name):
             return HubHello(
                 head=head_from_wire(_object(answer, "head")),
@@ -187,6 +218,23 @@ class HubClient:
         """Every connection is closed."""
         self._session.close()
 
+    # -------------------------------------------------------------------------- whom it believes
+
+    def _trusted(self) -> dict[str, int]:
+        return {} if self._trust is None else {"authorities": self._trust.serial}
+
+    def _hear(self, trust: Trust, answer: Wire, nonce: str) -> None:
+        trust.hear_time(_object(answer, "time"), nonce)
+        if "authorities" in answer:
+            trust.hear_authorities(_object(answer, "authorities"))
+
+    def _renew_trust(self, trust: Trust) -> None:
+        """Connections begin by the authorities in force; those that are open stay."""
+        if self._trusts != trust.serial:
+            self._trusts = trust.serial
+            adapter = PinnedAdapter(self._guillotine, trust.context(), trust.check_dates)
+            self._session.mount("https://", adapter)
+
     # ------------------------------------------------------------------------------- one exchange
 
     @property
@@ -209,6 +257,8 @@ class HubClient:
         self, method: str, path: str, *, read_s: float, total_s: float, **options: Any
     ) -> Iterator[requests.Response]:
         """The response, its body unread. What goes wrong inside is a LinkError that says how."""
+        if self._trust is not None:
+            self._renew_trust(self._trust)
         try:
             with (
                 self._guillotine.after(total_s),
@@ -324,10 +374,42 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "it did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not the lab's"
+        return certificate_in_words(error)
     if isinstance(error, requests.ConnectionError):
         return "it cannot be reached, or hung up"
     return f"its answer cannot be read ({type(error).__name__})"
+
+
+def certificate_in_words(error: BaseException) -> str:
+    """Why the TLS connection did not come about, from what OpenSSL said somewhere inside `error`."""
+    for inner in _causes(error):
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            # OpenSSL's x509_vfy.h.
+            return _VERIFY_WORDS.get(
+                getattr(inner, "verify_code", 0), "its certificate is not the lab's"
+            )
+    return "it does not speak TLS as the hub does: another server may be at this address"
+
+
+_VERIFY_WORDS = {
+    9: "its certificate is not valid yet, by the hub's own time",
+    10: "its certificate has expired, by the hub's own time",
+    62: "its certificate is for another name",
+    64: "its certificate is for another address",
+}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, and what libraries have wrapped in it, each once."""
+    left, seen = [error], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inside = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        left += [other for other in inside if isinstance(other, BaseException)]
 
 
 def _unwritable(target: Path, error: OSError) -> StoreError:

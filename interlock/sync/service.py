@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -29,7 +30,9 @@ from interlock.sync.hub_client import HubClient, Timeouts
 from interlock.sync.neighbours import Neighbours
 from interlock.sync.node_link import NodeClient
 from interlock.sync.notify import Notifier
+from interlock.sync.trust import Trust
 from interlock.sync.versions import Versions
+from interlock.sync.vitals import vitals
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +97,11 @@ def _assemble(
     settings: SyncSettings, clock: Clock, randomness: Random, notifier: Notifier
 ) -> tuple[list[HubClient], list[Worker]]:
     access, versions = settings.access, Versions()
-    courier_hub = HubClient(access, settings.timeouts)
-    fetcher_hub = HubClient(access, settings.timeouts)
+    trust = Trust(access, clock, settings.spool) if access.is_pinned else None
+    courier_hub = HubClient(
+        access, settings.timeouts, trust, partial(vitals, clock, settings.spool)
+    )
+    fetcher_hub = HubClient(access, settings.timeouts, trust)
     courier = Courier(
         identity=(access.lab, access.node),
         node=NodeClient(settings.control_socket, clock),
@@ -122,7 +128,7 @@ def _assemble(
     fetching = Worker("fetcher", fetcher, clock, STEP_S_MAX + download_s)
     hubs, workers = [courier_hub, fetcher_hub], [carrying, fetching]
     if settings.interlocks:
-        hubs.append(HubClient(access, settings.timeouts))
+        hubs.append(HubClient(access, settings.timeouts, trust))
         exchange = Neighbours(
             node=NodeClient(settings.control_socket, clock),
             hub=hubs[-1],

@@ -171,7 +171,7 @@ def running_hub(folder: Path) -> Iterator[Hub]:
     command = [sys.executable, "-m", "interlock", "hub", "run", "--dir", str(directory)]
     with (folder / "hub.log").open("wb") as log:
         server = subprocess.Popen(
-            [*command, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            [*command, "--port", "0", "--node-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
         )
     try:
         assert server.stdout is not None

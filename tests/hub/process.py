@@ -37,7 +37,7 @@ import sys
 from pathlib import Path
 from interlock.hub import commands
 commands.run(Path(sys.argv[1]), port=int(sys.argv[2]),
-             on_ready=lambda address: print("hub:", address, flush=True))
+             on_ready=lambda people, nodes: print("hub:", people, "nodes:", nodes, flush=True))
 """
 
 _MAKE = """
@@ -170,15 +170,16 @@ class HubProcess:
         self._said: list[str] = []
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self.url = self._address()
+        self.url, self.nodes_url = self._addresses()
 
-    def _address(self) -> str:
+    def _addresses(self) -> tuple[str, str]:
         assert self._process.stdout is not None
         line = _line_within(self._process.stdout, START_S_MAX)
         if not line.startswith("hub: "):
             self.kill()
             raise AssertionError(f"the hub did not start: {line!r}\n{self.said}")
-        return line.removeprefix("hub: ").strip().rstrip("/")
+        people, _, nodes = line.removeprefix("hub: ").strip().partition(" nodes: ")
+        return people.rstrip("/"), nodes.rstrip("/")
 
     def _listen(self) -> None:
         assert self._process.stderr is not None

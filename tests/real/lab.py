@@ -250,7 +250,8 @@ class Lab:
         return Unit(name, command, restart_s=RESTART_S, start_s=READY_S)
 
     def _hub_unit(self) -> Unit:
-        at = ("--dir", str(self.root / "hub"), "--host", HOST, "--port", str(self.hub_port))
+        where = ("--host", HOST, "--port", str(self.hub_port), "--node-port", "0")
+        at = ("--dir", str(self.root / "hub"), *where)
         return replace(self._unit(HUB, "hub", "run", *at), watchdog_s=None, stop_s=8.0)
 
     def _world_unit(self) -> Unit:

@@ -247,7 +247,8 @@ def test_each_request_carries_the_credential_whatever_the_environment_says(
 def test_the_greeting_has_the_protocols_fields() -> None:
     request = requests_of(CALLS["hello"], servers.response(GOOD))
     body = json.loads(request.partition(b"\r\n\r\n")[2])
-    assert set(body) == {"v", "software", "boot_id", "head", "version", "nonce", "mode"}
+    fields = {"v", "software", "boot_id", "head", "version", "nonce", "mode", "health"}
+        assert set(body) == fields
     assert body["head"] == EMPTY.to_wire()
 
 

@@ -75,7 +75,7 @@ def site() -> Iterator[Site]:
         subprocess.run(command, check=True, capture_output=True)
         manager = ServiceManager(root / "run", SystemClock())
         stack.callback(manager.close)
-        at = ("--dir", str(root / "hub"), "--port", str(port))
+        at = ("--dir", str(root / "hub"), "--port", str(port), "--node-port", "0")
         manager.start(unit("hub", "hub", "run", *at, watchdog_s=None))
         manager.wait_ready("hub")
         nodes = []

@@ -47,7 +47,7 @@ class Site:
         return unit("sync", *arguments)
 
     def hub_unit(self, port: int) -> Unit:
-        at = ("--dir", str(self.hub), "--port", str(port))
+        at = ("--dir", str(self.hub), "--port", str(port), "--node-port", "0")
         return unit("hub", "hub", "run", *at, watchdog_s=None)
 
     def head_at_hub(self) -> Head:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -53,7 +53,7 @@ def enrol_node(actor: Actor, machine: Machine, hub_url: str) -> Enrolled:
     decryption_key = card_keys.new_private_key()
     node = Node.objects.create(
         lab=machine.lab,
-        slug=_free_slug(machine),
+        slug=free_slug(machine),
         machine=machine,
         credential_hash=sha256(credential.encode()).digest(),
         chain_key=chain_key,
@@ -82,7 +82,17 @@ def enrol_node(actor: Actor, machine: Machine, hub_url: str) -> Enrolled:
         .public_bytes(Encoding.Raw, PublicFormat.Raw),
         decryption_key=decryption_key,
     )
-    return Enrolled(node, keys, HubAccess(machine.lab.slug, node.slug, hub_url, credential))
+    return Enrolled(node, keys, _access(actor, node, hub_url, credential, keys.hub_public_key))
+
+
+def _access(
+    actor: Actor, node: Node, hub_url: str, credential: str, hub_public_key: bytes
+) -> HubAccess:
+    access = HubAccess(node.lab.slug, node.slug, hub_url, credential)
+    if not hub_url.startswith("https://"):
+        return access
+    trusted = settings.HUB.certificates(actor.clock).trusted(node.lab.slug)
+    return replace(access, authorities=trusted.certificates, hub_public_key=hub_public_key)
 
 
 @transaction.atomic
@@ -120,7 +130,7 @@ def close_alarm(actor: Actor, alarm: Alarm, why: str) -> None:
     )
 
 
-def _free_slug(machine: Machine) -> str:
+def free_slug(machine: Machine) -> str:
     """The machine's own name, or with a number when an earlier node had it."""
     taken = set(Node.objects.filter(lab=machine.lab).values_list("slug", flat=True))
     number, slug = 1, machine.slug

@@ -88,8 +88,8 @@ class NodeHealth(models.Model):
     disk_free_mb = models.PositiveIntegerField(null=True, blank=True)
     disk_mb = models.PositiveIntegerField(null=True, blank=True)
     temperature_dc = models.IntegerField(null=True, blank=True)
-    # The list of certificate authorities it trusts; 0: it speaks plain HTTP.
-    authorities = models.PositiveIntegerField(default=0)
+    # The serial of the list of authorities it trusts, 0 if it was told of none yet; None: plain HTTP.
+    authorities = models.PositiveIntegerField(null=True, blank=True)
     # The newest record of its journal, sent or not.
     told_epoch = models.PositiveBigIntegerField(default=0)
     told_seq = models.PositiveBigIntegerField(default=0)
