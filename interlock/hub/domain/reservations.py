@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
 from interlock.hub.changes import log_deed
-from interlock.hub.models import Machine, Member, Reservation, Topic
+from interlock.hub.models import CalendarEvent, Machine, Member, Reservation, Topic
 from interlock.hub.permissions import Actor, Permission, require
 from interlock.protocol.demands import RESERVATIONS_MAX
 
@@ -65,8 +65,15 @@ def reserve(
 
 @transaction.atomic
 def take_back(actor: Actor, reservation: Reservation) -> None:
-    """The machine is not reserved then any more."""
+    """The machine is not reserved then any more. Raises ConfigError: the booking calendar says it is."""
     require(actor, reservation.lab, Permission.EDIT_MACHINES)
+    if CalendarEvent.objects.filter(reservation=reservation).exists():
+        # The next reading of the calendar would make it again.
+        raise ConfigError(
+            _("it comes from the booking calendar"),
+            where=reservation.machine.name,
+            remedy=_("Take it back there; here it goes within a quarter of an hour"),
+        )
     before = _described(reservation)
     machine = reservation.machine
     reservation.delete()
