@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -29,8 +31,11 @@ def create_lab(actor: Actor, slug: str, config: HubConfig) -> Lab:
 
 @transaction.atomic
 def apply_config(actor: Actor, lab: Lab, config: HubConfig) -> None:
-    """The lab is called and timed as hub.toml says; nothing is written when it already is."""
+    """The lab is called and timed as hub.toml says, until somebody describes it on its pages; nothing is
+    written when it already is."""
     require(actor, lab, Permission.EDIT_LAB)
+    if lab.described_at is not None:
+        return
     before = _described(lab)
     lab.name, lab.time_zone, lab.language = config.name, config.time_zone, config.language
     after = _described(lab)
@@ -48,6 +53,56 @@ def apply_config(actor: Actor, lab: Lab, config: HubConfig) -> None:
         after=after,
         why="hub.toml",
     )
+
+
+@transaction.atomic
+def describe_lab(actor: Actor, lab: Lab, name: str, language: str, time_zone: str) -> None:
+    """The lab is called, speaks and is timed like that from now on, whatever hub.toml says. Raises
+    ConfigError."""
+    require(actor, lab, Permission.EDIT_LAB)
+    check_config(
+        HubConfig(name=name.strip(), time_zone=time_zone, language=language), where=lab.slug
+    )
+    before = _described(lab)
+    lab.name, lab.time_zone, lab.language = name.strip(), time_zone, language
+    lab.described_at = lab.described_at or actor.now()
+    lab.save(update_fields=["name", "time_zone", "language", "described_at"])
+    after = _described(lab)
+    if before != after:
+        log_deed(actor, lab, Topic.RIGHTS, "lab_changed", lab.slug, before=before, after=after)
+
+
+@transaction.atomic
+def set_memberships(actor: Actor, lab: Lab, season_ends: str, *, asks_consent: bool) -> None:
+    """Membership years end on `season_ends` (MM-DD; empty: a year after joining), and minors are granted
+    nothing without consent, or are. Raises ConfigError."""
+    require(actor, lab, Permission.EDIT_LAB)
+    if season_ends:
+        try:
+            datetime.strptime(f"2000-{season_ends}", "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise ConfigError(
+                _("%(text)s is not a day of the year") % {"text": season_ends},
+                where="season_ends",
+                remedy=_("Write month and day, like 08-31"),
+            ) from error
+    before = {"season_ends": lab.season_ends, "asks_consent": lab.asks_consent}
+    after = {"season_ends": season_ends, "asks_consent": asks_consent}
+    if before == after:
+        return
+    lab.season_ends, lab.asks_consent = season_ends, asks_consent
+    lab.save(update_fields=["season_ends", "asks_consent"])
+    log_deed(actor, lab, Topic.OTHER, "memberships_changed", lab.slug, before=before, after=after)
+
+
+@transaction.atomic
+def finish_setup(actor: Actor, lab: Lab) -> None:
+    """The first-run assistant has done its work, or nobody wants it; it is no longer offered."""
+    require(actor, lab, Permission.EDIT_LAB)
+    if lab.set_up_at is None:
+        lab.set_up_at = actor.now()
+        lab.save(update_fields=["set_up_at"])
+        log_deed(actor, lab, Topic.OTHER, "setup_finished", lab.slug)
 
 
 @transaction.atomic
