@@ -20,6 +20,7 @@ from interlock.cli.desk import desk
 from interlock.cli.doctor import diagnose, doctor
 from interlock.cli.hub import hub
 from interlock.cli.hub_jobs import hub_jobs
+from interlock.cli.hub_reports import hub_seed
 from interlock.cli.journal import journal
 from interlock.cli.node import node, sync
 from interlock.cli.parts import EXIT_CONFIGURATION, EXIT_FAULT, Group
@@ -67,5 +68,6 @@ def interlock() -> None:
 
 
 hub.add_command(hub_jobs)
+hub.add_command(hub_seed)
 for command in (commission, demo, desk, diagnose, doctor, hub, journal, node, reader, sim, sync):
     interlock.add_command(command)

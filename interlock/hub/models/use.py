@@ -228,6 +228,7 @@ class Session(models.Model):
             models.Index(fields=["member", "-started_at"], name="session_by_member"),
             models.Index(fields=["machine", "-started_at"], name="session_by_machine"),
             models.Index(fields=["payer", "ended_at"], name="session_by_payer"),
+            models.Index(fields=["lab", "ended_at"], name="session_by_end"),
             models.Index(fields=["node", "start_boot_id"], name="session_by_boot"),
         ]
         verbose_name = _("session")
