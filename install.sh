@@ -367,11 +367,25 @@ END
     SKIPPED=$((SKIPPED + skipped))
 }
 
+# How many tests of a stage run at once: those of real processes wait more than they work.
+workers() {
+    local cores
+    cores=$(nproc)
+    if [[ $1 == real ]]; then
+        echo $((cores + 1))
+    else
+        echo "$cores"
+    fi
+}
+
 pytest_stage() {
     local name=$1 code=0 began=$SECONDS report
     report=$REPORTS/$name.xml
     local pytest=("$VENV/bin/python" -m pytest -q -m "${MARKERS[$name]}" -rfEs
         --junitxml="$report" -o junit_duration_report=call)
+    if [[ $name != root ]]; then
+        pytest+=(-p xdist -n "$(workers "$name")" --dist loadfile --max-worker-restart 0)
+    fi
     if [[ $DRY_RUN == yes ]]; then
         say "would run: $(printf '%q ' "${pytest[@]}")"
         return
