@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ from interlock.core.model import Ending
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal_schema as schema
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
-from interlock.node.journal_marks import Lost, Stored, load, write_all
+from interlock.node.journal_marks import Batch, Lost, Recovery, Stored, load, write_all
 from interlock.node.journal_salvage import finish_interrupted, salvage, sync, write_again
 from interlock.protocol import canonical
 from interlock.protocol.credentials import NodeKeys
@@ -54,28 +54,6 @@ BATCH_ROWS_MAX = 256
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What a start found. `ended`: the session that is closed now, or as soon as the disk takes its end.
-
-    `clean`: the last process closed the journal in order and left no session open. `lost`: ranges of records
-    that no longer exist, declared in the new epoch's first record.
-    """
-
-    facts: Facts
-    ended: str | None
-    clean: bool
-    lost: tuple[Lost, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records behind a point, cut by bytes; `more` says that others wait behind the last of them."""
-
-    records: tuple[Record, ...]
-    more: bool
-
-
 class Journal:
     """The node's journal. Not thread-safe: one thread owns it at a time; every method may block on the disk."""
 
@@ -100,6 +78,11 @@ class Journal:
         self._lost: tuple[Lost, ...] = ()
         self._damage: str | None = None
         self._verified: Head | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
 
     @property
     def head(self) -> Head:
@@ -264,9 +247,12 @@ class Journal:
         snapshot: SnapshotVersion | None = None,
         time: Mapping[str, Any] | None = None,
         config_digest: str | None = None,
+        commands: tuple[tuple[str, int], ...] | None = None,
     ) -> Marks:
         """What is given is persisted. Raises ProtocolError when the snapshot's mark would fall, StoreError."""
-        marks = self.marks.raised(snapshot=snapshot, time=time, config_digest=config_digest)
+        marks = self.marks.raised(
+            snapshot=snapshot, time=time, config_digest=config_digest, commands=commands
+        )
         self._keep(self._stored.with_marks(marks))
         return marks
 
@@ -293,14 +279,33 @@ class Journal:
             return False
         return rows == rows_max
 
-    def checkpoint(self) -> None:
-        """The WAL's pages are in the main file; best done when nothing waits. Raises StoreError."""
+    def look(self, question: str, parameters: Sequence[int]) -> list[schema.Row]:
+        """The rows that a SELECT over the records finds. Raises StoreError."""
         connection = self._live()
         try:
-            # Not truncated: overwriting the same blocks spares the card the file system's own journal.
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return connection.execute(question, parameters).fetchall()
+        except schema.UNREADABLE as error:
+            self._fail(error)
+
+    def rewrite(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """`change` is done to what is delivered, in one transaction (journal_forgetting). Raises StoreError."""
+        connection = self._live()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            change(connection)
+            connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(error)
+
+    def restate(self, facts: Facts) -> None:
+        """The facts are these: the ones there were, without somebody who was erased. Raises StoreError."""
+        self._keep(replace(self._stored, facts=facts))
+
+    def checkpoint(self, *, truncate: bool = False) -> None:
+        """The WAL's pages are in the main file; best done when nothing waits. Raises StoreError."""
+        # Not truncated: overwriting the same blocks spares the card the file system's own journal.
+        mode = "TRUNCATE" if truncate else "PASSIVE"
+        self.look(f"PRAGMA wal_checkpoint({mode})", ())
 
     def reopen(self, stamp: Stamp) -> list[Record]:
         """The journal is usable again; returns the records of the batch in doubt if they are durable after all.
@@ -444,13 +449,7 @@ class Journal:
         return None if row is None else row[0]
 
     def _keep(self, stored: Stored) -> None:
-        connection = self._live()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            write_all(connection, stored)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._fail(error)
+        self.rewrite(lambda connection: write_all(connection, stored))
         self._stored = stored
 
     def _live(self) -> sqlite3.Connection:

@@ -20,6 +20,9 @@ from interlock.protocol import fields as wire_fields
 from interlock.protocol.records import BODY_BYTES_MAX, RecordType
 from interlock.protocol.snapshots import SnapshotVersion
 
+DELIVERED = "delivered"
+"""Beside the time marks: how far the hub's acknowledgement had come, week by week (journal_forgetting)."""
+
 MACHINE = "machine"
 """The source of lock-outs set at the machine itself; the other one is the hub."""
 
@@ -109,11 +112,13 @@ class Marks:
     snapshot        the newest version ever accepted: nothing older is ever used again
     time            what the timekeeper asked to be kept, its own JSON object
     config_digest   the configuration that the last `configuration_changed` record named
+    commands        numbers of the hub's commands that were carried out, and until when each was valid
     """
 
     snapshot: SnapshotVersion | None = None
     time: Mapping[str, Any] | None = None
     config_digest: str | None = None
+    commands: tuple[tuple[str, int], ...] = ()
 
     def raised(
         self,
@@ -121,6 +126,7 @@ class Marks:
         snapshot: SnapshotVersion | None = None,
         time: Mapping[str, Any] | None = None,
         config_digest: str | None = None,
+        commands: tuple[tuple[str, int], ...] | None = None,
     ) -> Marks:
         """These marks with what is given. Raises ProtocolError when the snapshot's version would fall."""
         if snapshot is not None and self.snapshot is not None and snapshot < self.snapshot:
@@ -128,10 +134,13 @@ class Marks:
                 f"snapshot {snapshot} is older than {self.snapshot}, which this node has accepted",
                 where="journal",
             )
+        # Whoever keeps time knows nothing of the notes beside it.
+        beside = {key: value for key, value in (self.time or {}).items() if key == DELIVERED}
         return Marks(
             self.snapshot if snapshot is None else snapshot,
-            self.time if time is None else dict(time),
+            self.time if time is None else {**beside, **time},
             self.config_digest if config_digest is None else config_digest,
+            self.commands if commands is None else commands,
         )
 
 
@@ -203,6 +212,7 @@ def marks_to_wire(marks: Marks) -> dict[str, Any]:
         "snapshot": None if marks.snapshot is None else list(marks.snapshot),
         "time": None if marks.time is None else dict(marks.time),
         "config_digest": marks.config_digest,
+        "commands": [list(command) for command in marks.commands],
     }
 
 
@@ -214,6 +224,8 @@ def marks_from_wire(wire: Mapping[str, Any]) -> Marks:
             None if snapshot is None else (int(snapshot[0]), int(snapshot[1])),
             None if time is None else dict(time),
             wire_fields.optional_text(wire, "config_digest"),
+            # Marks of before there were commands have none.
+            tuple((str(number), int(until)) for number, until in wire.get("commands", ())),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ProtocolError("the stored marks are not marks", where="journal") from error

@@ -48,6 +48,28 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a start found. `ended`: the session that is closed now, or as soon as the disk takes its end.
+
+    `clean`: the last process closed the journal in order and left no session open. `lost`: ranges of records
+    that no longer exist, declared in the new epoch's first record.
+    """
+
+    facts: Facts
+    ended: str | None
+    clean: bool
+    lost: tuple[Lost, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records behind a point, cut by bytes; `more` says that others wait behind the last of them."""
+
+    records: tuple[Record, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Everything of a journal but its records, as it is on the disk."""
 

@@ -99,6 +99,8 @@ def connect(path: Path, uri: Uri = file_uri) -> sqlite3.Connection:
             f"cache_size=-{CACHE_KIB}",
             "cell_size_check=ON",
             "trusted_schema=OFF",
+            # What is forgotten is overwritten, not only unlinked (journal_forgetting).
+            "secure_delete=ON",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except sqlite3.Error:
@@ -234,6 +236,11 @@ def row_of(record: Record) -> Row:
     )
 
 
+def is_forgotten(body: bytes | None) -> bool:
+    """Whether only zeros stand where a record's body was (journal_forgetting)."""
+    return body is None or not any(body)
+
+
 def record_of(row: Row, *, node: str) -> Record:
     """The record a row (`COLUMNS`) holds, its hashes unchecked. Raises ProtocolError when it holds none."""
     place, boot_id, boot_ms, wall_ms, wall_trusted, type_, body, salt, sealed, prev, hash_ = row
@@ -254,9 +261,12 @@ def record_of(row: Row, *, node: str) -> Record:
             wall_trusted=bool(wall_trusted),
             type=RecordType(type_),
         )
-        body_value = None if body is None else json.loads(body)
+        forgotten = is_forgotten(body)
+        if forgotten and salt is not None and any(salt):
+            raise ValueError("its body is gone and its salt is not")
+        body_value = None if forgotten else json.loads(body)
         if body_value is not None and not isinstance(body_value, dict):
             raise ValueError("its body is no object")
     except (ValueError, TypeError, RecursionError) as error:
         raise ProtocolError(f"it cannot be read: {error}", where=where) from error
-    return Record(header, body_value, salt, sealed, prev, hash_)
+    return Record(header, body_value, None if forgotten else salt, sealed, prev, hash_)

@@ -26,6 +26,7 @@ from interlock.core.events import (
 from interlock.errors import InterlockError, ProtocolError, StoreError
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, fitting
+from interlock.node.journal_forgetting import Forgetting
 from interlock.protocol.records import Head, Record, RecordType
 
 BATCH_RECORDS_MAX = 16
@@ -86,6 +87,7 @@ class JournalWork:
     journal: Journal
     stamp: Callable[[], Stamp]
     start_deadline_ms: int
+    forgetting: Forgetting = field(default_factory=Forgetting)
     failed: str | None = field(init=False)
     _backlog: deque[Pending] = field(default_factory=deque)
     _in_doubt: int = 0
@@ -108,7 +110,7 @@ class JournalWork:
         return events
 
     def idle(self, now_ms: int) -> list[Event]:
-        """Use the time: try a failed disk again, mend damage, checkpoint, verify a slice of the chain."""
+        """Use the time: try a failed disk again, mend damage, checkpoint, verify a slice, forget."""
         if self.failed or not self.journal.usable or self._must_mend():
             return self._drain(now_ms) if now_ms >= self._retry_at_ms else []
         try:
@@ -118,6 +120,8 @@ class JournalWork:
             elif not self._verified and now_ms >= self._verify_at_ms:
                 self._verified = not self.journal.verify_slice(VERIFY_ROWS)
                 self._verify_at_ms = now_ms + VERIFY_PAUSE_MS
+            elif self._verified and not self.forgetting.is_settled(self.journal, now_ms):
+                self.forgetting.step(self.journal, self.stamp())
         except StoreError as error:
             return self._fail(error, now_ms)
         return []
@@ -148,6 +152,12 @@ class JournalWork:
             self.failed is None
             and self._verified
             and self._since_checkpoint < CHECKPOINT_AFTER_RECORDS
+            and not self._forgets()
+        )
+
+    def _forgets(self) -> bool:
+        return self.journal.usable and not self.forgetting.is_settled(
+            self.journal, self.stamp().boot_ms
         )
 
     def status(self) -> JournalStatus:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from interlock.clock import Clock
 from interlock.core.effects import ReportRefusal, WriteRecord
 from interlock.core.events import Event
 from interlock.errors import InterlockError, StoreError
-from interlock.node.journal import Batch, Journal
+from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Marks, Stamp
+from interlock.node.journal_marks import Batch
 from interlock.node.journal_work import (
     BATCH_RECORDS_MAX,
     NO_TICKET,
@@ -134,13 +135,21 @@ class JournalWorker:
         snapshot: SnapshotVersion | None = None,
         time: Mapping[str, Any] | None = None,
         config_digest: str | None = None,
+        commands: tuple[tuple[str, int], ...] | None = None,
         timeout_s: float = 5.0,
     ) -> Marks:
         """`Journal.mark`, on the worker's thread."""
         return self._ask(
-            lambda journal: journal.mark(snapshot=snapshot, time=time, config_digest=config_digest),
+            lambda journal: journal.mark(
+                snapshot=snapshot, time=time, config_digest=config_digest, commands=commands
+            ),
             timeout_s,
         )
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Whoever these digests stand for (protocol.erasure) is forgotten, in idle moments from now on."""
+        wanted = frozenset(digests)
+        self._queue.put(_Question(lambda _: self._work.forgetting.ask(wanted), Future()))
 
     def status(self) -> JournalStatus:
         """How the journal stands; answered from memory, also while the disk stalls."""

@@ -7,8 +7,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from interlock.node.journal import Journal, Recovery
+from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Stamp
+from interlock.node.journal_marks import Recovery
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import GENESIS, Record, RecordType, verify
 

@@ -15,6 +15,7 @@ from interlock.core.events import Event
 from interlock.errors import StoreError
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
+from interlock.node.journal_forgetting import Forgetting
 from interlock.node.journal_work import BATCH_RECORDS_MAX, NO_TICKET, JournalWork, Pending
 from interlock.node.journal_worker import TURN_MS
 from interlock.node.refusals import RefusalTally
@@ -156,11 +157,18 @@ class ModelledJournal(Journal):
     def verify_slice(self, rows_max: int) -> bool:
         return False
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, *, truncate: bool = False) -> None:
         """Nothing to do: the platter has no write-ahead log."""
 
     def close(self, *, clean: bool = False) -> None:
         self._open = False
+
+
+class NothingToForget(Forgetting):
+    """Nobody is erased here, and no run lasts 90 days: no idle moment is spent on looking."""
+
+    def is_settled(self, journal: Journal, now_ms: int) -> bool:
+        return True
 
 
 class JournalShell:
@@ -180,7 +188,7 @@ class JournalShell:
     ) -> None:
         """`later(us, act)` acts so many microseconds from now, unless the process has died by then."""
         self.journal = ModelledJournal(platter, disk, boot_id)
-        self.work = JournalWork(self.journal, stamp, start_deadline_ms)
+        self.work = JournalWork(self.journal, stamp, start_deadline_ms, NothingToForget())
         self.durable: list[tuple[int, str]] = []
         self._disk, self._boot_id, self._platter = disk, boot_id, platter
         self._stamp, self._later, self._emit, self._boot_ms = stamp, later, emit, boot_ms
