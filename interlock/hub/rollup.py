@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import Case, Count, F, QuerySet, Sum, When
 
 from interlock.hub.models import (
     Lab,
-    MemberDay,
+    MachineDay,
+    MemberMonth,
     PayerKind,
     Session,
     StaleDay,
-    UseDay,
     UseHour,
 )
 
@@ -31,21 +32,16 @@ ROWS = 1_000
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
-_COLUMNS = (
-    *("machine_id", "group_id", "purpose", "payer__kind", "enabled_ms", "busy_ms"),
-    *("member_id", "payer_id", "started_at", "ended_at"),
-)
 
+class Part(NamedTuple):
+    """What one member did for one purpose, in one group; `payer` only where an organisation pays."""
 
-@dataclass(slots=True)
-class _Sums:
-    """What one day adds up to."""
-
-    use: dict[tuple[int, int | None, str, bool], list[int]] = field(
-        default_factory=lambda: defaultdict(lambda: [0, 0, 0])
-    )
-    hours: Counter[tuple[date, int]] = field(default_factory=Counter)
-    who: set[tuple[int | None, int | None, int | None]] = field(default_factory=set)
+    member: int | None
+    group: int | None
+    payer: int | None
+    purpose: str
+    sessions: int
+    enabled_ms: int
 
 
 def mark(lab: Lab, days: Iterable[date]) -> None:
@@ -83,7 +79,7 @@ def rebuild(lab: Lab, progress: Callable[[int, int], None] = lambda done, total:
     first = ended.order_by("ended_at").values_list("ended_at", flat=True).first()
     last = ended.order_by("-ended_at").values_list("ended_at", flat=True).first()
     with transaction.atomic():
-        for model in (UseDay, UseHour, MemberDay, StaleDay):
+        for model in (MachineDay, UseHour, MemberMonth, StaleDay):
             model.objects.filter(lab=lab).delete()
     if first is None or last is None:
         return 0
@@ -96,80 +92,98 @@ def rebuild(lab: Lab, progress: Callable[[int, int], None] = lambda done, total:
 
 
 def make(lab: Lab, days: Iterable[date]) -> None:
-    """The rows of those days are what their sessions add up to, now. Call it inside a transaction."""
+    """The rows of those days, and of their months, are what their sessions add up to, now. Call it inside a
+    transaction."""
     wanted = set(days)
     if not wanted:
         return
-    for model in (UseDay, UseHour, MemberDay):
+    zone = ZoneInfo(lab.time_zone)
+    _make_days(lab, wanted, zone)
+    for month in sorted({day.replace(day=1) for day in wanted}):
+        MemberMonth.objects.filter(lab=lab, month=month).delete()
+        parts = parts_of(lab, month, next_month(month))
+        MemberMonth.objects.bulk_create(
+            [
+                MemberMonth(
+                    lab_id=lab.pk,
+                    month=month,
+                    member_id=part.member,
+                    group_id=part.group,
+                    payer_id=part.payer,
+                    purpose=part.purpose,
+                    sessions=part.sessions,
+                    enabled_ms=part.enabled_ms,
+                )
+                for part in parts
+            ],
+            ROWS,
+        )
+
+
+def parts_of(lab: Lab, first: date, end: date) -> list[Part]:
+    """What members did from `first` until before `end`, added up from the sessions themselves."""
+    paid = Case(When(payer__kind=PayerKind.ORGANISATION, then=F("payer")), default=None)
+    rows = (
+        ended(lab, first, end)
+        .annotate(paid=paid)
+        .values_list("member", "group", "paid", "purpose")
+        .annotate(Count("pk"), Sum("enabled_ms"))
+        .order_by()
+    )
+    return [Part(*row) for row in rows]
+
+
+def ended(lab: Lab, first: date, end: date) -> QuerySet[Session]:
+    """The sessions that count from `first` until before `end`, by the lab's days."""
+    zone = ZoneInfo(lab.time_zone)
+    since, until = (datetime.combine(day, time(), zone) for day in (first, end))
+    found = Session.objects.filter(lab=lab, ended_at__gte=since, ended_at__lt=until, voided=False)
+    return found.exclude(how="")
+
+
+def next_month(month: date) -> date:
+    """The first day of the month after `month`."""
+    return (month.replace(day=1) + 32 * DAY).replace(day=1)
+
+
+def _make_days(lab: Lab, wanted: set[date], zone: ZoneInfo) -> None:
+    for model in (MachineDay, UseHour):
         model.objects.filter(lab=lab, day__in=wanted).delete()
-    sums = _added_up(lab, wanted)
-    UseDay.objects.bulk_create(
+    machines: dict[tuple[date, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    hours: Counter[tuple[date, date, int]] = Counter()
+    found = ended(lab, min(wanted), max(wanted) + DAY)
+    rows = found.values_list("machine_id", "enabled_ms", "busy_ms", "started_at", "ended_at")
+    for machine, enabled_ms, busy_ms, since, until in rows.iterator(chunk_size=ROWS):
+        day = until.astimezone(zone).date()
+        if day not in wanted:
+            continue
+        total = machines[day, machine]
+        total[0] += 1
+        total[1] += enabled_ms
+        total[2] += busy_ms
+        for (hour_day, hour), ms in hours_of(since, enabled_ms, zone):
+            hours[day, hour_day, hour] += ms
+    MachineDay.objects.bulk_create(
         [
-            UseDay(
+            MachineDay(
                 lab_id=lab.pk,
                 day=day,
                 machine_id=machine,
-                group_id=group,
-                purpose=purpose,
-                by_organisation=organised,
                 sessions=sessions,
                 enabled_ms=enabled_ms,
                 busy_ms=busy_ms,
             )
-            for day, of_day in sums.items()
-            for (machine, group, purpose, organised), (
-                sessions,
-                enabled_ms,
-                busy_ms,
-            ) in of_day.use.items()
+            for (day, machine), (sessions, enabled_ms, busy_ms) in machines.items()
         ],
         ROWS,
     )
     UseHour.objects.bulk_create(
         [
-            UseHour(
-                lab_id=lab.pk, day=day, hour_day=hour_day, hour=hour, enabled_ms=of_day.hours[slot]
-            )
-            for day, of_day in sums.items()
-            for slot in of_day.hours
-            for hour_day, hour in [slot]
+            UseHour(lab_id=lab.pk, day=day, hour_day=hour_day, hour=hour, enabled_ms=ms)
+            for (day, hour_day, hour), ms in hours.items()
         ],
         ROWS,
     )
-    MemberDay.objects.bulk_create(
-        [
-            MemberDay(lab_id=lab.pk, day=day, member_id=member, group_id=group, payer_id=payer)
-            for day, of_day in sums.items()
-            for member, group, payer in of_day.who
-        ],
-        ROWS,
-    )
-
-
-def _added_up(lab: Lab, wanted: set[date]) -> dict[date, _Sums]:
-    zone = ZoneInfo(lab.time_zone)
-    begin = datetime.combine(min(wanted), time(), zone)
-    end = datetime.combine(max(wanted) + DAY, time(), zone)
-    found = Session.objects.filter(
-        lab=lab, ended_at__gte=begin, ended_at__lt=end, voided=False
-    ).exclude(how="")
-    sums: dict[date, _Sums] = defaultdict(_Sums)
-    rows = found.values_list(*_COLUMNS).iterator(chunk_size=ROWS)
-    for machine, group, purpose, kind, enabled_ms, busy_ms, member, payer, since, until in rows:
-        day = until.astimezone(zone).date()
-        if day not in wanted:
-            continue
-        of_day = sums[day]
-        organised = kind == PayerKind.ORGANISATION
-        total = of_day.use[machine, group, purpose, organised]
-        total[0] += 1
-        total[1] += enabled_ms
-        total[2] += busy_ms
-        if member is not None or organised:
-            of_day.who.add((member, group, payer if organised else None))
-        for slot, ms in hours_of(since, enabled_ms, zone):
-            of_day.hours[slot] += ms
-    return sums
 
 
 def hours_of(

@@ -56,7 +56,7 @@ from interlock.hub.models.privacy import (
     UsageView,
 )
 from interlock.hub.models.purposes import Purpose
-from interlock.hub.models.reports import Downtime, MemberDay, StaleDay, UseDay, UseHour
+from interlock.hub.models.reports import Downtime, MachineDay, MemberMonth, StaleDay, UseHour
 from interlock.hub.models.statements import StatementDelivery
 from interlock.hub.models.tokens import ApiAnswer, ApiToken
 from interlock.hub.models.use import (
@@ -115,6 +115,7 @@ __all__ = [
     "LineKind",
     "LiveState",
     "Machine",
+    "MachineDay",
     "MachineLink",
     "MachineTariff",
     "MailAttachment",
@@ -124,8 +125,8 @@ __all__ = [
     "MaintenancePlan",
     "Material",
     "Member",
-    "MemberDay",
     "MemberImport",
+    "MemberMonth",
     "MemberTerms",
     "Node",
     "NodeHealth",
@@ -163,7 +164,6 @@ __all__ = [
     "UnknownBadge",
     "UnmeteredUse",
     "UsageView",
-    "UseDay",
     "UseHour",
     "User",
     "VolunteerTime",

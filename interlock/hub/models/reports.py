@@ -1,9 +1,8 @@
-"""Use by day, added up: what a year's report is read from, made again from sessions whenever a day changed."""
+"""Use by day and month, added up: what a year's report is read from, made again whenever a session changed."""
 
 from __future__ import annotations
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
 
 from interlock.hub.models.lab import Lab
 from interlock.hub.models.machines import Machine
@@ -11,22 +10,18 @@ from interlock.hub.models.people import Group, Member, Payer
 from interlock.hub.models.purposes import Purpose
 
 
-class UseDay(models.Model):
-    """What one group did at one machine for one purpose on one day of the lab: the day sessions ended."""
+class MachineDay(models.Model):
+    """How much one machine was used on one day of the lab: the day its sessions ended."""
 
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
     day = models.DateField()
     machine = models.ForeignKey(Machine, on_delete=models.CASCADE, related_name="+")
-    group = models.ForeignKey(Group, null=True, on_delete=models.CASCADE, related_name="+")
-    purpose = models.CharField(max_length=16, choices=Purpose.choices)
-    # A company, an association, a school paid for it; otherwise a person, or nobody.
-    by_organisation = models.BooleanField()
     sessions = models.PositiveIntegerField()
     enabled_ms = models.PositiveBigIntegerField()
     busy_ms = models.PositiveBigIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["lab", "day"], name="use_day_by_day")]
+        indexes = [models.Index(fields=["lab", "day"], name="machine_day_by_day")]
 
     def __str__(self) -> str:
         return f"{self.day} {self.machine_id}"
@@ -36,38 +31,44 @@ class UseHour(models.Model):
     """How long the lab's machines were enabled within one hour of one day by the clock on its wall."""
 
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
-    # The day the session ended, and the hour that is told of, which may be of the day before.
+    # The day the sessions ended, and the day of the hour that is told of: perhaps the one before.
     day = models.DateField()
     hour_day = models.DateField()
     hour = models.PositiveSmallIntegerField()
     enabled_ms = models.PositiveBigIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["lab", "hour_day"], name="use_hour_by_day")]
+        indexes = [
+            models.Index(fields=["lab", "day"], name="use_hour_by_end"),
+            models.Index(fields=["lab", "hour_day"], name="use_hour_by_day"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.hour_day} {self.hour}"
 
 
-class MemberDay(models.Model):
-    """Who used machines on a day, and who paid: only to count different people and organisations. It goes
-    with the member when they are erased, and is made without them once their sessions are anonymous."""
+class MemberMonth(models.Model):
+    """How much one member used machines in one month of the lab, for one purpose, in one group. Without
+    `member`: nobody knows any more. `payer` is named only where an organisation pays."""
 
     lab = models.ForeignKey(Lab, on_delete=models.CASCADE, related_name="+")
-    day = models.DateField()
-    member = models.ForeignKey(Member, null=True, on_delete=models.CASCADE, related_name="+")
+    # Its first day.
+    month = models.DateField()
+    member = models.ForeignKey(Member, null=True, on_delete=models.SET_NULL, related_name="+")
     group = models.ForeignKey(Group, null=True, on_delete=models.CASCADE, related_name="+")
     payer = models.ForeignKey(Payer, null=True, on_delete=models.CASCADE, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    sessions = models.PositiveIntegerField()
+    enabled_ms = models.PositiveBigIntegerField()
 
     class Meta:
         indexes = [
-            models.Index(fields=["lab", "day", "member", "group"], name="member_day_by_day"),
-            models.Index(fields=["lab", "member", "day"], name="member_day_by_member"),
+            models.Index(fields=["lab", "month"], name="member_month_by_month"),
+            models.Index(fields=["member", "month"], name="member_month_by_member"),
         ]
-        verbose_name = _("day of use")
 
     def __str__(self) -> str:
-        return f"{self.day}"
+        return f"{self.month:%Y-%m}"
 
 
 class StaleDay(models.Model):
