@@ -19,7 +19,7 @@ from django.db import transaction
 
 from interlock.core import model as core
 from interlock.errors import ProtocolError
-from interlock.hub import card_keys
+from interlock.hub import card_keys, erased
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.card_keys import Vault
 from interlock.hub.changes import log_change
@@ -178,6 +178,7 @@ class _Mill:
         self._lab, self._key, self._vault, self._issued_at = lab, key, vault, issued_at
         self._cards = card_keys.rows_of(lab)
         self._hours = hours_of(lab)
+        self._forget = erased.digests_of(lab, moment(issued_at * 1_000))
         self._people = _People(lab)
         self._demands = all_demands([node.machine for node in nodes], self._hours, issued_at)
         self._contents: dict[_Asked, tuple[Content, list[str]]] = {}
@@ -239,6 +240,7 @@ class _Mill:
             entries=len(lines),
             digest=digest,
             wrapping_key=content.keyed.sealed_wrapping_key(self._vault, node),
+            forget=self._forget,
         )
         head = signed_head(self._key, header)
         SHELF.give(version, Given(node, canonical.loads(head, where="snapshot"), content))
@@ -276,6 +278,7 @@ class _Mill:
             "machine": node.machine.name,
             "demands": demands_to_wire(demands),
             "digest": content.digest.hex(),
+            **({"forget": [one.hex() for one in self._forget]} if self._forget else {}),
         }
         return blake2b(canonical.dumps(told), digest_size=CONTENT_BYTES).digest()
 
