@@ -37,3 +37,8 @@ def carried(gross_cents: int, left_cents: int | None) -> int:
     if left_cents is None:
         return 0
     return min(gross_cents, max(0, left_cents))
+
+
+def month_for_today(lab: Lab, today: date) -> date:
+    """The month in which a line written today is billed: its own, which is never closed before it is over."""
+    return max(month_of(today), Lab.objects.get(pk=lab.pk).open_month or date.min)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from interlock.hub.models import (
     Basis,
     Group,
     Lab,
+    Purpose,
     Rounding,
     Tariff,
     TariffVersion,
@@ -27,6 +28,13 @@ ROUNDING_MIN_MAX = 24 * 60
 CENTS_MAX = 100_000_00
 """A hundred thousand euros an hour: more is a slip of the finger."""
 SECONDS_MAX = 86_400
+INCLUDED_S_MAX = 31 * SECONDS_MAX
+"""No month is longer."""
+VAT_BP_MAX = 10_000
+"""A hundred per cent."""
+NOTICE_LENGTH_MAX = 200
+CODE_LENGTH_MAX = 20
+"""Account and analytic codes: the longest an accounting program is known to take is 17."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,20 @@ class Prices:
     free_s: int = 0
     daily_cap_cents: int | None = None
     forgive_s: int = 10
+    monthly_cap_cents: int | None = None
+    included_s: int = 0
+    free_purposes: tuple[str, ...] = ()
+    is_net: bool = False
+    vat_bp: int = 0
+    notice: str = ""
+    account: str = ""
+    analytic: str = ""
+
+
+def prices_of(version: TariffVersion) -> Prices:
+    """What a stored version says."""
+    values = {one.name: getattr(version, one.name) for one in fields(Prices)}
+    return Prices(**{**values, "free_purposes": tuple(version.free_purposes)})
 
 
 @transaction.atomic
@@ -71,20 +93,15 @@ def set_prices(
     require(actor, tariff.lab, Permission.EDIT_TARIFFS)
     now = actor.now()
     starts_at = starts_at or now
-    _check_prices(tariff, prices)
+    check_prices(tariff, prices)
     if starts_at < now:
         raise ConfigError(_("prices cannot change for what was used already"), where=tariff.name)
-    busy = prices.basis == Basis.BUSY
-    blind = tariff.machines.filter(has_current_sensor=False).first() if busy else None
-    if blind is not None:
-        raise _no_sensor(blind.name)
     old = TariffVersion.objects.filter(tariff=tariff, group=group, starts_at__lte=starts_at)
     before = old.order_by("-starts_at").first()
     if TariffVersion.objects.filter(tariff=tariff, group=group, starts_at=starts_at).exists():
         raise ConfigError(_("prices for that moment exist already"), where=tariff.name)
-    version = TariffVersion.objects.create(
-        tariff=tariff, group=group, starts_at=starts_at, **asdict(prices)
-    )
+    version = draft_version(tariff, prices, group, starts_at)
+    version.save(force_insert=True)
     log_deed(
         actor,
         tariff.lab,
@@ -95,6 +112,53 @@ def set_prices(
         after=_described(version),
     )
     return version
+
+
+def draft_version(
+    tariff: Tariff, prices: Prices, group: Group | None, starts_at: datetime
+) -> TariffVersion:
+    """A version as it would be stored."""
+    values = {**asdict(prices), "free_purposes": sorted(prices.free_purposes)}
+    return TariffVersion(tariff=tariff, group=group, starts_at=starts_at, **values)
+
+
+def check_prices(tariff: Tariff, prices: Prices) -> None:
+    """Return when those can be the tariff's prices. Raises ConfigError."""
+    _check_numbers(tariff, prices)
+    check_vat(tariff.name, prices.vat_bp, prices.notice, prices.account, prices.analytic)
+    unknown = set(prices.free_purposes) - set(Purpose.values)
+    if unknown:
+        raise ConfigError(
+            _("there is no %(name)s") % {"name": ", ".join(sorted(unknown))},
+            where=f"{tariff.name}: free_purposes",
+        )
+    busy = prices.basis == Basis.BUSY
+    blind = tariff.machines.filter(has_current_sensor=False).first() if busy else None
+    if blind is not None:
+        raise _no_sensor(blind.name)
+
+
+def check_vat(where: str, vat_bp: int, notice: str, account: str = "", analytic: str = "") -> None:
+    """Return when a rate, its notice and the codes of an accountant can be stored. Raises ConfigError."""
+    if not 0 <= vat_bp <= VAT_BP_MAX:
+        raise ConfigError(
+            _("must lie between %(least)d and %(most)d") % {"least": 0, "most": VAT_BP_MAX},
+            where=f"{where}: vat_bp",
+        )
+    if vat_bp and notice.strip():
+        raise ConfigError(
+            _("a notice says why there is no VAT, and here there is"), where=f"{where}: notice"
+        )
+    for name, text, most in (
+        ("notice", notice, NOTICE_LENGTH_MAX),
+        ("account", account, CODE_LENGTH_MAX),
+        ("analytic", analytic, CODE_LENGTH_MAX),
+    ):
+        if len(text) > most:
+            raise ConfigError(
+                _("must have at most %(most)d characters") % {"most": most},
+                where=f"{where}: {name}",
+            )
 
 
 def check_basis(tariff: Tariff | None, *, has_current_sensor: bool) -> None:
@@ -113,17 +177,19 @@ def _no_sensor(where: str) -> ConfigError:
     )
 
 
-def _check_prices(tariff: Tariff, prices: Prices) -> None:
-    limits = {
+def _check_numbers(tariff: Tariff, prices: Prices) -> None:
+    bounds = {
         "cents_per_hour": CENTS_MAX,
         "setup_cents": CENTS_MAX,
         "minimum_cents": CENTS_MAX,
         "daily_cap_cents": CENTS_MAX,
+        "monthly_cap_cents": CENTS_MAX,
+        "included_s": INCLUDED_S_MAX,
         "free_s": SECONDS_MAX,
         "forgive_s": SECONDS_MAX,
         "rounding_min": ROUNDING_MIN_MAX,
     }
-    for name, most in limits.items():
+    for name, most in bounds.items():
         value, least = getattr(prices, name), 1 if name == "rounding_min" else 0
         if value is not None and not least <= value <= most:
             raise ConfigError(
@@ -135,5 +201,6 @@ def _check_prices(tariff: Tariff, prices: Prices) -> None:
 def _described(version: TariffVersion) -> dict[str, Any]:
     names = asdict(Prices())
     values = {name: getattr(version, name) for name in names}
+    values["free_purposes"] = list(version.free_purposes)
     values["basis"], values["rounding"] = str(version.basis), str(version.rounding)
     return {**values, "starts_at": int(version.starts_at.timestamp())}
