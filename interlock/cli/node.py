@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from interlock.cli.parts import (
+    FILE,
     Group,
     config_option,
     json_option,
@@ -16,6 +18,9 @@ from interlock.cli.parts import (
     socket_option,
     talk,
 )
+
+if TYPE_CHECKING:
+    from interlock.sync.enrolling import Files
 
 
 @click.group(cls=Group)
@@ -147,6 +152,62 @@ def node_break_glass(config: Path, socket_path: Path | None, lang: str | None) -
     node_at(socket_path, config).ask(Op.BREAK_GLASS, code=normalised(typed))
     talk(say(N_("Cleared, if it is mended. The code is used up; make the next one:")))
     talk("sudo interlock commission --only break-glass")
+
+
+@node.command("enrol")
+@click.argument("code", required=False)
+@config_option
+@click.option("--card", type=FILE, help="Take the code from an SD card's interlock.toml instead.")
+@click.option("--keys", type=FILE, help="Default: the file that node.toml names.")
+@click.option("--access", type=FILE, help="The same for sync's file.")
+@click.option("--again", is_flag=True, help="This computer was a node before; it becomes another.")
+def node_enrol(
+    code: str | None,
+    config: Path,
+    card: Path | None,
+    keys: Path | None,
+    access: Path | None,
+    again: bool,
+) -> None:
+    """Make this computer a machine's node, by the CODE on the hub's page.
+
+    Shows six words; compare them with the page, and click there. Interrupted, the same command goes on. As root on
+    a Pi, so that each of the two secret files gets its owner.
+
+    Example: sudo interlock node enrol IL1:192.168.1.10:8443:…
+    """
+    from interlock.clock import SystemClock
+    from interlock.sync.card_file import read_card_file, wipe_code
+    from interlock.sync.enrolling import enrol
+
+    log()
+    if (code is None) == (card is None):
+        raise click.UsageError("Give the CODE of the hub's page, or --card FILE.")
+    text = code if card is None else read_card_file(card).code
+    done = enrol(text or "", _files(config, keys, access), SystemClock(), _show, again=again)
+    if card is not None:
+        wipe_code(card)
+    click.echo(f"{done.machine}: this computer is node {done.node} of {done.lab}")
+    talk("Now: sudo systemctl restart interlock-node interlock-sync")
+
+
+def _files(config: Path, keys: Path | None, access: Path | None) -> Files:
+    """The two files named by options, else by node.toml."""
+    from interlock.config import load_node
+    from interlock.sync.enrolling import Files
+
+    if keys is None or access is None:
+        loaded = load_node(config)
+        keys = keys or loaded.paths.keys_file
+        access = access or loaded.sync.credentials_file
+    return Files.beside(keys, access)
+
+
+def _show(words: tuple[str, ...], machine: str) -> None:
+    talk(f"{machine}: do the same six words stand on the hub's page? Then click there.")
+    # A result: what a script, or a person at a serial line, compares.
+    click.echo(" ".join(words))
+    talk("Waiting for the click …")
 
 
 @node.command("end-session")

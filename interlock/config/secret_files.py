@@ -99,6 +99,15 @@ def _write_secret(path: Path, wire: Mapping[str, Any]) -> None:
 
 
 def _read_secret(path: Path, from_wire: Callable[[Mapping[str, Any]], Secret]) -> Secret:
+    wire = read_secret_object(path)
+    try:
+        return from_wire(wire)
+    except ProtocolError as error:
+        raise ConfigError(error.what, where=str(path), remedy=REMEDY) from error
+
+
+def read_secret_object(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`. Raises ConfigError: missing, malformed, or readable by others."""
     try:
         with path.open("rb") as source:
             mode = stat.S_IMODE(os.fstat(source.fileno()).st_mode)
@@ -114,6 +123,6 @@ def _read_secret(path: Path, from_wire: Callable[[Mapping[str, Any]], Secret]) -
             remedy=f"Run: chmod 600 {path}",
         )
     try:
-        return from_wire(canonical.loads(frame, where=str(path)))
+        return canonical.loads(frame, where=str(path))
     except ProtocolError as error:
         raise ConfigError(error.what, where=str(path), remedy=REMEDY) from error

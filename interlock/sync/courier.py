@@ -14,7 +14,7 @@ without effect. After any failure the cursor is forgotten and a greeting comes f
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from interlock.clock import Clock
 from interlock.errors import LinkError
@@ -36,6 +36,7 @@ from interlock.sync.links import (
     said_by,
     version_text,
 )
+from interlock.sync.orders import Orders
 from interlock.sync.versions import Versions
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Courier:
         versions: Versions,
         report: Callable[[str], None],
         reached: Callable[[], None],
+        orders: Orders,
     ) -> None:
         self._identity = identity
         self._node = node
@@ -87,6 +89,7 @@ class Courier:
         self._versions = versions
         self._report = report
         self._reached = reached
+        self._orders = orders
         self._cursor: Head | None = None
         self._greet_at_ms = 0
         self._resume_at_ms = 0
@@ -134,11 +137,6 @@ class Courier:
             self._greet_first = False
             self._forget_cursor()
             return self._introduced()
-        if self._versions.watching(now_ms):
-            known = self._versions.node
-            hello = self._introduced()
-            if hello.version != known:
-                return hello
         if self._cursor is None or now_ms < self._records_at_ms:
             return None
         return self._batch(self._cursor)
@@ -206,7 +204,15 @@ class Courier:
             self._refused_records = False
         if not self._refused_records:
             self._say(self._connected())
+        self._carry_orders(answer.commands)
         return 0
+
+    def _carry_orders(self, commands: Sequence[Wire]) -> None:
+        try:
+            self._orders.carry(commands)
+        except LinkError as error:
+            # They come with the next greeting again; records must not wait for them.
+            log.warning("a command of the hub was not answered: %s", error)
 
     def _hear(self, hello: NodeHello, version: SnapshotVersion, time: Wire) -> None:
         """What every greeting brings, whichever records the hub holds: the current version, the time."""

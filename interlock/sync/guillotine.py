@@ -108,7 +108,7 @@ class PinnedAdapter(GuardedAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """What `requests` would do here adds every authority that browsers believe."""
-        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = ssl.CERT_REQUIRED, None, None
 
 
 def _reporting(

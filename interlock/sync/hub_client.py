@@ -26,12 +26,14 @@ from interlock.clock import SystemClock
 from interlock.errors import ConfigError, ProtocolError, StoreError
 from interlock.protocol import canonical, fields, hubapi
 from interlock.protocol.credentials import HubAccess
+from interlock.protocol.deltas import DELTA_BYTES_MAX, claimed_version
 from interlock.protocol.records import head_from_wire
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.guillotine import GuardedAdapter, Guillotine, PinnedAdapter
 from interlock.sync.links import (
     Delivered,
     HubHello,
+    News,
     No,
     NodeHello,
     OtherChain,
@@ -132,6 +134,8 @@ class HubClient:
                 "nonce": hello.nonce,
                 "mode": hello.mode,
                 "health": {**self._health(), **self._trusted()},
+                "digest": hello.digest,
+                "refused": hello.refused or None,
             },
         )
         if isinstance(answer, No):
@@ -145,6 +149,7 @@ class HubClient:
                 head=head_from_wire(_object(answer, "head")),
                 time=_object(answer, "time"),
                 version=version_from_wire(answer),
+                commands=_commands(answer),
             )
 
     def deliver(self, records: Sequence[Wire]) -> Delivered | No:
@@ -162,23 +167,33 @@ class HubClient:
                 set_aside=tuple(_sentence(one) for one in aside),
             )
 
-    def changes(self, since: SnapshotVersion, wait_s: int) -> SnapshotVersion | No | None:
-        """The hub's version once it is newer than `since`; None when `wait_s` passed without."""
+    def changes(
+        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion
+    ) -> News | No | None:
+        """News after `since` as soon as there are any; None when `wait_s` passed without."""
         late_s = wait_s + self._timeouts.grace_s
+        asked = {"since": version_text(since), "wait": str(wait_s), "has": version_text(has)}
         with self._call(
-            "GET",
-            hubapi.PATH_CHANGES,
-            read_s=late_s,
-            total_s=late_s,
-            params={"since": version_text(since), "wait": str(wait_s)},
+            "GET", hubapi.PATH_CHANGES, read_s=late_s, total_s=late_s, params=asked
         ) as response:
             if response.status_code == HTTPStatus.NO_CONTENT:
                 return None
+            if response.headers.get("Content-Type") == hubapi.DELTA_TYPE:
+                delta = b"".join(self._chunks(response, DELTA_BYTES_MAX))
+                with said_by(self._name):
+                    return News(claimed_version(delta), delta)
             answer = self._read_json(response)
         if isinstance(answer, No):
             return answer
         with said_by(self._name):
-            return version_from_wire(answer)
+            version = None if answer.get("version") is None else version_from_wire(answer)
+            return News(version, None, _commands(answer))
+
+    def answered(self, number: str, *, done: bool, answer: str) -> No | None:
+        """Tell what became of the command of that number."""
+        told = {"v": hubapi.VERSION, "number": number, "done": done, "answer": answer}
+        said = self._post(hubapi.PATH_COMMANDS, told)
+        return said if isinstance(said, No) else None
 
     def download(self, target: Path) -> No | None:
         """`target` holds the current signed snapshot. Raises LinkError, StoreError."""
@@ -358,6 +373,13 @@ def _no(status: int, body: bytes) -> No:
 def _sentence(aside: Wire) -> str:
     epoch, seq = fields.integer(aside, "epoch"), fields.integer(aside, "seq")
     return f"{epoch}.{seq}: {fields.text(aside, 'why')}"
+
+
+def _commands(answer: Wire) -> tuple[Wire, ...]:
+    """The commands in an answer; none where it has no such field: a hub of before there were any."""
+    if "commands" not in answer:
+        return ()
+    return tuple(fields.objects(answer, "commands", length_max=hubapi.COMMANDS_MAX))
 
 
 def _object(wire: Wire, key: str) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class NodeHello:
     """What the node says of itself; `acked` is the last record the hub is known to hold.
 
     `version` is the snapshot it decides by (NO_VERSION: none); `nonce` is fresh in each answer and
-    wants to come back inside the hub's signed time.
+    wants to come back inside the hub's signed time. `digest` is of its entries (None: not counted yet),
+    `refused` says why it did not take the last list ("": it did).
     """
 
     lab: str
@@ -40,6 +41,17 @@ class NodeHello:
     acked: Head
     version: SnapshotVersion
     nonce: str
+    digest: str | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the node decides by, whether it is busy with a list, and the last one it refused: file and reason."""
+
+    version: SnapshotVersion
+    is_busy: bool
+    refused: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +64,22 @@ class RecordPage:
 
 @dataclass(frozen=True, slots=True)
 class HubHello:
-    """The hub's own head of this node's chain, its signed time, and the current version."""
+    """The hub's own head of this node's chain, its signed time, the current version, commands that wait."""
 
     head: Head
     time: Wire
     version: SnapshotVersion
+    commands: tuple[Wire, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the long poll brought: commands, or a newer version: with the signed delta that leads to it, or
+    to be fetched whole."""
+
+    version: SnapshotVersion | None
+    delta: bytes | None = None
+    commands: tuple[Wire, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,12 @@ class NodeLink(Protocol):
     def snapshot(self, file: str) -> No | None:
         """Tell the node that a signed snapshot lies in the spool under the plain name `file`."""
 
+    def installed(self) -> Installation:
+        """What became of the last list it was told of."""
+
+    def command(self, message: Wire) -> str | No:
+        """Hand over a signed command of the hub; what the node has to say to it."""
+
     def time(self, message: Wire) -> No | None:
         """Hand over the hub's signed answer to the node's last nonce."""
 
@@ -111,8 +140,14 @@ class HubLink(Protocol):
     def deliver(self, records: Sequence[Wire]) -> Delivered | No:
         """Hand over records, at most hubapi.BATCH_RECORDS_MAX, in order."""
 
-    def changes(self, since: SnapshotVersion, wait_s: int) -> SnapshotVersion | No | None:
-        """The hub's version once it is newer than `since`; None when `wait_s` passed without."""
+    def changes(
+        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion
+    ) -> News | No | None:
+        """News after `since` as soon as there are any; None when `wait_s` passed without. `has` is what the
+        node decides by, which the hub takes for its confirmation."""
+
+    def answered(self, number: str, *, done: bool, answer: str) -> No | None:
+        """Tell what became of the command of that number."""
 
     def download(self, target: Path) -> No | None:
         """`target` holds the current signed snapshot. Raises StoreError: it cannot be written."""

@@ -15,9 +15,17 @@ from interlock.clock import Clock
 from interlock.errors import LinkError, ProtocolError
 from interlock.protocol import canonical, control, fields
 from interlock.protocol.control import Op
-from interlock.protocol.hubapi import INTERLOCKS_MAX
+from interlock.protocol.hubapi import ANSWER_LENGTH_MAX, INTERLOCKS_MAX
 from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire
-from interlock.sync.links import No, NodeHello, RecordPage, Wire, said_by, version_from_wire
+from interlock.sync.links import (
+    Installation,
+    No,
+    NodeHello,
+    RecordPage,
+    Wire,
+    said_by,
+    version_from_wire,
+)
 
 TOTAL_S = 5.0
 """Longest wait for one whole answer: the node answers from memory in milliseconds, and waits for
@@ -65,6 +73,8 @@ class NodeClient:
                 acked=head_from_wire(_object(wire, "acked")),
                 version=version_from_wire(wire),
                 nonce=fields.text(wire, "nonce"),
+                digest=fields.optional_text(wire, "digest"),
+                refused=fields.optional_text(wire, "refused") or "",
             )
 
     def records(self, after: Head) -> RecordPage:
@@ -95,6 +105,25 @@ class NodeClient:
         """Tell the node that a signed snapshot lies in the spool under the plain name `file`."""
         return self._tell(Op.SNAPSHOT, file=file)
 
+    def installed(self) -> Installation:
+        """What became of the last list it was told of."""
+        wire = self.ask(Op.INSTALLED)
+        with said_by(self._name):
+            refused = wire.get("refused")
+            if refused is not None:
+                name, why = refused if isinstance(refused, list) else (None, None)
+                pair = {"name": name, "why": why}
+                refused = fields.text(pair, "name"), fields.text(pair, "why")
+            return Installation(version_from_wire(wire), fields.flag(wire, "busy"), refused)
+
+    def command(self, message: Wire) -> str | No:
+        """Hand over a signed command of the hub; what the node has to say to it."""
+        answer = self._asked(Op.COMMAND, message=dict(message))
+        if isinstance(answer, No):
+            return answer
+        with said_by(self._name):
+            return fields.text(answer, "answer", length_max=ANSWER_LENGTH_MAX)
+
     def time(self, message: Wire) -> No | None:
         """Hand over the hub's signed answer to the node's last nonce."""
         return self._tell(Op.TIME, message=dict(message))
@@ -114,10 +143,13 @@ class NodeClient:
         return self._tell(Op.INTERLOCK, name=name, closed=closed)
 
     def _tell(self, op: Op, **arguments: Any) -> No | None:
+        answer = self._asked(op, **arguments)
+        return answer if isinstance(answer, No) else None
+
+    def _asked(self, op: Op, **arguments: Any) -> dict[str, Any] | No:
+        """Its answer, or its refusal. Raises LinkError also when it cannot just now."""
         answer = self._ask(op, **arguments)
-        if not isinstance(answer, No):
-            return None
-        if answer.code in TROUBLES:
+        if isinstance(answer, No) and answer.code in TROUBLES:
             raise LinkError(answer.message, where=f"{self._name} answered")
         return answer
 

@@ -30,6 +30,7 @@ from interlock.sync.hub_client import HubClient, Timeouts
 from interlock.sync.neighbours import Neighbours
 from interlock.sync.node_link import NodeClient
 from interlock.sync.notify import Notifier
+from interlock.sync.orders import Answers, Orders
 from interlock.sync.trust import Trust
 from interlock.sync.versions import Versions
 from interlock.sync.vitals import vitals
@@ -102,9 +103,10 @@ def _assemble(
         access, settings.timeouts, trust, partial(vitals, clock, settings.spool)
     )
     fetcher_hub = HubClient(access, settings.timeouts, trust)
+    node, answers = NodeClient(settings.control_socket, clock), Answers()
     courier = Courier(
         identity=(access.lab, access.node),
-        node=NodeClient(settings.control_socket, clock),
+        node=node,
         hub=courier_hub,
         clock=clock,
         backoff=Backoff(randomness, settings.retry_ms_max),
@@ -112,9 +114,10 @@ def _assemble(
         versions=versions,
         report=notifier.status,
         reached=lambda: fetching.wake(),
+        orders=Orders(node, courier_hub, answers),
     )
     fetcher = Fetcher(
-        node=NodeClient(settings.control_socket, clock),
+        node=node,
         hub=fetcher_hub,
         clock=clock,
         backoff=Backoff(randomness, settings.retry_ms_max),
@@ -122,6 +125,7 @@ def _assemble(
         spool=settings.spool,
         reached=lambda: carrying.wake(),
         lost=courier.distrust,
+        orders=Orders(node, fetcher_hub, answers),
     )
     carrying = Worker("courier", courier, clock, STEP_S_MAX)
     download_s = settings.timeouts.download_total_s

@@ -11,13 +11,6 @@ from threading import Lock
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.links import NO_VERSION
 
-OFFER_AGAIN_MS = 60_000
-"""A snapshot the node did not switch to is downloaded and offered again after this long: building
-100,000 badges takes it seconds, and a damaged file must not become a loop of downloads."""
-
-WATCH_MS = 15_000
-"""How long after an offer the courier looks for the switch, to confirm it to the hub at once."""
-
 
 class Versions:
     """Safe to use from both threads; every method returns at once."""
@@ -27,7 +20,7 @@ class Versions:
         self._node: SnapshotVersion | None = None
         self._hub = NO_VERSION
         self._offered = NO_VERSION
-        self._offered_at_ms = 0
+        self._rest_until_ms = 0
 
     @property
     def node(self) -> SnapshotVersion | None:
@@ -49,26 +42,25 @@ class Versions:
         with self._lock:
             self._hub = hub
 
-    def offered(self, version: SnapshotVersion, now_ms: int) -> None:
-        """The node was told of `version` in the spool (and may have refused it)."""
+    def offered(self, version: SnapshotVersion) -> None:
+        """The node was told of `version` in the spool."""
         with self._lock:
-            self._offered, self._offered_at_ms = version, now_ms
+            self._offered = version
+
+    def not_taken(self, rest_until_ms: int) -> None:
+        """The node did not take what it was offered: it is offered again from then on, or what is newer."""
+        with self._lock:
+            self._rest_until_ms = rest_until_ms
 
     def wanted(self, now_ms: int) -> SnapshotVersion | None:
-        """The version to download now, None when the node has it or is still busy with it."""
+        """The version to download now, None when the node has it, or it is not yet time to try again."""
         with self._lock:
             if self._node is None or self._hub <= self._node:
                 return None
-            resting = now_ms < self._offered_at_ms + OFFER_AGAIN_MS
-            return None if resting and self._hub <= self._offered else self._hub
+            resting = now_ms < self._rest_until_ms and self._hub <= self._offered
+            return None if resting else self._hub
 
     def since(self) -> SnapshotVersion:
         """What the long poll asks to hear news after."""
         with self._lock:
             return max(self._node or NO_VERSION, self._offered)
-
-    def watching(self, now_ms: int) -> bool:
-        """True for a short while after an offer the node has not switched to yet."""
-        with self._lock:
-            pending = self._offered > (self._node or NO_VERSION)
-            return pending and now_ms < self._offered_at_ms + WATCH_MS
