@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from interlock.core.model import Ending
+from interlock.hub import rollup
 from interlock.hub.alarms import ask_to_check
 from interlock.hub.billing import billable_day, reprice
 from interlock.hub.models import Node, Session
@@ -32,4 +33,5 @@ def cut_open_sessions(node: Node, why: str, at: datetime) -> None:
         cut(session)
     Session.objects.bulk_update(found, _CUT)
     reprice(node.lab, {day for one in found if (day := billable_day(node.lab, one))}, at)
+    rollup.mark_sessions(node.lab, found)
     ask_to_check(node, found, why, at)

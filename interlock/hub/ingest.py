@@ -17,7 +17,7 @@ from django.db import transaction
 from interlock.clock import Clock
 from interlock.core.model import Fault
 from interlock.errors import ProtocolError
-from interlock.hub import live, machine_reports
+from interlock.hub import downtime, live, machine_reports, rollup
 from interlock.hub.alarms import ask_to_check, close_alarm, raise_alarm
 from interlock.hub.billing import reprice
 from interlock.hub.chain import ASIDE, Checked, Position, Standing, check, classify
@@ -139,7 +139,7 @@ def _stored(node: Node, batch: list[Checked]) -> dict[Position, bytes]:
 
 def _apply(node: Node, records: list[Record], arrived_ms: int, clock: Clock) -> None:
     """`records` are stored and have their effects on sessions, prices, practice and the board."""
-    at = moment(arrived_ms)
+    at, state_before = moment(arrived_ms), node.machine.live_state
     NodeRecord.objects.bulk_create([_row(node, record, at) for record in records])
     timeline = Timeline(node, records, arrived_ms)
     book = SessionBook(node, records, timeline)
@@ -159,7 +159,10 @@ def _apply(node: Node, records: list[Record], arrived_ms: int, clock: Clock) -> 
     timeline.save()
     book.save()
     node.machine.save(update_fields=live.LIVE_FIELDS)
+    if node.machine.live_state != state_before:
+        downtime.follow(node.machine, at)
     reprice(node.lab, book.days(), at)
+    rollup.mark(node.lab, book.used_on())
     _note_practice(node, book.practised(), at)
     if book.left_open:
         ask_to_check(node, book.left_open, "no record says how it ended", at)

@@ -51,11 +51,10 @@ def mark(lab: Lab, days: Iterable[date]) -> None:
         StaleDay.objects.bulk_create(rows, ROWS, ignore_conflicts=True)
 
 
-def day_of(session: Session, zone: ZoneInfo) -> date | None:
-    """The lab's day that `session` counts in; None while it runs."""
-    if not session.how or session.ended_at is None:
-        return None
-    return session.ended_at.astimezone(zone).date()
+def mark_sessions(lab: Lab, sessions: Iterable[Session]) -> None:
+    """The days those sessions ended on are made again; one that runs is of no day yet."""
+    zone = ZoneInfo(lab.time_zone)
+    mark(lab, {one.ended_at.astimezone(zone).date() for one in sessions if one.ended_at})
 
 
 def refresh(lab: Lab) -> int:
@@ -154,7 +153,7 @@ def _make_days(lab: Lab, wanted: set[date], zone: ZoneInfo) -> None:
     found = ended(lab, min(wanted), max(wanted) + DAY)
     rows = found.values_list("machine_id", "enabled_ms", "busy_ms", "started_at", "ended_at")
     for machine, enabled_ms, busy_ms, since, until in rows.iterator(chunk_size=ROWS):
-        day = until.astimezone(zone).date()
+        day = _moment(until).astimezone(zone).date()
         if day not in wanted:
             continue
         total = machines[day, machine]
@@ -211,3 +210,8 @@ def _days(first: date, last: date) -> Iterator[date]:
     while first <= last:
         yield first
         first += DAY
+
+
+def _moment(at: datetime | None) -> datetime:
+    assert at is not None  # `ended` asks for a time
+    return at

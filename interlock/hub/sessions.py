@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
 
 from interlock.core.model import Ending
 from interlock.errors import ProtocolError
-from interlock.hub.billing import Day, billable_day
+from interlock.hub.billing import Day, billable_day, day_of
 from interlock.hub.cut import cut
 from interlock.hub.models import Badge, Boot, ClockAnchor, Member, Node, Purpose, Session
 from interlock.hub.standing import Standings
@@ -132,6 +132,7 @@ class SessionBook:
         self.strangers: list[Session] = []
         self.left_open: list[Session] = []
         self._days: set[Day] = set()
+        self._used_on: set[date] = set()
         self._tariffs: list[tuple[datetime, int | None]] | None = None
 
     def start(self, record: Record) -> Session:
@@ -261,6 +262,10 @@ class SessionBook:
         """The days, as they were and as they are, whose prices the changes may have altered."""
         return self._days.union(*(self._day(session) for session in self.touched.values()))
 
+    def used_on(self) -> set[date]:
+        """The lab's days, as they were and as they are, whose sums for reports the changes may have altered."""
+        return self._used_on.union(*(self._use_day(one) for one in self.touched.values()))
+
     def save(self) -> None:
         """Everything above is stored, in two statements."""
         if self.created:
@@ -357,6 +362,11 @@ class SessionBook:
         if (session.epoch, session.seq) not in self.touched:
             self.touched[session.epoch, session.seq] = session
             self._days |= self._day(session)
+            self._used_on |= self._use_day(session)
+
+    def _use_day(self, session: Session) -> set[date]:
+        ended_at = session.ended_at
+        return set() if ended_at is None else {day_of(self._node.lab, ended_at)}
 
     def _day(self, session: Session) -> set[Day]:
         day = billable_day(self._node.lab, session)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from interlock.core import model as core
 from interlock.errors import ConfigError
-from interlock.hub import live
+from interlock.hub import downtime, live
 from interlock.hub.changes import log_deed
 from interlock.hub.domain import limits
 from interlock.hub.domain.tariffs import check_basis
@@ -173,6 +173,7 @@ def _save_lock_out(actor: Actor, machine: Machine, action: str, why: str) -> Non
     fresh.locked_out_at, fresh.locked_out_why = machine.locked_out_at, machine.locked_out_why
     live.settle(fresh, actor.now())
     fresh.save(update_fields=["locked_out_at", "locked_out_why", "live_state", "live_since_at"])
+    downtime.follow(fresh, actor.now())
     log_deed(actor, machine.lab, Topic.RIGHTS, action, machine.slug, why=why)
 
 

@@ -56,9 +56,7 @@ def make_history(
         with transaction.atomic():
             Session.objects.bulk_create(rows, ROWS)
             _price(lab, rows, actor.now())
-            rollup.mark(
-                lab, {one.ended_at.astimezone(plan.zone).date() for one in rows if one.ended_at}
-            )
+            rollup.mark_sessions(lab, rows)
         written += len(rows)
         rollup.refresh(lab)
         progress(written, sizes.sessions)
