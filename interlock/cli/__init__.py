@@ -20,6 +20,7 @@ from interlock.cli.desk import desk
 from interlock.cli.doctor import diagnose, doctor
 from interlock.cli.hub import hub
 from interlock.cli.hub_jobs import hub_jobs
+from interlock.cli.hub_money import hub_close_month, hub_verify_ledger
 from interlock.cli.hub_reports import hub_seed
 from interlock.cli.journal import journal
 from interlock.cli.node import node, sync
@@ -67,7 +68,9 @@ def interlock() -> None:
     """Access control and metering for the machines of a fab lab."""
 
 
+hub.add_command(hub_close_month)
 hub.add_command(hub_jobs)
 hub.add_command(hub_seed)
+hub.add_command(hub_verify_ledger)
 for command in (commission, demo, desk, diagnose, doctor, hub, journal, node, reader, sim, sync):
     interlock.add_command(command)

@@ -1,0 +1,17 @@
+"""Every job of the hub, one line each; `interlock hub jobs` runs them (hub.jobs says how)."""
+
+from __future__ import annotations
+
+from interlock.hub.jobs import Job, alerts, credit, mail, retention, statements, uploads, workshop
+
+JOBS: tuple[Job, ...] = (
+    alerts.ALERTS,
+    alerts.REMINDERS,
+    alerts.DIGEST,
+    mail.JOB,
+    retention.JOB,
+    statements.JOB,
+    uploads.JOB,
+    workshop.CALENDARS,
+    workshop.MAINTENANCE,
+)
