@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 from interlock.errors import ConfigError
 from interlock.hub import workbooks
 
-FILE_BYTES_MAX = 8 * 1_048_576
+FILE_BYTES_MAX = 7 * 1_048_576
+"""A little less than the front lets through as a page's body: the rest is the form around it."""
 LINES_MAX = 20_000
 """Twice the largest lab this hub is measured with; written in one go in some seconds (tests/bench)."""
 COLUMNS_MAX = 200

@@ -24,6 +24,7 @@ from interlock.hub.pages import formats
 from interlock.hub.pages.access import hub_clock, public
 from interlock.hub.pages.actions import sentence
 from interlock.hub.pages.formfields import Form
+from interlock.hub.pages.people.assistant import wants_setup
 from interlock.hub.pages.throttle import Throttle
 
 _NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
@@ -120,7 +121,8 @@ def welcome(request: HttpRequest, token: str) -> HttpResponse:
         user = _accepted(link, form)
         if user is not None:
             login(request, user)
-            return redirect(settings.LOGIN_REDIRECT_URL)
+            fresh = first and wants_setup(link.lab)
+            return redirect("assistant" if fresh else settings.LOGIN_REDIRECT_URL)
     return render(request, "hub/first_password.html", {"form": form, "first": first})
 
 

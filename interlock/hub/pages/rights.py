@@ -69,6 +69,24 @@ def of_member(
     return Rights(tuple(_without(right, hindrance) for right in rights), hindrance)
 
 
+def of_many(
+    members: Sequence[Member], held: Mapping[int, Sequence[Authorisation]], viewer: Viewer
+) -> tuple[list[Machine], dict[int, frozenset[int]]]:
+    """The lab's machines, and for each member those they may use with a badge that works: two queries."""
+    machines = list(Machine.objects.filter(lab=viewer.lab).prefetch_related("trainings"))
+    rules = [(machine.pk, _rules(machine)) for machine in machines]
+    now = Now(boot_ms=0, wall_at=int(viewer.now.timestamp()), wall_trusted=True)
+    may_use = {}
+    for member in members:
+        entry = snapshot_entry(member, held.get(member.pk, ()))
+        may_use[member.pk] = frozenset(
+            key
+            for key, asked in rules
+            if isinstance(decide(entry, asked, now, KNOWN_NOW, Assurance.UID), Granted)
+        )
+    return machines, may_use
+
+
 def level_words(level: str) -> words.Words:
     """What a training of this level entitles to."""
     return words.LEVELS[Level(level)]

@@ -8,10 +8,12 @@ from django.views.decorators.http import require_GET
 
 from interlock.hub.pages import todo_machines, todo_people
 from interlock.hub.pages.access import Viewer, page
+from interlock.hub.pages.people import assistant
 from interlock.hub.pages.waiting import Source, Waiting
 from interlock.hub.permissions import Permission
 
 SOURCES: tuple[Source, ...] = (
+    assistant.to_set_up,
     *todo_machines.SOURCES,
     *todo_people.SOURCES,
 )

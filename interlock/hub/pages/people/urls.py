@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from interlock.hub.pages.people import assistant, importing, matrix, runs, trainings
+
+urlpatterns: list[URLPattern] = [
+    path("assistant/", assistant.assistant, name="assistant"),
+    path("assistant/finish/", assistant.finish, name="assistant-finish"),
+    path("assistant/<slug:name>/", assistant.step, name="assistant-step"),
+    path("import/", importing.send, name="import"),
+    path("import/<int:number>/take-back/", importing.take_back, name="import-take-back"),
+    path("import/<slug:token>/", importing.look, name="import-look"),
+    path("import/<slug:token>/forget/", importing.forget, name="import-forget"),
+    path("trainings/", trainings.trainings_list, name="trainings"),
+    path("trainings/new/", trainings.edit, name="training-new"),
+    path("trainings/who/", matrix.matrix, name="training-matrix"),
+    path("trainings/soon/", trainings.soon, name="trainings-soon"),
+    path("trainings/held/<int:number>/", runs.run, name="training-run"),
+    path("trainings/held/<int:number>/add/", runs.add, name="training-run-add"),
+    path("trainings/held/<int:number>/call-off/", runs.call_off, name="training-run-call-off"),
+    path("trainings/of/<slug:slug>/", trainings.training, name="training"),
+    path("trainings/of/<slug:slug>/change/", trainings.edit, name="training-edit"),
+    path("trainings/of/<slug:slug>/hold/", runs.hold, name="training-hold"),
+]
