@@ -95,17 +95,17 @@ def recount(lab: Lab, payers: Iterable[int], at: datetime) -> int:
 def follow(member: Member, paid_before: int | None, at: datetime) -> None:
     """`member`, who has another payer, has the credit that payer's account allows. Call it in the
     transaction of the change, which says that rights changed."""
-    payer = Payer.objects.filter(pk=standing_of(member).pays()).select_related("lab").first()
+    payer = Payer.objects.filter(pk=standing_of(member).pays() or 0).select_related("lab").first()
     if payer is not None and payer.prepays:
         member.credit = balance_of(payer, at).state
-    elif Payer.objects.filter(pk=paid_before, prepays=True).exists():
+    elif Payer.objects.filter(pk=paid_before or 0, prepays=True).exists():
         member.credit = Member.Credit.OK
     member.save(update_fields=["credit"])
 
 
 def is_counted(member: Member) -> bool:
     """Whether an account says what the member may still use, and not a person."""
-    return Payer.objects.filter(pk=standing_of(member).pays(), prepays=True).exists()
+    return Payer.objects.filter(pk=standing_of(member).pays() or 0, prepays=True).exists()
 
 
 def members_of(payers: set[int]) -> list[Member]:

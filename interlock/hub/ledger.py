@@ -152,12 +152,12 @@ def _verify_periods(lab: Lab) -> None:
     """Months, their statements, lines and accounts agree. Raises StoreError."""
     sums = Statement.objects.filter(lab=lab).order_by().values("period")
     found = {
-        row["period"]: (row["net"], row["tax"], row["gross"], row["lines"])
+        row["period"]: (row["net"], row["tax"], row["gross"], row["written"])
         for row in sums.annotate(
             net=Sum("net_cents"),
             tax=Sum("vat_cents"),
             gross=Sum("gross_cents"),
-            lines=Sum("lines_count"),
+            written=Sum("lines_count"),
         )
     }
     for period in Period.objects.filter(lab=lab):

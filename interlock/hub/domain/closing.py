@@ -165,7 +165,7 @@ def _price_again(lab: Lab, month: date, payers: Iterable[int], at: datetime) -> 
     used = billable().filter(in_span(month_span(month), zone), lab=lab, payer__in=asked)
     ended = used.filter(line__statement__isnull=True).values_list("payer", "ended_at")
     billed = open_lines(lab).filter(month=month, payer__in=asked, session__isnull=False)
-    days = {(payer, end.astimezone(zone).date()) for payer, end in ended if payer and end}
+    days = {(payer, end.astimezone(zone).date()) for payer, end in ended if payer}
     reprice(lab, days | set(billed.values_list("payer", "day")), at)
 
 

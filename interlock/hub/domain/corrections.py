@@ -7,6 +7,7 @@ that is open. What was corrected before counts: correcting to the same amount tw
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -75,8 +76,8 @@ def should_cost(session: Session, *, enabled_s: int, busy_s: int | None = None) 
     line, busy = _line_of(session), _busy_s(session, enabled_s, busy_s)
     if not 0 <= busy <= enabled_s <= 31 * SECONDS_MAX:
         raise ConfigError(_("nothing works longer than it is enabled"), where="enabled_s")
-    as_is = _month_cents(session)
-    other = _month_cents(session, enabled_ms=enabled_s * 1_000, busy_ms=busy * 1_000)
+    as_is = _month_cents(session, session.enabled_ms, session.busy_ms)
+    other = _month_cents(session, enabled_s * 1_000, busy * 1_000)
     return max(0, line.cents + other - as_is)
 
 
@@ -185,7 +186,7 @@ def _reassign_closed(actor: Actor, line: Line, payer: Payer, purpose: str, why: 
     return [back, _write(actor, due, cents, why, {"kind": "reassigned", "of_cents": was})]
 
 
-def _correct(actor: Actor, line: Line, cents: int, why: str, step: dict[str, int | str]) -> Line:
+def _correct(actor: Actor, line: Line, cents: int, why: str, step: Mapping[str, object]) -> Line:
     if not cents:
         raise ConfigError(_("nothing would change"), where=_words(line))
     correction = _line_like(line, LineKind.CORRECTION, line.payer, actor)
@@ -211,7 +212,7 @@ def _line_like(line: Line, kind: str, payer: Payer, actor: Actor) -> Line:
     )
 
 
-def _write(actor: Actor, line: Line, cents: int, why: str, step: dict[str, int | str]) -> Line:
+def _write(actor: Actor, line: Line, cents: int, why: str, step: Mapping[str, object]) -> Line:
     _check_why(why)
     line.cents = line.price_cents = cents
     line.steps = [{**step, "seconds": 0, "cents": cents}]
@@ -241,7 +242,7 @@ def _line_of(session: Session) -> Line:
     return line
 
 
-def _month_cents(session: Session, **times: int) -> int:
+def _month_cents(session: Session, enabled_ms: int, busy_ms: int) -> int:
     """What the payer's sessions of that calendar month cost by their prices, `session` with those times."""
     lab = session.lab
     if session.ended_at is None or session.payer_id is None:
@@ -252,7 +253,7 @@ def _month_cents(session: Session, **times: int) -> int:
         bill_inputs.in_span(span, zone), lab=lab, payer=session.payer_id
     )
     rows = [
-        row._replace(**times) if row.pk == session.pk else row for row in bill_inputs.rows_of(found)
+        row._replace(enabled_ms=enabled_ms, busy_ms=busy_ms) if row.pk == session.pk else row for row in bill_inputs.rows_of(found)
     ]
     versions = versions_of(row.tariff_id for row in rows if row.tariff_id)
     uses = []
@@ -282,7 +283,7 @@ def _payer_for(session: Session, purpose: str) -> Payer | None:
     standings = Standings()
     standings.load([session.member.pk])
     pk = standings.of(session.member, session.started_at).payer_for(purpose)
-    return Payer.objects.filter(pk=pk).first()
+    return Payer.objects.filter(pk=pk or 0).first()
 
 
 def _words(line: Line) -> str:

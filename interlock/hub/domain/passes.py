@@ -296,8 +296,7 @@ def _check_amount(kind: str, amount: int, starts_at: datetime, expires_at: datet
     if kind not in PassKind.values:
         raise ConfigError(_("choose time or money"), where="kind")
     most = SECONDS_MAX if kind == PassKind.TIME else CENTS_MAX
-    limits.check_number(amount, most, "amount")
-    if amount is None or amount < 1:
+    if not 1 <= amount <= most:
         raise ConfigError(
             _("must lie between %(least)d and %(most)d") % {"least": 1, "most": most},
             where="amount",

@@ -8,6 +8,7 @@ JOBS: tuple[Job, ...] = (
     alerts.ALERTS,
     alerts.REMINDERS,
     alerts.DIGEST,
+    credit.JOB,
     mail.JOB,
     retention.JOB,
     statements.JOB,
