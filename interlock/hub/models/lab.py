@@ -35,6 +35,11 @@ class Lab(models.Model):
     wall_key = models.CharField(max_length=64, blank=True, default="")
     wall_names = models.BooleanField(_("names on the wall screen"), default=False)
     public_page = models.BooleanField(_("public page"), default=False)
+    # What an hour of volunteer time is worth in reports and in accounts 86 and 87: the French minimum
+    # wage of January 2026, gross.
+    volunteer_cents_per_hour = models.PositiveIntegerField(
+        _("value of a volunteer hour"), default=1_202
+    )
     # The heads of the lab's logs: raising one under the writer's lock hands out the next number.
     change_seq = models.PositiveBigIntegerField(default=0)
     rights_seq = models.PositiveBigIntegerField(default=0)
