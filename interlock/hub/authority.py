@@ -45,6 +45,8 @@ AUTHORITY_LIFE = timedelta(days=20 * 365)
 """Longer than a Pi: its end is a rollover that nobody has to think of."""
 ROLLOVER_BEFORE = timedelta(days=3 * 365)
 """A machine that stood in a cellar for two years still learns the next authority."""
+CHANGE_BEFORE = timedelta(days=90)
+"""A node that was off for the years before has to be visited anyway."""
 SERVER_LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=60)
 """Longer than a lab's summer holidays."""
@@ -181,6 +183,10 @@ class Certificates:
     def must_roll_over(self) -> bool:
         """Whether the authority that signs ends soon enough to need a successor."""
         return self._now() >= self._signing().ends_at - ROLLOVER_BEFORE
+
+    def must_change_over(self) -> bool:
+        """Whether waiting for the last node would leave none with a valid authority."""
+        return self._now() >= self._signing().ends_at - CHANGE_BEFORE
 
     def begin_rollover(self, lab: str) -> None:
         """There is a next authority, of which nodes hear. Raises ConfigError: there is one already."""

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from interlock.hub.jobs import Job, alerts, credit, mail, retention, statements, uploads, workshop
+from interlock.hub.jobs import (
+    Job,
+    alerts,
+    certificates,
+    credit,
+    mail,
+    retention,
+    statements,
+    uploads,
+    workshop,
+)
 
 JOBS: tuple[Job, ...] = (
     alerts.ALERTS,
     alerts.REMINDERS,
     alerts.DIGEST,
+    certificates.JOB,
     credit.JOB,
     mail.JOB,
     retention.JOB,

@@ -75,7 +75,7 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
         "unmetered": machine_facts.unmetered(found, viewer) if shows_sessions else None,
         "shows_node": viewer.may(Permission.VIEW_NODES),
         "node": node,
-        "node_facts": _node_facts(node, viewer) if node else [],
+        "node_facts": node_facts(node, viewer) if node else [],
         "shows_sessions": shows_sessions,
         "shows_prices": viewer.may(Permission.VIEW_PRICES),
         "opens_sessions": shows_sessions,
@@ -129,7 +129,8 @@ def _in_service(found: Machine) -> Node | None:
     return found.nodes.filter(revoked_at=None).prefetch_related(current).first()
 
 
-def _node_facts(node: Node, viewer: Viewer) -> list[Fact]:
+def node_facts(node: Node, viewer: Viewer) -> list[Fact]:
+    """What a node last said of itself, and what the hub holds of it, in words."""
     unknown = gettext("not known yet")
     contact = unknown
     if node.last_seen_at is not None:
