@@ -84,7 +84,7 @@ def totals_from_json(stored: Sequence[dict[str, Any]]) -> Totals:
 def _total(key: tuple[int, str], net_cents: int, gross_cents: int) -> RateTotal:
     vat_bp, notice = key
     whole = BASIS_POINTS + vat_bp
-    with_vat = gross_cents + half_up(net_cents * whole, BASIS_POINTS)
+    with_vat = half_up(gross_cents * BASIS_POINTS + net_cents * whole, BASIS_POINTS)
     # net × r + gross × r / (1 + r), over one denominator so that it is rounded once.
     exact = net_cents * vat_bp * whole + gross_cents * vat_bp * BASIS_POINTS
     vat = half_up(exact, BASIS_POINTS * whole)

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.hub.pricing import Priced, Terms, Use, price
+from interlock.hub import vat
+from interlock.hub.pricing import Fund, Priced, Terms, Use, price
+from tests.hub import oracle
 from tests.hub.oracle import owed_cents
 
 pytestmark = pytest.mark.fast
@@ -159,6 +161,26 @@ terms = st.builds(
     free_s=st.sampled_from([0, 1, 60, 900]),
     daily_cap_cents=st.none() | st.integers(0, 2_000),
     forgive_s=st.sampled_from([0, 10, 60]),
+    monthly_cap_cents=st.none() | st.integers(0, 3_000),
+    included_s=st.sampled_from([0, 0, 1, 3_600, 10_000]),
+    free_purposes=st.sampled_from([frozenset(), frozenset({"training"})]),
+)
+
+passes = st.lists(
+    st.builds(
+        Fund,
+        number=st.integers(1, 10_000),
+        kind=st.sampled_from(["time", "money"]),
+        origin=st.sampled_from(["sponsored", "given", "bought"]),
+        left=st.integers(1, 8_000),
+        starts_ms=st.integers(0, 3),
+        expires_ms=st.none() | st.integers(1, 4),
+        share_percent=st.sampled_from([100, 100, 50, 33]),
+        machines=st.sampled_from([frozenset(), frozenset({1})]),
+        groups=st.sampled_from([frozenset(), frozenset({7})]),
+    ),
+    max_size=4,
+    unique_by=lambda one: one.number,
 )
 
 
@@ -174,10 +196,15 @@ def histories(draw: st.DrawFn) -> list[Use]:
                 node=draw(st.sampled_from(["saw", "laser"])),
                 epoch=draw(st.integers(1, 2)),
                 seq=seq,
-                day=DAY + timedelta(days=draw(st.integers(0, 1))),
+                # Two days of one month, and the next one.
+                day=DAY + timedelta(days=draw(st.sampled_from([0, 1, 20]))),
                 enabled_ms=enabled_ms,
                 busy_ms=draw(st.integers(0, enabled_ms)),
                 terms=draw(st.none() | st.sampled_from(few)),
+                started_ms=draw(st.integers(0, 4)),
+                purpose=draw(st.sampled_from(["own", "training"])),
+                machine=draw(st.integers(1, 2)),
+                group=draw(st.sampled_from([None, 7])),
             )
         )
     return uses
@@ -191,6 +218,58 @@ def test_pricing_agrees_with_an_independent_oracle_in_any_order_of_arrival(
     chance.shuffle(shuffled)
     priced = {(line.use.node, line.use.epoch, line.use.seq): line.cents for line in price(shuffled)}
     assert priced == owed_cents(history)
+
+
+@given(histories(), passes, st.randoms(use_true_random=False))
+def test_passes_caps_and_included_time_agree_with_the_oracle_and_nothing_is_spent_twice(
+    history: list[Use], held: list[Fund], chance: random.Random
+) -> None:
+    shuffled = list(history)
+    chance.shuffle(shuffled)
+    lines = price(shuffled, held)
+    said = [
+        (
+            (line.use.node, line.use.epoch, line.use.seq),
+            (line.price_cents, line.cents, line.included_s),
+            {one.fund: one.seconds or one.cents for one in line.taken},
+        )
+        for line in lines
+    ]
+    assert said == [
+        (
+            oracle.key_of(bill.use),
+            (bill.price_cents, bill.owed_cents, bill.included_s),
+            bill.carried,
+        )
+        for bill in oracle.bills(history, held)
+    ]
+    for one in held:
+        assert sum(carried.get(one.number, 0) for _, _, carried in said) <= one.left
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-50_000, 50_000), st.booleans(), st.sampled_from([0, 550, 1_000, 2_000])
+        ),
+        max_size=12,
+    )
+)
+def test_vat_is_rounded_once_a_rate_and_net_and_vat_make_gross(
+    amounts: list[tuple[int, bool, int]],
+) -> None:
+    totals = vat.totals(vat.Amount(*amount) for amount in amounts)
+    assert {
+        rate.vat_bp: (rate.net_cents, rate.vat_cents, rate.gross_cents) for rate in totals.rates
+    } == oracle.statement(amounts)
+    assert totals.net_cents + totals.vat_cents == totals.gross_cents
+    assert vat.totals_from_json(totals.to_json()) == totals
+
+
+def test_three_cents_without_vat_are_rounded_together_and_not_each() -> None:
+    """3 × 3 ct at 20 %: 9 ct and 1.8 ct; each by itself would make 3 × 1 ct of VAT."""
+    of_three = vat.totals(vat.Amount(3, is_net=True, vat_bp=2_000) for _ in range(3))
+    assert (of_three.net_cents, of_three.vat_cents, of_three.gross_cents) == (9, 2, 11)
 
 
 @given(histories())
