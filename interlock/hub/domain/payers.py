@@ -14,7 +14,7 @@ from interlock.hub.domain import limits
 from interlock.hub.models import Lab, Member, Payer, PayerKind, Topic
 from interlock.hub.permissions import Actor, Permission, require
 
-_LENGTHS = {"siren": 14, "vat_number": 20, "order_reference": 64, "address": 1_000}
+_LENGTHS = {"siren": 14, "vat_number": 20, "order_reference": 64, "address": 1_000, "email": 254}
 """As the columns hold them; a SIRET has 14 digits."""
 CREDIT_CENTS_MAX = 100_000_00
 CREDIT_S_MAX = 1_000 * 3_600
@@ -22,7 +22,7 @@ CREDIT_S_MAX = 1_000 * 3_600
 
 @transaction.atomic
 def change_payer(actor: Actor, payer: Payer, **changes: str) -> None:
-    """The named fields (name, kind, siren, vat_number, address, order_reference) are as given; statements
+    """The named fields (name, kind, email, siren, vat_number, address, order_reference) are as given; statements
     that were issued keep what they say. Raises ConfigError."""
     require(actor, payer.lab, Permission.EDIT_MEMBERS)
     unknown = set(changes) - {"name", "kind", *_LENGTHS}

@@ -17,7 +17,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
 from interlock.hub import days
-from interlock.hub.models import Line, Machine, NodeRecord, Session
+from interlock.hub.models import Line, Machine, NodeRecord, Purpose, Session
 from interlock.hub.pages import formats, words
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.formfields import DATE_WIDGET, Form
@@ -71,6 +71,12 @@ class Filter(Form):
         empty_label=gettext_lazy("All machines"),
     )
     member = forms.CharField(required=False, max_length=100, label=gettext_lazy("Member"))
+    payer = forms.CharField(required=False, max_length=150, label=gettext_lazy("Paid by"))
+    purpose = forms.ChoiceField(
+        choices=(("", gettext_lazy("anything")), *Purpose.choices),
+        required=False,
+        label=gettext_lazy("Used for"),
+    )
     from_day = forms.DateField(
         required=False, label=gettext_lazy("From"), widget=DATE_WIDGET, validators=days.VALIDATORS
     )
@@ -84,6 +90,8 @@ class Filter(Form):
         machine = self.fields["machine"]
         if isinstance(machine, forms.ModelChoiceField):
             machine.queryset = Machine.objects.filter(lab=viewer.lab)
+        if not viewer.may(Permission.VIEW_PRICES):
+            del self.fields["payer"]
 
     def apply(self, sessions: QuerySet[Session]) -> QuerySet[Session]:
         """The sessions that match; days begin and end where the lab is."""
@@ -94,6 +102,10 @@ class Filter(Form):
             sessions = sessions.filter(machine=wanted["machine"])
         if wanted["member"]:
             sessions = sessions.filter(member__name__icontains=wanted["member"])
+        if wanted.get("payer"):
+            sessions = sessions.filter(payer__name__icontains=wanted["payer"])
+        if wanted["purpose"]:
+            sessions = sessions.filter(purpose=wanted["purpose"])
         if wanted["from_day"]:
             begin = days.begin_of(wanted["from_day"], self.viewer.zone)
             sessions = sessions.filter(Q(ended_at=None) | Q(ended_at__gte=begin))
@@ -130,7 +142,7 @@ def session(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     found = of_lab(viewer).filter(pk=number).first()
     if found is None:
         raise Http404(gettext("There is no such session in this lab."))
-    line = _line(found)
+    line = line_of(found)
     shows_prices = viewer.may(Permission.VIEW_PRICES)
     steps: list[PriceStep] = price_steps(line) if line is not None and shows_prices else []
     context = {
@@ -142,6 +154,8 @@ def session(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
         "line": line,
         "steps": steps,
         "shows_prices": shows_prices,
+        "corrections": _corrections(line) if shows_prices else [],
+        "may_correct": viewer.may(Permission.CORRECT_USE) and found.ended_at is not None,
     }
     return render(request, "hub/session.html", context)
 
@@ -153,7 +167,7 @@ def of_lab(viewer: Viewer) -> QuerySet[Session]:
     ).values("received_at")[:1]
     return (
         Session.objects.filter(lab=viewer.lab)
-        .select_related("machine", "member", "supervisor", "second", "line", "line__payer")
+        .select_related("machine", "member", "supervisor", "second", "payer", "line", "line__payer")
         .annotate(arrived_at=Subquery(arrival))
         .order_by("-started_at", "-pk")
     )
@@ -166,7 +180,7 @@ def rows(found: Iterable[Session], viewer: Viewer) -> list[Row]:
 
 def row(found: Session, viewer: Viewer) -> Row:
     """One session in words."""
-    line = _line(found)
+    line = line_of(found)
     opens_members = viewer.may(Permission.VIEW_MEMBERS) and found.member is not None
     return Row(
         address=reverse("session", args=[found.pk]),
@@ -196,6 +210,14 @@ def ending_words(found: Session) -> str:
     return _with_names(str(known.get(found.how, found.how)), found)
 
 
+def line_of(found: Session) -> Line | None:
+    """Its priced line; None where nothing is billed. No query for a session of `of_lab`."""
+    try:
+        return found.line
+    except Line.DoesNotExist:
+        return None
+
+
 def query_without_page(request: HttpRequest) -> str:
     """The filter of this address, for the links to other pages of the same list."""
     query = request.GET.copy()
@@ -203,11 +225,14 @@ def query_without_page(request: HttpRequest) -> str:
     return query.urlencode()
 
 
-def _line(found: Session) -> Line | None:
-    try:
-        return found.line
-    except Line.DoesNotExist:
-        return None
+def _corrections(line: Line | None) -> list[tuple[str, str, str]]:
+    """Of each correction: its amount, its reason, and the page it stands on."""
+    if line is None:
+        return []
+    found = Line.objects.filter(corrects=line).order_by("pk")
+    return [
+        (formats.euros(one.cents), one.why, reverse("billing-line", args=[one.pk])) for one in found
+    ]
 
 
 def _hours(found: Session, viewer: Viewer) -> str:
@@ -259,6 +284,8 @@ def _why_refused(code: str) -> str:
 
 
 def _marks(found: Session) -> Iterable[tuple[str, str]]:
+    if found.purpose != Purpose.OWN:
+        yield "idle", str(Purpose(found.purpose).label)
     if found.voided:
         yield "offline", gettext("not billed")
     if found.would_refuse:

@@ -22,6 +22,7 @@ from interlock.hub.statements.sheet import Chapter, Sheet
 WHEN_MM, AMOUNT_MM = 26, 26
 TOTAL_BOX_MM = 78
 """Wide enough for "To be settled with the lab" and six digits of euros."""
+BOX_PAD_MM = 3
 CHAPTER_MM_MIN = 30
 """A heading stays with its first line."""
 
@@ -109,7 +110,7 @@ def _chapter(paper: Paper, chapter: Chapter) -> None:
             % {"n": len(chapter.entries)},
             paper.width_mm - WHEN_MM - AMOUNT_MM,
         ),
-        Span(gettext("Amount"), AMOUNT_MM, amount=True),
+        Span(chapter.amounts, AMOUNT_MM, amount=True),
     )
     paper.list_head(spans)
     for entry in chapter.entries:
@@ -131,14 +132,22 @@ def _totals(paper: Paper, sheet: Sheet) -> None:
         for one in sheet.vat:
             paper.list_row(spans, (one.rate, one.net, one.vat, one.gross))
         paper.gap(4)
-    x = MARGIN_MM + paper.width_mm - TOTAL_BOX_MM
+    *before, (label, amount) = sheet.sums
+    x, room = MARGIN_MM + paper.width_mm - TOTAL_BOX_MM, TOTAL_BOX_MM - 2 * BOX_PAD_MM
+    for name, value in before:
+        paper.set_x(x + BOX_PAD_MM)
+        paper.ink(PT_2, SOFT)
+        paper.cell(room - AMOUNT_MM, 5.5, name)
+        paper.cell(AMOUNT_MM, 5.5, value, align="R")
+        paper.ln(5.5)
+    paper.gap(1)
     paper.set_fill_color(*SUNK)
     paper.rect(x, paper.get_y(), TOTAL_BOX_MM, 13, style="F")
-    paper.set_xy(x + 3, paper.get_y() + 2.5)
+    paper.set_xy(x + BOX_PAD_MM, paper.get_y() + 2.5)
     paper.ink(PT_3, bold=True)
-    paper.cell(TOTAL_BOX_MM - 6 - 34, 8, gettext("Total"))
+    paper.cell(room - 34, 8, label)
     paper.ink(PT_4 + 2, bold=True)
-    paper.cell(34, 8, sheet.total, align="R")
+    paper.cell(34, 8, amount, align="R")
     paper.ln(17)
 
 

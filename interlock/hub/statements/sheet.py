@@ -18,10 +18,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """The lines of one machine, or the materials, or what was taken from passes, with their sum."""
+    """The lines of one machine, or the materials, with their sum; `amounts` says with or without VAT."""
 
     name: str
     entries: tuple[Entry, ...]
+    amounts: str
     total: str
 
 
@@ -48,7 +49,7 @@ class Sheet:
     facts: tuple[tuple[str, str], ...]
     chapters: tuple[Chapter, ...]
     vat: tuple[Vat, ...]
-    total: str
+    sums: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     seal: str
     made_at: datetime
