@@ -114,6 +114,8 @@ class Message(StrEnum):
     INTERLOCK_TRIPPED = "interlock_tripped"
     INTERLOCK_UNKNOWN = "interlock_unknown"
     UNMETERED = "unmetered"
+    FROM_HUB = "from_hub"
+    IDENTIFY = "identify"
 
 
 @dataclass(frozen=True, slots=True)

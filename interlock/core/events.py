@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from interlock.core.effects import Message
 from interlock.core.model import Cache, Demands, Inputs, Presented
 
 
@@ -96,6 +97,15 @@ class EndRequested:
 @dataclass(frozen=True, slots=True)
 class CutRequested:
     """Somebody entitled asked, over the control socket, that the power go off now."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeGiven:
+    """The hub wants the screen to say something for a while: a message in `text`, or only "here I am"."""
+
+    message: Message
+    text: str | None
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +244,7 @@ Event = (
     | SnapshotActivated
     | EndRequested
     | CutRequested
+    | NoticeGiven
     | FaultCleared
     | TerminationRequested
     | RemoteInterlockReported

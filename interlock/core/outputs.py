@@ -6,6 +6,8 @@ do something. Red: call somebody.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from interlock.core import interlocks
 from interlock.core.effects import Colour, Message, Panel, Pattern
 from interlock.core.model import Ending, Fault, Interlock
@@ -54,6 +56,9 @@ def panel(state: MachineState, now_ms: int) -> Panel:
         return shown
     powered = shown.colour is Colour.GREEN or coil_on(state)
     colour, lamp, buzzer = _NOTICES.get(notice.message, _PLAIN_NOTICE)
+    if notice.message in _FROM_HUB and shown.colour in _WARNINGS:
+        # Whoever writes from afar does not see that something here is dangerous.
+        return replace(shown, buzzer=buzzer or shown.buzzer, since_ms=notice.since_ms)
     return Panel(
         colour=shown.colour if powered else colour,
         lamp=shown.lamp if powered else lamp,
@@ -69,11 +74,15 @@ def panel(state: MachineState, now_ms: int) -> Panel:
     )
 
 
+_FROM_HUB = frozenset({Message.FROM_HUB, Message.IDENTIFY})
+_WARNINGS = frozenset({Colour.RED, Colour.YELLOW})
 _PLAIN_NOTICE = (Colour.WHITE, Pattern.DOUBLE_BLINK, None)
 _NOTICES: dict[Message, tuple[Colour, Pattern, Pattern | None]] = {
     Message.REFUSED: (Colour.YELLOW, Pattern.DOUBLE_BLINK, Pattern.TWO_BEEPS),
     Message.INTERLOCK_TRIPPED: (Colour.YELLOW, Pattern.STEADY, Pattern.TWO_BEEPS),
     Message.TRAINING_GRANTED: (Colour.WHITE, Pattern.DOUBLE_BLINK, Pattern.ONE_BEEP),
+    Message.FROM_HUB: (Colour.WHITE, Pattern.FAST_BLINK, Pattern.TWO_BEEPS),
+    Message.IDENTIFY: (Colour.WHITE, Pattern.FAST_BLINK, Pattern.TWO_BEEPS),
     Message.WOULD_BE_REFUSED: (Colour.YELLOW, Pattern.DOUBLE_BLINK, Pattern.TWO_BEEPS),
 }
 """How a notice looks and sounds at a machine that is off; None: the buzzer goes on as it was."""

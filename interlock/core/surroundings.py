@@ -13,6 +13,7 @@ from interlock.core.outcomes import Outcome, at_rest, gated, record
 from interlock.core.states import (
     LockedFacts,
     MachineState,
+    Notice,
     RunOnFacts,
     UnmeteredFacts,
 )
@@ -89,6 +90,13 @@ def use_snapshot(state: MachineState, event: Any, now: Now) -> Outcome:
     rules = state.base_rules.tightened(event.demands)
     grants = promises.outlasting(state.grants)
     return replace(state, cache=event.cache, rules=rules, grants=grants), ()
+
+
+def show_notice(state: MachineState, event: Any, now: Now) -> Outcome:
+    """The screen says it for a while; what stands there about danger comes back by itself."""
+    until_ms = now.boot_ms + event.duration_ms
+    notice = Notice(event.message, now.boot_ms, until_ms, detail=event.text)
+    return replace(state, notice=notice), ()
 
 
 def leave(state: MachineState, event: Any, now: Now) -> Outcome:

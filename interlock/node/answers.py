@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ from interlock.core.states import FaultFacts
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import panel as panels
 from interlock.node.break_glass import BY, BreakGlassDoor
+from interlock.node.commands import Commands
 from interlock.node.control import Answer
 from interlock.node.flight import Moment
 from interlock.node.inbox import Inbox
+from interlock.node.journal_facts import Marks
 from interlock.node.journal_worker import JournalWorker
 from interlock.node.loop import Loop
 from interlock.node.reader_worker import ReaderWorker
@@ -44,6 +46,7 @@ from interlock.protocol import canonical
 from interlock.protocol import fields as wire
 from interlock.protocol.control import Op
 from interlock.protocol.credentials import NodeKeys
+from interlock.protocol.hubapi import ANSWER_LENGTH_MAX
 from interlock.protocol.records import Head, head_from_wire
 from interlock.protocol.tags import short
 
@@ -82,6 +85,8 @@ class NodeAnswers:
     anchored: Callable[[int], None]
     door: BreakGlassDoor
     commissioned: Commissioned | None
+    commanding: threading.Lock = field(default_factory=threading.Lock)
+    """One command at a time: two of the same number must not both find that it is new."""
 
     def table(self) -> dict[Op, Answer]:
         """One answer for each operation."""
@@ -90,8 +95,10 @@ class NodeAnswers:
             Op.RECORDS: self.records,
             Op.ACK: self.ack,
             Op.SNAPSHOT: self.snapshot,
+            Op.INSTALLED: self.installed,
             Op.TIME: self.time,
             Op.INTERLOCK: self.interlock,
+            Op.COMMAND: self.command,
             Op.STATUS: self.status,
             Op.PANEL: self.panel,
             Op.METRICS: self.metrics,
@@ -114,6 +121,8 @@ class NodeAnswers:
             "head": journal.head.to_wire(),
             "acked": journal.acknowledged.to_wire(),
             "version": _version(self.reader.version),
+            "digest": None if (digest := self.reader.digest) is None else digest.hex(),
+            "refused": None if (refused := self.installer.refused) is None else _text(refused[1]),
             "nonce": self.timekeeper.fresh_nonce().hex(),
         }
 
@@ -142,6 +151,15 @@ class NodeAnswers:
             raise ProtocolError("another snapshot is being built", remedy="Try again in a moment")
         return {}
 
+    def installed(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What became of the last file of the spool. Busy is read first: whoever is idle has a result."""
+        is_busy, refused = self.installer.is_busy, self.installer.refused
+        return {
+            "version": _version(self.reader.version),
+            "busy": is_busy,
+            "refused": None if refused is None else [refused[0], _text(refused[1])],
+        }
+
     def time(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Time is trusted; a cache that is the hub's current one is known to be fresh."""
         message = request.get("message")
@@ -166,6 +184,27 @@ class NodeAnswers:
                 remedy="Compare [[interlocks]] in node.toml with what the hub sends",
             )
         return self._told(RemoteInterlockReported(name, closed))
+
+    def command(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A command of the hub was carried out, now or before. Raises ProtocolError: it is none for us."""
+        message = request.get("message")
+        if not isinstance(message, dict):
+            raise ProtocolError("message must be a signed command of the hub")
+        door = Commands(
+            hub_key=self.keys.hub_key(),
+            lab=self.keys.lab,
+            node=self.keys.node,
+            now=self.timekeeper.now,
+            memory=_JournalMemory(self.journal),
+            tell=self._told,
+            diagnose=self._whole_diagnosis,
+        )
+        with self.commanding:
+            return {"answer": door.carry_out(message)}
+
+    def _whole_diagnosis(self) -> str:
+        told = {"status": self.status({}), "metrics": self.metrics({})}
+        return canonical.dumps(told).decode()[:ANSWER_LENGTH_MAX]
 
     def clear_faults(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The loop is told that a technician mended the machine; a fault still there is found again."""
@@ -301,6 +340,19 @@ class NodeAnswers:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _JournalMemory:
+    """The journal as what remembers commands."""
+
+    journal: JournalWorker
+
+    def remembered(self) -> Marks:
+        return self.journal.status().marks
+
+    def remember(self, commands: tuple[tuple[str, int], ...]) -> object:
+        return self.journal.mark(commands=commands)
+
+
 def _written_bytes(counters: Path = Path("/proc/self/io")) -> int | None:
     """What this process caused to be written to the disk (proc(5)); None where the kernel does not count."""
     try:
@@ -322,18 +374,18 @@ def moment_to_wire(moment: Moment) -> dict[str, Any]:
 
 def _facts_of(event: Event) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    for field in fields(event):
-        value = getattr(event, field.name)
+    for one in fields(event):
+        value = getattr(event, one.name)
         if isinstance(value, Presented):
             facts["badge"] = short(value.tag)
             facts["known"] = value.entry is not None
         elif is_dataclass(value):
             named = ((part.name, getattr(value, part.name)) for part in fields(value))
-            facts[field.name] = {
+            facts[one.name] = {
                 name: _plain(part) for name, part in named if name not in PERSONAL_FACTS
             }
-        elif field.name not in PERSONAL_FACTS:
-            facts[field.name] = _plain(value)
+        elif one.name not in PERSONAL_FACTS:
+            facts[one.name] = _plain(value)
     return facts
 
 

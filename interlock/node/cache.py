@@ -106,6 +106,9 @@ class BadgeCache:
         whole = (self._verified_count, self._digest.digest())
         if whole != (self.header.entries, self.header.digest):
             raise self._damaged("its entries are not those the hub signed")
+        # Whole; whoever goes on begins anew.
+        self._digest = blake2b(digest_size=DIGEST_BYTES)
+        self._verified_tag, self._verified_count = b"", 0
         return False
 
     def close(self) -> None:

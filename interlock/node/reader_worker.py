@@ -63,6 +63,9 @@ VERIFY_ROWS = 50
 """Cache entries hashed after an uneventful poll: 0.05 ms on the development machine; 100,000 badges take
 100 s at 20 polls a second."""
 
+COUNT_AGAIN_MS = 600_000
+"""What was whole is counted anew after so long: a card that dies under a running node is noticed by the hub too."""
+
 RANDOM_UID = bytes((RANDOM_UID_FIRST_BYTE, 0, 0, 0))
 """Stands for all UIDs that phones make up at every tap, so that one phone is one badge to whoever counts refusals."""
 
@@ -107,7 +110,8 @@ class ReaderWork:
     _failing_since_ms: int | None = None
     _reopen_at_ms: int = 0
     _reopen_pause_ms: int = REOPEN_MS_MIN
-    _verified: bool = False
+    _counted: bool = False
+    _count_at_ms: int = 0
     _dropped: list[Event] = field(default_factory=list)
     _examiner: Examiner = field(init=False)
     _vigil: Vigil | None = None
@@ -121,6 +125,11 @@ class ReaderWork:
         """The snapshot badges are looked up in, None without a usable one."""
         return None if self.cache is None else self.cache.version
 
+    @property
+    def digest(self) -> bytes | None:
+        """Of its entries, as they were counted within the last minutes; None: not yet, or nothing to count."""
+        return None if self.cache is None or not self._counted else self.cache.header.digest
+
     def switch(self, path: Path, confirm: Confirm | None = None) -> list[Event]:
         """Badges are looked up in `path` from here on. Raises StoreError, keeping the old cache."""
         fresh = BadgeCache(path, self.keys.hub_key, lab=self.keys.lab, node=self.keys.node)
@@ -130,7 +139,7 @@ class ReaderWork:
         if confirm is not None:
             confirm(fresh.header)
         self._drop_cache()
-        self.cache, self._verified = fresh, False
+        self.cache, self._counted, self._count_at_ms = fresh, False, 0
         header = fresh.header
         LOG.info("snapshot %d.%d is live: %d badges", *header.version, header.entries)
         return [_activated(header, Cache(header.version, self.cache_age_s(header.version)))]
@@ -258,10 +267,12 @@ class ReaderWork:
         return entry, None if key is None else Claim(tag, key, self.cache.header.wrapping_key)
 
     def _verify_cache(self) -> None:
-        if self.cache is None or self._verified:
+        now_ms = self.clock.boot_ms()
+        if self.cache is None or now_ms < self._count_at_ms:
             return
         try:
-            self._verified = not self.cache.verify_slice(VERIFY_ROWS)
+            if not self.cache.verify_slice(VERIFY_ROWS):
+                self._counted, self._count_at_ms = True, now_ms + COUNT_AGAIN_MS
         except StoreError as error:
             self._damaged(error)
 
@@ -386,6 +397,11 @@ class ReaderWorker:
     def version(self) -> SnapshotVersion | None:
         """The snapshot badges are looked up in, None without a usable one."""
         return self._work.version
+
+    @property
+    def digest(self) -> bytes | None:
+        """`ReaderWork.digest`."""
+        return self._work.digest
 
     def start(self) -> None:
         """Reader and cache belong to the worker's thread from here on."""

@@ -13,11 +13,8 @@ import gc
 import logging
 import os
 import pwd
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,18 +50,24 @@ from interlock.node.build_orders import BuildOrders
 from interlock.node.control import ControlServer, Users
 from interlock.node.currents import CURRENT_BY_CONVERTER, CurrentWorker
 from interlock.node.inbox import Inbox
-from interlock.node.journal import Journal, Recovery
+from interlock.node.journal import Journal
 from interlock.node.journal_facts import Stamp
+from interlock.node.journal_marks import Recovery
 from interlock.node.journal_work import NO_TICKET
 from interlock.node.journal_worker import JournalWorker
-from interlock.node.log_queue import LogQueue
 from interlock.node.loop import Loop, Silence
 from interlock.node.memory import lock_memory
 from interlock.node.notify import Notifier
 from interlock.node.pins import MachinePins, gpio_factory
+from interlock.node.process import (
+    feeder,
+    is_whole_process,
+    terminated_by_signals,
+    unblocking_log,
+)
 from interlock.node.reader_worker import ReaderWorker
 from interlock.node.screen_worker import ScreenWorker
-from interlock.node.snapshot_installer import SnapshotInstaller, usable_cache
+from interlock.node.snapshot_installer import SnapshotInstaller, usable_cache, whom_to_forget
 from interlock.node.time_saver import TimeSaver
 from interlock.node.timekeeping import Timekeeper, marks_from_wire
 from interlock.protocol.credentials import NodeKeys
@@ -91,13 +94,8 @@ SESSION_OVER_POLL_S = 0.25
 READER_STOP_S = 0.5
 """Ten polls; a reader that hangs is left to die with the process."""
 
-FEEDS_PER_WATCHDOG = 8
-"""systemd asks for two; more make a single lost datagram harmless, and cost nothing."""
-
 CONFIG_DIGEST = "config_digest"
-"""Kept beside the time marks: the configuration that the last `configuration_changed` record told
-of.
-"""
+"""Kept beside the time marks: the configuration that the last `configuration_changed` record told of."""
 
 OpenReader = Callable[[NodeConfig, Clock], Reader]
 """A reader, not yet opened: its worker opens it, and opens it again after a failure."""
@@ -119,7 +117,7 @@ def run_node(
     Without arguments it is the real one: keys from their file, the Pi's pins, the reader that the
     file names, the system's clock. `ready` is called with the loop just before it starts.
     """
-    with _unblocking_log():
+    with unblocking_log():
         try:
             clock = clock or SystemClock()
             keys = keys or read_node_keys(config.paths.keys_file)
@@ -188,7 +186,7 @@ class _Node:
             ready(self._loop)
             gc.freeze()
             self._notifier.say("READY=1")
-            with _terminated_by_signals(self._loop.request_termination):
+            with terminated_by_signals(self._loop.request_termination):
                 self._loop.run()
             self._notifier.say("STOPPING=1")
         return self._exit_code
@@ -201,7 +199,7 @@ class _Node:
         self._notifier = Notifier(self._environ)
         stack.callback(self._notifier.close)
         stack.callback(self._inbox.close)
-        if _is_whole_process():
+        if is_whole_process():
             lock_memory()
         self._start_launcher(stack)
         journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
@@ -216,6 +214,7 @@ class _Node:
             start_deadline_ms=config.times.start_deadline_ms,
             died=self._worker_died,
         )
+        self._journal.forget(whom_to_forget(cache, self._keys))
         self._saver = TimeSaver(
             self._timekeeper,
             self._journal,
@@ -333,7 +332,7 @@ class _Node:
                 Silence(self._reader, "reader", silence_ms, ReaderFailed, ReaderRecovered),
                 Silence(self._journal, "journal", silence_ms, JournalFailed, JournalRecovered),
             ),
-            feed_watchdog=_feeder(self._notifier, self._environ, self._clock),
+            feed_watchdog=feeder(self._notifier, self._environ, self._clock),
         )
 
     def _new_server(self) -> ControlServer:
@@ -345,6 +344,7 @@ class _Node:
             state_dir=self._state_dir,
             confirm=self._timekeeper.confirm_current,
             accept=self._saver.accept,
+            now=self._timekeeper.now,
         )
         answers = NodeAnswers(
             config=self._config,
@@ -441,59 +441,3 @@ def _uid_of(user: str) -> int | None:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
         return None
-
-
-def _feeder(notifier: Notifier, environ: Mapping[str, str], clock: Clock) -> Callable[[], None]:
-    """Says WATCHDOG=1 often enough and not at every tick; nothing where nobody watches."""
-    asked = environ.get("WATCHDOG_USEC", "")
-    if not asked.isdecimal():
-        return lambda: None
-    every_ms = max(1, int(asked) // 1_000 // FEEDS_PER_WATCHDOG)
-    next_ms = 0
-
-    def feed() -> None:
-        nonlocal next_ms
-        now_ms = clock.boot_ms()
-        if now_ms >= next_ms:
-            next_ms = now_ms + every_ms
-            notifier.say("WATCHDOG=1")
-
-    return feed
-
-
-def _is_whole_process() -> bool:
-    """Whether the process is ours; tests run nodes in threads of theirs."""
-    return threading.current_thread() is threading.main_thread()
-
-
-@contextmanager
-def _terminated_by_signals(terminate: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for the end; only the main thread hears signals (tests run us in another)."""
-    if not _is_whole_process():
-        yield
-        return
-    before = {
-        number: signal.signal(number, lambda *_: terminate())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _unblocking_log() -> Iterator[None]:
-    """Everything the package logs goes to stderr, and nobody waits for stderr."""
-    logger = logging.getLogger("interlock")
-    lines = LogQueue(sys.stderr)
-    level, logger.level = logger.level, logging.INFO
-    logger.addHandler(lines)
-    lines.start()
-    try:
-        yield
-    finally:
-        logger.removeHandler(lines)
-        logger.setLevel(level)
-        lines.stop()

@@ -1,11 +1,12 @@
-"""A signed snapshot in the spool in, a verified `auth-EPOCH-COUNTER.db` out; or a refusal and nothing changed.
+"""A signed snapshot or delta in the spool in, a verified `auth-EPOCH-COUNTER.db` out; or a refusal and nothing changed.
 
 A child process of the node, so that no thread beside the relay parses 100,000 entries. It streams: a line is
 parsed, hashed and stored, and the file takes its place only once the last line has matched the signed digest,
-SQLite has checked it and it is on the disk. Public key and names are arguments; it sees no secret.
+SQLite has checked it and it is on the disk. A delta is applied to a copy of the live file, and all of the result
+must match its signed digest. Public key and names are arguments; it sees no secret.
 
     python -m interlock.node.snapshot_builder --spool FILE --state-dir DIR --public-key HEX --lab LAB --node NODE
-        [--mark EPOCH.COUNTER] [--replace-damaged]
+        [--mark EPOCH.COUNTER] [--replace-damaged] [--now UTC_SECOND]
 
 One JSON line on stdout. Exit 0: built · 1: the disk refused · 2: wrong arguments · 4: the snapshot is refused.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -27,9 +29,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from interlock.errors import ProtocolError, StoreError
 from interlock.node.cache import FORMAT, cache_path, line_sum
-from interlock.protocol import canonical, snapshots
+from interlock.protocol import canonical, deltas, snapshots
+from interlock.protocol.deltas import DELTA_BYTES_MAX, Change
 from interlock.protocol.hubapi import SNAPSHOT_BYTES_MAX
-from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
+from interlock.protocol.snapshots import (
+    AHEAD_S_MAX,
+    LINE_BYTES_MAX,
+    SnapshotHeader,
+    SnapshotVersion,
+    digest_lines,
+)
 
 EXIT_BUILT = 0
 EXIT_DISK = 1
@@ -46,7 +55,8 @@ TEMPORARY = "auth-building.tmp"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to build, for whom, and above which version; `replace_damaged` allows the marked version again."""
+    """What to build, for whom, and above which version; `replace_damaged` allows the marked version again. `now_at`
+    is trusted UTC, None where time is not trusted."""
 
     spool: Path
     state_dir: Path
@@ -55,10 +65,11 @@ class Order:
     node: str
     mark: SnapshotVersion | None
     replace_damaged: bool = False
+    now_at: int | None = None
 
 
 def build(order: Order) -> SnapshotHeader:
-    """The snapshot is verified and in its place, on the disk; its header is returned.
+    """What was spooled is verified and, whole, in its place on the disk; the header is returned.
 
     Raises ProtocolError when it must not be used, StoreError when the disk refuses. Either way every file is as it
     was before.
@@ -66,13 +77,10 @@ def build(order: Order) -> SnapshotHeader:
     temporary = order.state_dir / TEMPORARY
     try:
         with _Lines(io.FileIO(order.spool)) as source:
-            header, entries = snapshots.read_snapshot(
-                source, order.hub_key, lab=order.lab, node=order.node
-            )
-            _refuse_unacceptable(header, source, order)
-            # The header's line is the last one read so far, an entry's line the last one at its turn.
-            lines = ((entry.tag, source.last) for entry in entries)
-            _write(temporary, source.last, lines)
+            if _begins_a_delta(source):
+                header = _build_on_the_live_one(order, source, temporary)
+            else:
+                header = _build_whole(order, source, temporary)
         _put_in_place(temporary, cache_path(order.state_dir, header.version))
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
@@ -81,6 +89,75 @@ def build(order: Order) -> SnapshotHeader:
     finally:
         temporary.unlink(missing_ok=True)
     return header
+
+
+def _build_whole(order: Order, source: _Lines, temporary: Path) -> SnapshotHeader:
+    header, entries = snapshots.read_snapshot(source, order.hub_key, lab=order.lab, node=order.node)
+    _refuse_oversized(source, SNAPSHOT_BYTES_MAX)
+    _refuse_unacceptable(header, order)
+    # The header's line is the last one read so far, an entry's line the last one at its turn.
+    lines = ((entry.tag, source.last) for entry in entries)
+    _write(temporary, source.last, lines)
+    return header
+
+
+def _build_on_the_live_one(order: Order, source: _Lines, temporary: Path) -> SnapshotHeader:
+    """A copy of the live file, changed as the delta says, is `temporary`; the live one is only read."""
+    _refuse_oversized(source, DELTA_BYTES_MAX)
+    if order.mark is None or order.replace_damaged:
+        raise ProtocolError("this node has no list that it could change", where="delta")
+    live = cache_path(order.state_dir, order.mark)
+    delta = deltas.open_delta(
+        source.read(), _head_of(live), order.hub_key, lab=order.lab, node=order.node
+    )
+    _refuse_unacceptable(delta.header, order)
+    shutil.copyfile(live, temporary)
+    with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+        _without_safety_net(connection)
+        connection.execute("BEGIN")
+        connection.execute("UPDATE header SET line = ?", (delta.head_line,))
+        for change in delta.changes:
+            _change(connection, change)
+        connection.execute("COMMIT")
+        _refuse_other_result(connection, delta.header)
+        _check(connection, temporary)
+    return delta.header
+
+
+def _head_of(live: Path) -> dict[str, Any]:
+    if not live.is_file():
+        raise ProtocolError("the list it changes is not here", where="delta")
+    with closing(sqlite3.connect(f"{live.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        row = connection.execute("SELECT line FROM header").fetchone()
+    if row is None or not isinstance(row[0], bytes):
+        raise ProtocolError("the list it changes is damaged", where="delta")
+    return canonical.loads_exact(row[0], where="delta")
+
+
+def _change(connection: sqlite3.Connection, change: Change) -> None:
+    if change.line is None:
+        connection.execute("DELETE FROM entries WHERE tag = ?", (change.tag,))
+    else:
+        row = (change.tag, change.line, line_sum(change.line))
+        connection.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", row)
+
+
+def _refuse_other_result(connection: sqlite3.Connection, header: SnapshotHeader) -> None:
+    """Return when every row is one the hub signed, and all of them are there. Raises ProtocolError."""
+    count = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count
+        for tag, line, expected in connection.execute("SELECT * FROM entries ORDER BY tag"):
+            count += 1
+            # No row stands under another badge: no quotation mark stands unescaped inside a JSON text.
+            named = b'"tag":"%s"' % bytes(tag).hex().encode()
+            if named not in line or line_sum(line) != expected:
+                raise ProtocolError("the list it changes is damaged", where="delta")
+            yield line
+
+    if digest_lines(lines()) != header.digest or count != header.entries:
+        raise ProtocolError("what results is not what the hub signed", where="delta")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -113,10 +190,20 @@ class _Lines(io.BufferedReader):
         return self.last
 
 
-def _refuse_unacceptable(header: SnapshotHeader, source: io.BufferedReader, order: Order) -> None:
+def _begins_a_delta(source: io.BufferedReader) -> bool:
+    """Whether the first line says so; nothing is read afterwards."""
+    line = source.readline(LINE_BYTES_MAX + 1)
+    source.seek(0)
+    return line.endswith(b"\n") and deltas.is_delta(line)
+
+
+def _refuse_oversized(source: io.BufferedReader, bytes_max: int) -> None:
     size = os.fstat(source.fileno()).st_size
-    if size > SNAPSHOT_BYTES_MAX:
-        raise ProtocolError(f"{size} bytes are more than {SNAPSHOT_BYTES_MAX}", where="snapshot")
+    if size > bytes_max:
+        raise ProtocolError(f"{size} bytes are more than {bytes_max}", where="snapshot")
+
+
+def _refuse_unacceptable(header: SnapshotHeader, order: Order) -> None:
     mark = order.mark
     same_again = order.replace_damaged and header.version == mark
     if mark is not None and header.version <= mark and not same_again:
@@ -124,6 +211,9 @@ def _refuse_unacceptable(header: SnapshotHeader, source: io.BufferedReader, orde
             f"version {header.version} is not newer than {mark}, which this node has accepted",
             where="snapshot",
         )
+    if order.now_at is not None and header.issued_at > order.now_at + AHEAD_S_MAX:
+        ahead_s = header.issued_at - order.now_at
+        raise ProtocolError(f"it was issued {ahead_s} s in the future", where="snapshot")
 
 
 def _write(path: Path, header_line: bytes, lines: Iterator[tuple[bytes, bytes]]) -> None:
@@ -132,9 +222,7 @@ def _write(path: Path, header_line: bytes, lines: Iterator[tuple[bytes, bytes]])
 
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        # No rollback journal and no waiting: a file that was not finished is thrown away.
-        connection.execute("PRAGMA journal_mode=OFF").fetchall()
-        connection.execute("PRAGMA synchronous=OFF")
+        _without_safety_net(connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("CREATE TABLE header (line BLOB NOT NULL) STRICT")
         connection.execute(
@@ -144,9 +232,19 @@ def _write(path: Path, header_line: bytes, lines: Iterator[tuple[bytes, bytes]])
         connection.execute("INSERT INTO header VALUES (?)", (header_line,))
         rows = ({"tag": tag, "line": line, "sum": line_sum(line)} for tag, line in lines)
         Database(connection).table("entries").insert_all(rows, batch_size=BATCH_ROWS)
-        (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if verdict != "ok":
-            raise StoreError(f"SQLite wrote a damaged file: {verdict}", where=str(path))
+        _check(connection, path)
+
+
+def _without_safety_net(connection: sqlite3.Connection) -> None:
+    """No rollback journal and no waiting: a file that was not finished is thrown away."""
+    connection.execute("PRAGMA journal_mode=OFF").fetchall()
+    connection.execute("PRAGMA synchronous=OFF")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise StoreError(f"SQLite wrote a damaged file: {verdict}", where=str(path))
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
@@ -172,6 +270,7 @@ def _order(arguments: list[str] | None) -> Order:
     parser.add_argument("--node", required=True)
     parser.add_argument("--mark", type=_version)
     parser.add_argument("--replace-damaged", action="store_true")
+    parser.add_argument("--now", type=int)
     given = parser.parse_args(arguments)
     return Order(
         spool=given.spool,
@@ -181,6 +280,7 @@ def _order(arguments: list[str] | None) -> Order:
         node=given.node,
         mark=given.mark,
         replace_damaged=given.replace_damaged,
+        now_at=given.now,
     )
 
 

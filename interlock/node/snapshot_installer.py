@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from interlock.core.model import Now
 from interlock.errors import InterlockError, ProtocolError, StoreError
 from interlock.node.build_orders import BuildOrders
 from interlock.node.cache import BadgeCache, cache_files, cache_path, version_of
@@ -23,7 +24,7 @@ from interlock.node.reader_worker import ReaderWorker
 from interlock.node.snapshot_builder import EXIT_REFUSED, TEMPORARY
 from interlock.protocol import canonical, fields
 from interlock.protocol.credentials import NodeKeys
-from interlock.protocol.snapshots import SnapshotVersion
+from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
 
 BUILD_S_MAX = 120.0
 """100,000 badges take 3 s on the development machine: room for the largest snapshot on a slow Pi."""
@@ -64,6 +65,7 @@ class SnapshotInstaller:
         state_dir: Path,
         accept: Accept,
         confirm: Confirm = lambda version, issued_at: None,
+        now: Callable[[], Now] | None = None,
         build_s_max: float = BUILD_S_MAX,
     ) -> None:
         self._journal = journal
@@ -73,14 +75,27 @@ class SnapshotInstaller:
         self._state_dir = state_dir
         self._accept = accept
         self._confirm = confirm
+        self._now = now
         self._build_s_max = build_s_max
         self._busy = threading.Lock()
         self.last: str | None = None
+        self._refused: tuple[str, str] | None = None
+
+    @property
+    def refused(self) -> tuple[str, str] | None:
+        """The file that was not taken last, and why; None once another is being installed."""
+        return self._refused
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a file is being installed now."""
+        return self._busy.locked()
 
     def start(self, name: str) -> bool:
         """The file `name` of the spool is being installed by a thread of its own; False: one already is."""
         if not self._busy.acquire(blocking=False):
             return False
+        self._refused = None
         threading.Thread(
             target=self._install_quietly, args=(name,), name="snapshot", daemon=True
         ).start()
@@ -97,6 +112,7 @@ class SnapshotInstaller:
             self.last = f"{installed.version[0]}.{installed.version[1]} is live"
         except InterlockError as error:
             self.last = str(error)
+            self._refused = name, str(error)
             _log.error("the snapshot %s was not installed: %s", name, error)
         finally:
             self._busy.release()
@@ -110,7 +126,7 @@ class SnapshotInstaller:
         self._accept(installed.version, installed.issued_at)
         self._reader.switch(
             cache_path(self._state_dir, installed.version),
-            lambda header: self._confirm(header.version, header.issued_at),
+            self._in_use,
         )
         remove_older(self._state_dir, installed.version)
         try:
@@ -119,6 +135,10 @@ class SnapshotInstaller:
             # The spool belongs to sync's user, who cleans up as well.
             _log.debug("%s stays: %s", spool, error)
         return installed
+
+    def _in_use(self, header: SnapshotHeader) -> None:
+        self._confirm(header.version, header.issued_at)
+        self._journal.forget(header.forget)
 
     def _build(self, spool: Path, mark: SnapshotVersion | None) -> Installed:
         arguments = [
@@ -131,6 +151,9 @@ class SnapshotInstaller:
             if self._reader.version != mark:
                 # The accepted version is not in use: it was damaged or lost, and may be built again.
                 arguments.append("--replace-damaged")
+        now = None if self._now is None else self._now()
+        if now is not None and now.wall_trusted:
+            arguments += ["--now", str(now.wall_at)]
         built = self._orders.build(arguments, self._build_s_max)
         return _result(built.code, built.output, spool)
 
@@ -155,6 +178,19 @@ def usable_cache(state_dir: Path, journal: Journal, keys: NodeKeys) -> Path | No
             continue
         return path
     return None
+
+
+def whom_to_forget(cache: Path | None, keys: NodeKeys) -> tuple[bytes, ...]:
+    """Whom the snapshot in `cache` says were erased: an earlier process may not have come to it."""
+    if cache is None:
+        return ()
+    try:
+        opened = BadgeCache(cache, keys.hub_key(), lab=keys.lab, node=keys.node)
+    except StoreError as error:
+        _log.error("nobody is forgotten: %s", error)
+        return ()
+    opened.close()
+    return opened.header.forget
 
 
 def remove_older(state_dir: Path, version: SnapshotVersion) -> None:

@@ -49,6 +49,8 @@ MESSAGES: Final = {
     Message.INTERLOCK_TRIPPED: N_("Stopped by\n%(detail)s"),
     Message.INTERLOCK_UNKNOWN: N_("No news of\n%(detail)s"),
     Message.UNMETERED: N_("Bypass key on\nNot metered"),
+    Message.FROM_HUB: N_("The staff says\n%(detail)s"),
+    Message.IDENTIFY: N_("Here I am!\nThe hub asks"),
 }
 
 LONG_MESSAGES: Final = {
@@ -87,6 +89,8 @@ LONG_MESSAGES: Final = {
     Message.INTERLOCK_TRIPPED: N_("Stopped by\n%(detail)s\nPut it right, then badge again."),
     Message.INTERLOCK_UNKNOWN: N_("No news of\n%(detail)s\nCall the staff."),
     Message.UNMETERED: N_("Bypass key on\nThe machine has power and nothing is metered."),
+    Message.FROM_HUB: N_("The staff says\n%(detail)s"),
+    Message.IDENTIFY: N_("Here I am!\nSomebody at the hub looks for this machine."),
 }
 
 IN_USE_BY_NAME: Final = N_("%(name)s\n%(time)s")

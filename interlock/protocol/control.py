@@ -1,10 +1,13 @@
 """The node's control socket: one JSON object a line, `{"v": 1, "op": …}`, one answer each.
 
-    hello                          identity, boot, journal head, acknowledged head, snapshot version, fresh nonce
+    hello                          identity, boot, journal head, acknowledged head, snapshot version, fresh nonce;
+                                   digest of the entries, why the last list was refused
     records EPOCH SEQ              records behind that point, cut by bytes; `next` says whether more wait
     ack EPOCH SEQ HASH             the hub holds everything up to there; refused when the hash is another
     snapshot FILE                  a signed snapshot lies in the spool folder under this plain name
+    installed                      what became of it: version in use, whether one is being installed, which was refused
     time MESSAGE                   the hub's signed answer to the last nonce
+    command MESSAGE                a signed command of the hub (protocol/commands.py): what became of it
     interlock NAME CLOSED          what another node says of a declared remote interlock: true, false, null (unknown)
     status, panel, metrics, diagnose
     clear_faults BY                a technician at the Pi's own console says the fault is mended; BY is who
@@ -33,8 +36,10 @@ class Op(StrEnum):
     RECORDS = "records"
     ACK = "ack"
     SNAPSHOT = "snapshot"
+    INSTALLED = "installed"
     TIME = "time"
     INTERLOCK = "interlock"
+    COMMAND = "command"
     STATUS = "status"
     PANEL = "panel"
     METRICS = "metrics"
@@ -49,7 +54,8 @@ OPERATOR_OPS = frozenset(Op)
 """What root and the node's own user may ask: whoever has the Pi's console is its technician. None closes a relay."""
 
 SYNC_OPS = OPERATOR_OPS - {Op.CLEAR_FAULTS, Op.BREAK_GLASS, Op.END_SESSION, Op.CUT_NOW}
-"""What `interlock-sync` may ask: nothing that acts. A remote interlock's word keeps starts back and closes nothing."""
+"""What `interlock-sync` may ask: nothing that acts of itself. A remote interlock's word keeps starts back and closes
+nothing; a command acts because the hub signed it for this node and this hour, and only ever takes power away."""
 
 WATCHER_OPS = frozenset({Op.STATUS, Op.PANEL, Op.BREAK_GLASS})
 """What any other local user who can open the socket may ask: nothing that names a badge. The code of the envelope is

@@ -31,6 +31,7 @@ from interlock.protocol.records import head_from_wire
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.guillotine import GuardedAdapter, Guillotine, PinnedAdapter
 from interlock.sync.links import (
+    NO_VERSION,
     Delivered,
     HubHello,
     News,
@@ -168,11 +169,13 @@ class HubClient:
             )
 
     def changes(
-        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion
+        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion = NO_VERSION
     ) -> News | No | None:
         """News after `since` as soon as there are any; None when `wait_s` passed without."""
         late_s = wait_s + self._timeouts.grace_s
-        asked = {"since": version_text(since), "wait": str(wait_s), "has": version_text(has)}
+        asked = {"since": version_text(since), "wait": str(wait_s)}
+        if has != NO_VERSION:
+            asked["has"] = version_text(has)
         with self._call(
             "GET", hubapi.PATH_CHANGES, read_s=late_s, total_s=late_s, params=asked
         ) as response:

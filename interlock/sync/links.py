@@ -141,7 +141,7 @@ class HubLink(Protocol):
         """Hand over records, at most hubapi.BATCH_RECORDS_MAX, in order."""
 
     def changes(
-        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion
+        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion = NO_VERSION
     ) -> News | No | None:
         """News after `since` as soon as there are any; None when `wait_s` passed without. `has` is what the
         node decides by, which the hub takes for its confirmation."""

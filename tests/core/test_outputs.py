@@ -12,6 +12,7 @@ from interlock.core.effects import Colour, Message, Panel, Pattern, ShowPanel
 from interlock.core.events import (
     BadgeRemoved,
     JournalFailed,
+    NoticeGiven,
     ReaderFailed,
     RemoteInterlockReported,
     SnapshotActivated,
@@ -224,6 +225,8 @@ SITUATIONS: dict[str, Callable[[], Rig]] = {
     "not seen": lambda: Rig(COOLED),
     "not seen while running": _unknown_while_running,
     "unmetered": _unmetered,
+    "from hub": lambda: _told(NoticeGiven(Message.FROM_HUB, "Coffee is ready", 60_000)),
+    "identify": lambda: _told(NoticeGiven(Message.IDENTIFY, None, 30_000)),
 }
 
 
@@ -252,8 +255,10 @@ ALIKE = [
     {"waiting for trainer", "waiting for second"},
     {"interlock open", "interlock tripped", "not seen"},
     {"long job", "not seen while running"},
+    {"from hub", "identify"},
 ]
-"""Call somebody · in use · power is about to go · another badge · close it first · it runs, look at it."""
+"""Call somebody · in use · power is about to go · another badge · close it first · it runs, look at it · the hub
+speaks."""
 
 
 def test_no_meaning_is_carried_by_colour_alone(panels: dict[str, Panel]) -> None:
@@ -289,9 +294,10 @@ def test_the_panel_counts_down_to_every_planned_change(panels: dict[str, Panel])
     assert {name: panels[name].seconds for name in counted} == counted
 
 
-def test_every_open_interlock_is_named(panels: dict[str, Panel]) -> None:
+def test_every_open_interlock_and_every_message_is_named(panels: dict[str, Panel]) -> None:
     named = {name: panel.detail for name, panel in panels.items() if panel.detail is not None}
     assert named == {
+        "from hub": "Coffee is ready",
         "interlock open": "lid",
         "interlock tripped": "lid",
         "not seen": "chiller",
@@ -303,7 +309,17 @@ def test_what_asks_for_a_hand_is_heard_too(panels: dict[str, Panel]) -> None:
     warned = {name for name in panels if panels[name].buzzer is Pattern.WARNING_BEEPS}
     assert warned == {"ending", "idle soon off", "badge missing", "confirm supervision"}
     twice = {name for name in panels if panels[name].buzzer is Pattern.TWO_BEEPS}
-    assert twice == {"refused", "interlock tripped", "would be refused", "not seen while running"}
+    refusals = {"refused", "interlock tripped", "would be refused", "not seen while running"}
+    assert twice == refusals | {"from hub", "identify"}
+
+
+@pytest.mark.parametrize("name", ["fault", "locked out", "emergency stop", "coasting", "rights"])
+def test_a_message_of_the_hub_never_hides_a_warning(name: str) -> None:
+    rig = SITUATIONS[name]()
+    before = rig.panel
+    rig.give(NoticeGiven(Message.FROM_HUB, "Coffee is ready", 60_000))
+    after = rig.panel
+    assert (after.message, after.colour, after.lamp) == (before.message, before.colour, before.lamp)
 
 
 def test_the_panel_is_told_only_when_it_changes() -> None:

@@ -17,8 +17,11 @@ from interlock.protocol import records
 from interlock.protocol.records import GENESIS, Head, Header, Record, RecordType
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.links import (
+    NO_VERSION,
     Delivered,
     HubHello,
+    Installation,
+    News,
     No,
     NodeHello,
     OtherChain,
@@ -48,6 +51,10 @@ class ModelNode:
     away: bool = False
     switches: bool = True
     refuses_snapshots: bool = False
+    refuses_why: str = ""
+    busy: bool = False
+    commands: list[Wire] = field(default_factory=list)
+    says_to_commands: str | No = "done"
     identity: tuple[str, str] = (LAB, NODE)
 
     @property
@@ -100,6 +107,16 @@ class ModelNode:
             self.version = int(epoch), int(counter)
         return None
 
+    def installed(self) -> Installation:
+        self._answer()
+        refused = (self.files[-1], self.refuses_why) if self.refuses_why and self.files else None
+        return Installation(self.version, self.busy, refused)
+
+    def command(self, message: Wire) -> str | No:
+        self._answer()
+        self.commands.append(message)
+        return self.says_to_commands
+
     def time(self, message: Wire) -> No | None:
         self._answer()
         if message.get("nonce") != f"nonce-{self.nonces}":
@@ -128,6 +145,9 @@ class ModelHub:
     calls: list[str] = field(default_factory=list)
     heard_versions: list[SnapshotVersion] = field(default_factory=list)
     snapshot: bytes = b"signed\n"
+    delta: bytes | None = None
+    commands: list[Wire] = field(default_factory=list)
+    answers: list[tuple[str, bool, str]] = field(default_factory=list)
     batch_sizes: list[int] = field(default_factory=list)
 
     @property
@@ -142,7 +162,7 @@ class ModelHub:
         if self.conflict is not None:
             time = {"nonce": hello.nonce}
             return OtherChain("chain_differs", self.conflict, time, self.version)
-        return HubHello(self.head, {"nonce": hello.nonce}, self.version)
+        return HubHello(self.head, {"nonce": hello.nonce}, self.version, tuple(self.commands))
 
     def deliver(self, batch: Sequence[Wire]) -> Delivered | No:
         self._answer("deliver")
@@ -159,11 +179,22 @@ class ModelHub:
         self.aside += aside
         return Delivered(self.head, tuple(aside))
 
-    def changes(self, since: SnapshotVersion, wait_s: int) -> SnapshotVersion | No | None:
+    def changes(
+        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion = NO_VERSION
+    ) -> News | No | None:
         self._answer("changes")
         if self.refusal is not None:
             return self.refusal
-        return self.version if self.version > since else None
+        self.heard_versions.append(has)
+        if self.commands:
+            return News(None, None, tuple(self.commands))
+        return News(self.version, self.delta) if self.version > since else None
+
+    def answered(self, number: str, *, done: bool, answer: str) -> No | None:
+        self._answer("answered")
+        self.answers.append((number, done, answer))
+        self.commands = [one for one in self.commands if one["statement"]["number"] != number]
+        return None
 
     def download(self, target: Path) -> No | None:
         self._answer("download")
@@ -225,11 +256,16 @@ class BadNetwork:
     def deliver(self, batch: Sequence[Wire]) -> Delivered | No:
         return self._pass(lambda: self.hub.deliver(batch))
 
-    def changes(self, since: SnapshotVersion, wait_s: int) -> SnapshotVersion | No | None:
+    def changes(
+        self, since: SnapshotVersion, wait_s: int, has: SnapshotVersion = NO_VERSION
+    ) -> News | No | None:
         if self.broken:
             self.broken = False
             raise LinkError("it hung up", where="the hub")
-        return self._pass(lambda: self.hub.changes(since, wait_s))
+        return self._pass(lambda: self.hub.changes(since, wait_s, has))
+
+    def answered(self, number: str, *, done: bool, answer: str) -> No | None:
+        return self._pass(lambda: self.hub.answered(number, done=done, answer=answer))
 
     def download(self, target: Path) -> No | None:
         return self._pass(lambda: self.hub.download(target))

@@ -11,6 +11,7 @@ from interlock.sim.clocks import VirtualClock
 from interlock.sync.backoff import Backoff
 from interlock.sync.courier import Courier
 from interlock.sync.fetcher import Fetcher
+from interlock.sync.orders import Answers, Orders
 from interlock.sync.versions import Versions
 from tests.sync.models import LAB, NODE, BadNetwork, ModelHub, ModelNode, Weather
 
@@ -28,7 +29,7 @@ class Rig:
     def __post_init__(self) -> None:
         randomness = Random(self.seed)
         self.network = BadNetwork(self.hub, self.weather)
-        self.versions = Versions()
+        self.versions, answers = Versions(), Answers()
         self.courier = Courier(
             identity=(LAB, NODE),
             node=self.node,
@@ -39,6 +40,7 @@ class Rig:
             versions=self.versions,
             report=self.said.append,
             reached=lambda: self.fetcher.wake(),
+            orders=Orders(self.node, self.network, answers),
         )
         self.fetcher = Fetcher(
             node=self.node,
@@ -49,6 +51,7 @@ class Rig:
             spool=self.spool,
             reached=self.courier.wake,
             lost=self.courier.distrust,
+            orders=Orders(self.node, self.network, answers),
         )
         self.due_ms = [0, 0]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from interlock.errors import StoreError
-from interlock.sync.links import No
+from interlock.sync.links import News, No
 from tests.sync.rig import Rig
 
 pytestmark = pytest.mark.fast
@@ -54,11 +54,95 @@ def test_a_file_of_somebody_else_stays_in_the_spool(rig: Rig) -> None:
     assert spooled(rig) == ["keep-me"]
 
 
-def test_a_snapshot_the_node_does_not_switch_to_is_fetched_once_a_minute(rig: Rig) -> None:
+def test_a_list_the_node_does_not_take_is_fetched_again_after_pauses_that_grow(rig: Rig) -> None:
     rig.node.switches = False
     rig.hub.version = (1, 7)
+    rig.run_ms(10_000)
+    assert rig.hub.calls.count("download") in (3, 4), "after 1, 2 and 4 s"
     rig.run_ms(300_000)
-    assert 4 <= rig.hub.calls.count("download") <= 6
+    assert 8 <= rig.hub.calls.count("download") <= 12, "then once a minute"
+
+
+def test_a_list_that_the_node_takes_at_the_second_attempt_is_live_within_seconds(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.node.switches, rig.node.refuses_why = False, "its signature is not the hub's"
+    rig.hub.version = (1, 7)
+    rig.run_ms(1_500)
+    rig.node.switches, rig.node.refuses_why = True, ""
+    rig.run_ms(2_500)
+    assert rig.node.version == (1, 7)
+
+
+def test_a_delta_is_spooled_and_nothing_is_downloaded(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.node.busy, rig.node.switches = True, False
+    rig.hub.version, rig.hub.delta = (1, 7), b"signed delta\n"
+    rig.run_ms(1_500)
+    assert (rig.spool / "snapshot-1-7").read_bytes() == rig.hub.delta
+    assert (rig.node.files, rig.hub.calls.count("download")) == (["snapshot-1-7"], 0)
+
+
+def test_a_delta_the_node_refuses_is_followed_by_the_whole_list_at_once(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.node.switches, rig.node.refuses_why = False, "what results is not what the hub signed"
+    rig.hub.version, rig.hub.delta = (1, 7), b"signed delta\n"
+    rig.run_ms(1_300)
+    assert rig.hub.calls.count("download") == 1
+    assert (rig.spool / "snapshot-1-7").read_bytes() == rig.hub.snapshot
+
+
+def test_why_a_list_was_refused_is_told_to_the_hub_at_once(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.node.switches, rig.node.refuses_why = False, "its signature is not the hub's"
+    before = rig.hub.calls.count("hello")
+    rig.hub.version = (1, 7)
+    rig.run_ms(2_000)
+    assert rig.hub.calls.count("hello") > before
+
+
+def test_while_a_list_is_built_the_hub_is_not_polled_and_its_news_come_next(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.node.busy, rig.node.switches = True, False
+    rig.hub.version = (1, 7)
+    rig.run_ms(2_000)
+    polls = rig.hub.calls.count("changes")
+    rig.hub.version = (1, 8)
+    rig.run_ms(5_000)
+    assert rig.hub.calls.count("changes") == polls
+    rig.node.busy, rig.node.switches, rig.node.version = False, True, (1, 7)
+    rig.run_ms(1_500)
+    assert rig.node.version == (1, 8)
+
+
+def command(number: str) -> dict[str, object]:
+    return {"statement": {"number": number}, "signature": "00"}
+
+
+def test_a_command_is_handed_over_once_and_answered_although_the_answer_is_lost(rig: Rig) -> None:
+    rig.run_ms(1_000)
+    rig.weather.forecast = ["clear", "lost"]
+    rig.hub.commands = [command("11")]
+    rig.run_ms(5_000)
+    assert [one["statement"]["number"] for one in rig.node.commands] == ["11"]
+    assert rig.hub.answers == [("11", True, "done")]
+
+
+def test_a_command_the_node_refuses_is_answered_with_its_words(rig: Rig) -> None:
+    rig.node.says_to_commands = No("refused", "it has expired")
+    rig.hub.commands = [command("22")]
+    rig.run_ms(3_000)
+    assert rig.hub.answers == [("22", False, "it has expired")]
+
+
+def test_commands_come_with_greetings_where_the_long_poll_does_not_get_through(rig: Rig) -> None:
+    def nothing_new(since: object, wait_s: int, has: object) -> None:
+        rig.clock.advance_us(1_000_000)
+
+    rig.network.changes = nothing_new  # type: ignore[method-assign, assignment]
+    rig.run_ms(1_000)
+    rig.hub.commands = [command("33")]
+    rig.run_ms(33_000)
+    assert rig.hub.answers == [("33", True, "done")]
 
 
 def test_a_node_that_refuses_is_asked_once_a_second_and_the_hub_not_for_the_same_file_again(
@@ -85,7 +169,7 @@ def test_news_reach_the_node_by_greetings_when_the_long_poll_never_answers(rig: 
     rig.run_ms(1_000)
     rig.hub.version = (1, 7)
 
-    def nothing_new(since: object, wait_s: int) -> None:
+    def nothing_new(since: object, wait_s: int, has: object) -> None:
         rig.clock.advance_us(1_000_000)
 
     rig.network.changes = nothing_new  # type: ignore[method-assign]
@@ -101,9 +185,9 @@ def test_a_hub_that_never_waits_is_not_asked_without_pause(rig: Rig) -> None:
 def test_a_hub_that_repeats_an_old_version_is_not_asked_without_pause(rig: Rig) -> None:
     rig.run_ms(1_000)
 
-    def old_news(since: object, wait_s: int) -> tuple[int, int]:
+    def old_news(since: object, wait_s: int, has: object) -> News:
         rig.hub.calls.append("changes")
-        return (1, 0)
+        return News((1, 0))
 
     rig.network.changes = old_news  # type: ignore[method-assign]
     before = len(rig.hub.calls)

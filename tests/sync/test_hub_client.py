@@ -15,7 +15,7 @@ from interlock.clock import SystemClock
 from interlock.errors import ConfigError, LinkError, ProtocolError, StoreError
 from interlock.protocol.credentials import HubAccess
 from interlock.sync.hub_client import HubClient, Timeouts
-from interlock.sync.links import Delivered, HubHello, No, NodeHello, OtherChain
+from interlock.sync.links import Delivered, HubHello, News, No, NodeHello, OtherChain
 from tests.sync import servers
 from tests.sync.models import EMPTY, LAB, NODE, ModelNode
 
@@ -202,7 +202,7 @@ def test_good_answers_are_read() -> None:
         assert isinstance(hello, HubHello)
         assert (hello.head.seq, hello.version) == (7, (1, 4))
         assert hub.deliver([]) == Delivered(hello.head)
-        assert hub.changes((1, 3), 0) == (1, 4)
+        assert hub.changes((1, 3), 0) == News((1, 4))
 
 
 def test_no_content_is_no_news() -> None:
@@ -248,7 +248,8 @@ def test_the_greeting_has_the_protocols_fields() -> None:
     request = requests_of(CALLS["hello"], servers.response(GOOD))
     body = json.loads(request.partition(b"\r\n\r\n")[2])
     fields = {"v", "software", "boot_id", "head", "version", "nonce", "mode", "health"}
-        assert set(body) == fields
+    fields |= {"digest", "refused"}
+    assert set(body) == fields
     assert body["head"] == EMPTY.to_wire()
 
 
@@ -268,7 +269,7 @@ def test_the_long_poll_waits_as_long_as_it_was_told(tmp_path: Path) -> None:
 
     with servers.tcp_server(serve) as address:
         # One second is longer than this client's ordinary total, shorter than wait plus grace.
-        assert client(address).changes((1, 3), 1) == (1, 4)
+        assert client(address).changes((1, 3), 1) == News((1, 4))
 
 
 def test_a_call_is_cut_from_another_thread_at_once() -> None:
