@@ -107,10 +107,11 @@ class Throttle:
 
 
 def _pair(name: str, address: str) -> Key:
-    return name.strip().casefold(), _household(address)
+    return name.strip().casefold(), household_of(address)
 
 
-def _household(address: str) -> str:
+def household_of(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the network of a household (RFC 6177)."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -2,6 +2,65 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from interlock.hub.pages.workshop import (
+    activities,
+    calendar,
+    links,
+    machines,
+    mail,
+    maintenance,
+    problems,
+    volunteering,
+)
+
+urlpatterns: list[URLPattern] = [
+    path("activities/", activities.activities, name="activities"),
+    path("activities/new/", activities.new, name="new-activity"),
+    path("activities/<int:number>/", activities.activity, name="activity"),
+    path("activities/<int:number>/withdraw/", activities.withdraw, name="withdraw-activity"),
+    path("activities/<int:number>/take-up/", activities.take_up, name="take-up-activity"),
+    path("volunteering/", volunteering.volunteering, name="volunteering"),
+    path("volunteering/new/", volunteering.new, name="new-volunteer-time"),
+    path("volunteering/<int:number>/", volunteering.entry, name="volunteer-time"),
+    path("volunteering/<int:number>/confirm/", volunteering.confirm, name="confirm-time"),
+    path("volunteering/<int:number>/reject/", volunteering.reject, name="reject-time"),
+    path("me/volunteering/", volunteering.mine, name="my-volunteering"),
+    path("me/e-mails/", mail.mine, name="my-mail"),
+    path("maintenance/", maintenance.maintenance, name="maintenance"),
+    path("maintenance/plans/<int:number>/", maintenance.plan, name="plan"),
+    path("maintenance/plans/<int:number>/retire/", maintenance.retire, name="retire-plan"),
+    path("maintenance/work/<int:number>/", maintenance.work, name="intervention"),
+    path(
+        "maintenance/work/<int:number>/withdraw/",
+        maintenance.withdraw,
+        name="withdraw-intervention",
+    ),
+    path("machines/new/", machines.new, name="new-machine"),
+    path("machines/<slug:slug>/edit/", machines.edit, name="edit-machine"),
+    path("machines/<slug:slug>/retire/", machines.retire, name="retire-machine"),
+    path("machines/<slug:slug>/maintenance/", maintenance.machine, name="machine-maintenance"),
+    path("machines/<slug:slug>/maintenance/plan/", maintenance.new_plan, name="new-plan"),
+    path("machines/<slug:slug>/maintenance/work/", maintenance.new_work, name="new-intervention"),
+    path("machines/<slug:slug>/label/", links.label, name="machine-label"),
+    path("machines/<slug:slug>/label/renew/", links.renew_label, name="renew-label"),
+    path("machines/<slug:slug>/calendar/", calendar.calendar, name="machine-calendar"),
+    path("machines/<slug:slug>/calendar/read/", calendar.read_now, name="read-calendar"),
+    path("machines/<slug:slug>/calendar/remove/", calendar.remove, name="remove-calendar"),
+    path("machines/<slug:slug>/calendar/renew/", links.renew_feed, name="renew-feed"),
+    path("calendar/<str:token>.ics", links.feed, name="machine-feed"),
+    path("problem/<str:token>/", problems.report, name="report-problem"),
+    path("problem/<str:token>/thanks/", problems.reported, name="problem-reported"),
+    path("problems/", problems.problems, name="problems"),
+    path("problems/<int:number>/answer/", problems.answer, name="answer-problem"),
+    path("problems/<int:number>/close/", problems.close, name="close-problem"),
+    path("problems/<int:number>/open/", problems.reopen, name="reopen-problem"),
+    path("problems/<int:number>/lock-out/", problems.lock_out, name="lock-out-for-problem"),
+    path("mail/", mail.outbox, name="mail"),
+    path("mail/<int:number>/", mail.letter, name="letter"),
+    path("mail/<int:number>/again/", mail.again, name="send-again"),
+    path("settings/mail/", mail.settings, name="mail-settings"),
+    path("settings/mail/kinds/", mail.kinds, name="mail-kinds"),
+    path("settings/mail/test/", mail.test, name="test-mail"),
+]
