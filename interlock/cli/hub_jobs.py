@@ -27,14 +27,16 @@ def hub_jobs(directory: Path, once: bool, only: str | None) -> int:
     from interlock.hub import commands
 
     commands.open_hub(directory)
-    from interlock.hub.jobs import JOBS, run_due
+    from interlock.hub.jobs import run_due
+    from interlock.hub.jobs.every import JOBS
 
     if only is not None and only not in {job.name for job in JOBS}:
         known = ", ".join(job.name for job in JOBS)
         raise ConfigError("there is no such job", where=only, remedy=f"The jobs are: {known}")
     clock = SystemClock()
     while True:
-        done = run_due(clock, only=only, now=only is not None)
+        chosen = [job for job in JOBS if only in (None, job.name)]
+        done = run_due(chosen, clock, now=only is not None)
         for ran in done:
             click.echo(f"{ran.job} ({ran.lab}): {ran.line}")
         if once or only is not None:

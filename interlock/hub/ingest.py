@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from interlock.hub.chain import ASIDE, Checked, Position, Standing, check, class
 from interlock.hub.changes import log_change
 from interlock.hub.cut import cut_open_sessions
 from interlock.hub.domain import grants
+from interlock.hub.erased import all_digests_of
 from interlock.hub.models import (
     AlarmKind,
     Authorisation,
@@ -39,6 +40,7 @@ from interlock.hub.sessions import SessionBook, Timeline
 from interlock.hub.timeline import moment
 from interlock.hub.unknown_types import UnknownType, read_record
 from interlock.protocol import canonical
+from interlock.protocol.erasure import names_any
 from interlock.protocol.records import Head, Record, RecordType
 
 SET_ASIDE_MAX = 10_000
@@ -140,7 +142,9 @@ def _stored(node: Node, batch: list[Checked]) -> dict[Position, bytes]:
 def _apply(node: Node, records: list[Record], arrived_ms: int, clock: Clock) -> None:
     """`records` are stored and have their effects on sessions, prices, practice and the board."""
     at, state_before = moment(arrived_ms), node.machine.live_state
-    NodeRecord.objects.bulk_create([_row(node, record, at) for record in records])
+    erased = all_digests_of(node.lab)
+    late = {record.id for record in records if names_any(record.body or {}, erased)}
+    NodeRecord.objects.bulk_create([_row(node, _unsaid(record, late), at) for record in records])
     timeline = Timeline(node, records, arrived_ms)
     book = SessionBook(node, records, timeline)
     whole = [record for record in records if record.body is not None]
@@ -171,10 +175,19 @@ def _apply(node: Node, records: list[Record], arrived_ms: int, clock: Clock) -> 
     for kind, details in (
         (AlarmKind.RECORD_UNREADABLE, complaints),
         *noticed.items(),
-        (AlarmKind.MEMBER_UNKNOWN, book.unknown_members),
+        (AlarmKind.MEMBER_UNKNOWN, [one for one in book.unknown_members if not _of(one, late)]),
     ):
         if details:
             raise_alarm(node, kind, "; ".join(details), at)
+
+
+def _unsaid(record: Record, late: set[str]) -> Record:
+    """`record`, without its words where it tells of somebody who was erased before it arrived."""
+    return replace(record, body=None, salt=None) if record.id in late else record
+
+
+def _of(complaint: str, records: set[str]) -> bool:
+    return complaint.partition(":")[0] in records
 
 
 def _each(records: Iterable[Record], apply: Callable[[Record], None]) -> list[str]:
@@ -295,6 +308,8 @@ def _note_practice(node: Node, ended: list[Session], at: datetime) -> None:
 
 def _set_aside(node: Node, aside: list[tuple[Checked, Standing]], at: datetime) -> None:
     """Each contradiction is kept once, word for word, and somebody is told."""
+    erased = all_digests_of(node.lab)
+    late = {c.record.id for c, _ in aside if names_any(c.record.body or {}, erased)}
     room = SET_ASIDE_MAX - SetAside.objects.filter(node=node).count()
     rows = [
         SetAside(
@@ -304,7 +319,7 @@ def _set_aside(node: Node, aside: list[tuple[Checked, Standing]], at: datetime) 
             seq=checked.record.header.seq,
             hash=checked.record.hash,
             why=standing.value,
-            wire=canonical.dumps(checked.record.to_wire()).decode(),
+            wire=canonical.dumps(_unsaid(checked.record, late).to_wire()).decode(),
             arrived_at=at,
         )
         for checked, standing in aside

@@ -40,10 +40,6 @@ class Job:
     run: Callable[[Actor, Lab], str]
 
 
-JOBS: tuple[Job, ...] = ()
-"""Every job of the hub; each stands in a module of its own beside this one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ran:
     """One run: of which job, for which lab, whether it failed, and its line."""
@@ -54,13 +50,10 @@ class Ran:
     line: str
 
 
-def run_due(
-    clock: Clock, *, only: str | None = None, now: bool = False, jobs: Iterable[Job] | None = None
-) -> list[Ran]:
-    """Every job that is due (with `now`: each) has run for every lab; what came of it."""
-    chosen = [job for job in (JOBS if jobs is None else jobs) if only in (None, job.name)]
+def run_due(jobs: Iterable[Job], clock: Clock, *, now: bool = False) -> list[Ran]:
+    """Each of `jobs` that is due (with `now`: each) has run for every lab; what came of it."""
     labs = list(Lab.objects.order_by("pk"))
-    runs = (_run_if_due(job, lab, clock, now) for job in chosen for lab in labs)
+    runs = (_run_if_due(job, lab, clock, now) for job in jobs for lab in labs)
     return [ran for ran in runs if ran is not None]
 
 
