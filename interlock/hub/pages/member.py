@@ -109,6 +109,9 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
         "credit": found.get_credit_display(),
         "credits": [one for one in Member.Credit.choices if one[0] != found.credit],
         "grants": grants.about(found, viewer),
+        "consent_missing": found.minor and found.consent_on is None,
+        "may_edit_roles": viewer.may(Permission.EDIT_ROLES),
+        "may_declare": own or viewer.may(Permission.EDIT_MEMBERS),
     }
 
 

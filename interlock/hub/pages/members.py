@@ -54,6 +54,7 @@ class Search(Form):
         ("active", gettext_lazy("Active")),
         ("suspended", gettext_lazy("Suspended")),
         ("ended", gettext_lazy("Membership ended")),
+        ("consent", gettext_lazy("Consent missing")),
     )
 
     q = forms.CharField(
@@ -94,6 +95,8 @@ class Search(Form):
             members = members.filter(ended)
         elif wanted["status"] == "active":
             members = members.filter(status=Member.Status.ACTIVE).exclude(ended)
+        elif wanted["status"] == "consent":
+            members = members.filter(minor=True, consent_on=None)
         elif wanted["status"] == "suspended":
             members = members.filter(status=Member.Status.SUSPENDED)
         return members
@@ -114,6 +117,7 @@ def members(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "rows": [_row(one, viewer) for one in shown.object_list],
         "filtered": form.is_bound and any(request.GET.get(name) for name in form.fields),
         "query": sessions.query_without_page(request),
+        "may_edit": viewer.may(Permission.EDIT_MEMBERS),
     }
     return render(request, "hub/members.html", context)
 

@@ -78,6 +78,21 @@ def ending_trainings(viewer: Viewer) -> Iterable[Waiting]:
         yield Waiting("idle", "training", said % {"n": count, "day": day}, address)
 
 
+def consents_missing(viewer: Viewer) -> Iterable[Waiting]:
+    """Members under 18 of whom no guardian's consent is noted: their membership is incomplete."""
+    if not viewer.may(Permission.EDIT_MEMBERS):
+        return
+    count = Member.objects.filter(lab=viewer.lab, minor=True, consent_on=None).count()
+    if count:
+        said = ngettext(
+            "%(n)s member under 18 lacks a guardian's consent",
+            "%(n)s members under 18 lack a guardian's consent",
+            count,
+        )
+        address = reverse("members") + "?status=consent"
+        yield Waiting("ending", "person", said % {"n": count}, address)
+
+
 def low_credit(viewer: Viewer) -> Iterable[Waiting]:
     """Members whom machines warn, or refuse, for want of credit."""
     if not viewer.may(Permission.EDIT_ACCOUNTS, Permission.EDIT_MEMBERS):
@@ -126,5 +141,6 @@ SOURCES: tuple[Source, ...] = (
     unknown_badges,
     badges_to_enrol,
     ending_trainings,
+    consents_missing,
     low_credit,
 )
