@@ -30,6 +30,7 @@ _BAR: tuple[tuple[str, str, Words], ...] = (
 
 _MENU: tuple[tuple[str, str, Words], ...] = (
     ("activities", "activities", gettext_lazy("Activities")),
+    ("volunteering", "members", gettext_lazy("Volunteers")),
     ("maintenance", "maintenance", gettext_lazy("Maintenance")),
     ("problems", "problems", gettext_lazy("Problems")),
     ("nodes", "nodes", gettext_lazy("Computers at machines")),

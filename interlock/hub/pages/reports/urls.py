@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from interlock.hub.pages.reports import report
+
+urlpatterns: list[URLPattern] = [
+    path("reports/", report.report, name="reports"),
+    path("reports/report.pdf", report.report_pdf, name="report-pdf"),
+    path("reports/report.csv", report.report_csv, name="report-csv"),
+    path("reports/report.xlsx", report.report_xlsx, name="report-xlsx"),
+    path("reports/report.json", report.report_json, name="report-json"),
+    path("reports/time-sheets.xlsx", report.time_sheets, name="time-sheets"),
+]
