@@ -118,7 +118,7 @@ class Shelf:
     def given(self, credential: bytes, version: SnapshotVersion) -> Given | None:
         """What the node with that credential was given under `version`, if that is still known."""
         with self._lock:
-            return self._given.get(credential, {}).get(version)
+            return self._given.get(credential, OrderedDict[SnapshotVersion, Given]()).get(version)
 
     def difference(self, old: Content, new: Content) -> frozenset[bytes]:
         """The tags whose lines or keys differ, looked for once for all nodes."""
