@@ -14,6 +14,7 @@ from django.urls.resolvers import RoutePattern, URLResolver
 from interlock.core.model import Level
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.domain import unknown
+from interlock.hub.domain.enrolment import open_enrolment
 from interlock.hub.domain.labs import create_group
 from interlock.hub.domain.members import create_member
 from interlock.hub.domain.reservations import reserve
@@ -26,6 +27,7 @@ from interlock.hub.models import (
     AuditRow,
     Authorisation,
     Badge,
+    Enrolment,
     Group,
     Lab,
     Machine,
@@ -38,7 +40,7 @@ from interlock.hub.models import (
 from interlock.hub.pages import urls
 from interlock.hub.pages.access import PUBLIC
 from interlock.hub.permissions import ROLE_PERMISSIONS, Permission
-from interlock.protocol import hubapi
+from interlock.protocol import enrolment, hubapi
 from tests.hub.lab import console, small_lab
 from tests.hub.page_lab import PageLab, link_to_member, only_session, page_lab
 
@@ -59,6 +61,7 @@ POSTED = {
     "set-credit",
     "take-back",
     "group-hours",
+    *("revoke-node", "next-authority", "card-file", "confirm-enrolment", "end-enrolment"),
 }
 OPEN = {"login", "logout", "welcome", "set_language"}
 SEEN = {
@@ -67,6 +70,7 @@ SEEN = {
     *("todo", "unknown-badges", "unknown-badge", "badges-to-enrol"),
     *("hand-out", "hand-out-taps", "give-badge", "tokens"),
     *("settings", "house-rules", "reservations", "grants"),
+    *("nodes", "node", "add-computer", "enrolment-state"),
 }
 
 
@@ -108,6 +112,13 @@ def address(name: str, lab: PageLab) -> str:
         "confirm-grant": [PendingGrant.objects.get().pk],
         "reject-grant": [PendingGrant.objects.get().pk],
         "welcome": ["no-such-token"],
+        "node": [lab.small.enrolled.node.pk],
+        "revoke-node": [lab.small.enrolled.node.pk],
+        "add-computer": [lab.small.machine.slug],
+        "card-file": [lab.small.machine.slug],
+        "enrolment-state": [lab.small.machine.slug],
+        "confirm-enrolment": [Enrolment.objects.get().pk],
+        "end-enrolment": [Enrolment.objects.get().pk],
     }
     return reverse(name, args=wanted.get(name, []))
 
@@ -123,6 +134,7 @@ def used_once() -> PageLab:
     )
     create_token(actor, small.lab, "desk", list(Scope))
     create_group(actor, small.lab, "staff", "Staff")
+    open_enrolment(actor, small.machine, Enrolment.Kind.CODE, "localhost", 8443)
     soon = actor.now() + timedelta(hours=1)
     reserve(actor, small.machine, None, soon, soon + timedelta(hours=1))
     PendingGrant.objects.create(
@@ -165,6 +177,9 @@ def test_every_address_outside_the_pages_belongs_to_nodes_or_programs() -> None:
         hubapi.PATH_RECORDS,
         hubapi.PATH_SNAPSHOT,
         hubapi.PATH_INTERLOCKS,
+        enrolment.PATH_AUTHORITY,
+        enrolment.PATH_ENROL,
+        enrolment.PATH_ENROLMENT,
     }
 
 
