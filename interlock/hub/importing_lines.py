@@ -157,7 +157,7 @@ class Desk:
         except LeftOut as left_out:
             return replace(shown, kind=Kind.SKIPPED, words=str(left_out))
         except ConfigError as error:
-            return replace(shown, words=str(error))
+            return replace(shown, words=_said(error))
 
     def _checked(
         self,
@@ -360,6 +360,11 @@ class Desk:
         else:
             day = season_end(joined_on or self._today, self._choices.season_ends)
         return None if day is None else days.last_moment_of(day, self._zone)
+
+
+def _said(error: ConfigError) -> str:
+    """What is wrong and what to do; the place is the line it stands beside."""
+    return ". ".join(part for part in (str(error.what), str(error.remedy or "")) if part)
 
 
 class LeftOut(Exception):

@@ -91,8 +91,10 @@ def take_in(
     _refuse_taken(lab, newcomers, renewals)
     written = _Written()
     _create(actor, lab, newcomers, source, written)
-    _give_badges(actor, lab, newcomers, written)
-    _grant(actor, lab, newcomers, written)
+    # The list's own moment: what is given later was not given by it (take_back).
+    at = source.done_at if source is not None else actor.now()
+    _give_badges(lab, newcomers, written, at)
+    _grant(actor, lab, newcomers, written, at)
     _renew(renewals, written)
     log_deeds(actor, lab, Topic.RIGHTS, written.deeds, why=source.file_name if source else "")
     for one, member in zip(newcomers, written.people, strict=True):
@@ -156,9 +158,9 @@ def _create(
     ]
 
 
-def _give_badges(actor: Actor, lab: Lab, newcomers: Sequence[Newcomer], written: _Written) -> None:
+def _give_badges(lab: Lab, newcomers: Sequence[Newcomer], written: _Written, at: datetime) -> None:
     given = [
-        Badge(lab=lab, member=member, tag=one.tag, given_at=actor.now())
+        Badge(lab=lab, member=member, tag=one.tag, given_at=at)
         for one, member in zip(newcomers, written.people, strict=True)
         if one.tag is not None
     ]
@@ -176,16 +178,17 @@ def _give_badges(actor: Actor, lab: Lab, newcomers: Sequence[Newcomer], written:
     UnknownBadge.objects.filter(pk__in=met).delete()
 
 
-def _grant(actor: Actor, lab: Lab, newcomers: Sequence[Newcomer], written: _Written) -> None:
-    now = actor.now()
+def _grant(
+    actor: Actor, lab: Lab, newcomers: Sequence[Newcomer], written: _Written, at: datetime
+) -> None:
     granted = [
         Authorisation(
             lab=lab,
             member=member,
             training=training,
             granted_by=actor.user,
-            granted_at=now,
-            until_at=end_of_training(training, now),
+            granted_at=at,
+            until_at=end_of_training(training, at),
         )
         for one, member in zip(newcomers, written.people, strict=True)
         for training in one.trainings
