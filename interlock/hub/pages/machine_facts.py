@@ -35,6 +35,7 @@ class Reserved:
     when: str
     who: str
     note: str
+    imported: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Unmetered:
 
 def machine_of(viewer: Viewer, slug: str) -> Machine:
     """The machine of this lab. Raises Http404."""
-    wanted = machines_of(viewer.lab).select_related("live_session__member", "tariff")
+    wanted = machines_of(viewer.lab, retired=True).select_related("live_session__member", "tariff")
     found = wanted.prefetch_related("trainings").filter(slug=slug).first()
     if found is None:
         raise Http404(gettext("There is no such machine in this lab."))
@@ -97,7 +98,14 @@ def rules(found: Machine) -> list[Fact]:
         Fact(gettext("Works without the hub for"), _offline(found)),
         Fact(gettext("Knows whether it works"), sensor),
         Fact(gettext("Tariff"), tariff),
+        *_paid_by(found),
     ]
+
+
+def _paid_by(found: Machine) -> list[Fact]:
+    """The grant that paid for it, where one did."""
+    said = " · ".join(filter(None, (found.grant_name, found.grant_reference)))
+    return [Fact(gettext("Paid by the grant"), said)] if said else []
 
 
 def _asked(found: Machine) -> list[Fact]:
@@ -127,7 +135,8 @@ def _offline(found: Machine) -> str:
 def reserved(found: Machine, viewer: Viewer, most: int | None = None) -> list[Reserved]:
     """The reservations of `found` that are not over, the nearest first."""
     ahead = Reservation.objects.filter(machine=found, until_at__gt=viewer.now)
-    return [_row(one, viewer) for one in ahead.select_related("member")[:most]]
+    read = ahead.select_related("member", "imported_from")
+    return [_row(one, viewer) for one in read[:most]]
 
 
 def commissioning(node: Node, viewer: Viewer) -> Commissioned | None:
@@ -207,4 +216,5 @@ def _row(one: Reservation, viewer: Viewer) -> Reserved:
         when=f"{begins} – {ends}",
         who=who if viewer.sees_names else "",
         note=one.note if viewer.sees_names else "",
+        imported=hasattr(one, "imported_from"),
     )

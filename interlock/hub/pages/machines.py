@@ -41,7 +41,8 @@ def machines(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The lab's machines by name."""
     found = machines_of(viewer.lab).select_related("live_session__member", "tariff")
     rows = [_row(one, viewer) for one in found.prefetch_related("trainings")]
-    return render(request, "hub/machines.html", {"rows": rows})
+    may_edit = viewer.may(Permission.EDIT_MACHINES)
+    return render(request, "hub/machines.html", {"rows": rows, "may_edit": may_edit})
 
 
 @require_GET
@@ -70,6 +71,7 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
         "closable": [alarm for alarm in shown["alarms"] if alarm.may_close],
         "rules": machine_facts.rules(found),
         "may_edit": viewer.may(Permission.EDIT_MACHINES),
+        "may_maintain": viewer.may(Permission.MAINTAIN),
         "reserved": machine_facts.reserved(found, viewer, RESERVATIONS_SHOWN),
         "commissioned": machine_facts.commissioning(node, viewer) if node else None,
         "unmetered": machine_facts.unmetered(found, viewer) if shows_sessions else None,

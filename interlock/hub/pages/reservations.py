@@ -16,17 +16,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from interlock.errors import InterlockError
 from interlock.hub import days
 from interlock.hub.domain import reservations as deeds
-from interlock.hub.models import Member, Reservation
+from interlock.hub.models import Reservation
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.actions import attempt, sentence
-from interlock.hub.pages.formfields import DATE_WIDGET, Form
+from interlock.hub.pages.formfields import DATE_WIDGET
 from interlock.hub.pages.hours import TIME_WIDGET
 from interlock.hub.pages.machine_facts import machine_of, reserved
+from interlock.hub.pages.workshop.parts import MemberSearch
 from interlock.hub.permissions import Permission
 
 
-class ReservationForm(Form):
-    """When, and for whom."""
+class ReservationForm(MemberSearch):
+    """When, and for whom: one member, or nobody."""
 
     day = forms.DateField(label=gettext_lazy("Day"), widget=DATE_WIDGET, validators=days.VALIDATORS)
     begins = forms.TimeField(label=gettext_lazy("Begins at"), widget=TIME_WIDGET)
@@ -38,23 +39,19 @@ class ReservationForm(Form):
         help_text=gettext_lazy("Empty: the same day."),
     )
     ends = forms.TimeField(label=gettext_lazy("Ends at"), widget=TIME_WIDGET)
-    member = forms.ModelChoiceField(
-        Member.objects.none(),
-        to_field_name="public_id",
-        required=False,
-        label=gettext_lazy("For"),
-        empty_label=gettext_lazy("nobody: the machine starts for no one"),
-    )
     note = forms.CharField(
         required=False, max_length=deeds.NOTE_LENGTH_MAX, label=gettext_lazy("Note")
     )
 
     def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(viewer, *args, **kwargs)
         self.zone = viewer.zone
-        member = self.fields["member"]
-        if isinstance(member, forms.ModelChoiceField):
-            member.queryset = Member.objects.filter(lab=viewer.lab).order_by("name")
+        who = self.fields["who"]
+        who.label = gettext("For")
+        who.help_text = gettext(
+            "A part of a member's name, or their e-mail address. Empty: the machine starts for no one."
+        )
+        self.order_fields(["who", "pick", "day", "begins", "until_day", "ends", "note"])
 
     def clean(self) -> dict[str, Any]:
         """Both times exist on the lab's clock; the domain asks for the rest."""
@@ -86,7 +83,7 @@ def reservations(request: HttpRequest, viewer: Viewer, slug: str) -> HttpRespons
             deeds.reserve(
                 viewer.actor,
                 found,
-                wanted["member"],
+                wanted["who"],
                 wanted["begins_at"],
                 wanted["ends_at"],
                 wanted["note"],

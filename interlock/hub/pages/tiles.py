@@ -68,11 +68,12 @@ class Count:
     number: int
 
 
-def machines_of(lab: Lab) -> QuerySet[Machine]:
-    """The lab's machines with everything a tile needs: two queries, whatever their number."""
+def machines_of(lab: Lab, *, retired: bool = False) -> QuerySet[Machine]:
+    """The lab's machines with everything a tile needs: two queries, whatever their number. With `retired`
+    those too that the lab no longer has."""
     in_service = Node.objects.filter(revoked_at=None).only("machine_id", "last_seen_at")
     return (
-        Machine.objects.filter(lab=lab)
+        Machine.objects.filter(lab=lab, **({} if retired else {"retired_at": None}))
         .select_related("live_session__member")
         .prefetch_related(Prefetch("nodes", in_service, to_attr="in_service"))
     )

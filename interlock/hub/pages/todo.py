@@ -10,12 +10,14 @@ from interlock.hub.pages import todo_machines, todo_people
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.people import assistant
 from interlock.hub.pages.waiting import Source, Waiting
+from interlock.hub.pages.workshop import waiting as workshop
 from interlock.hub.permissions import Permission
 
 SOURCES: tuple[Source, ...] = (
     assistant.to_set_up,
     *todo_machines.SOURCES,
     *todo_people.SOURCES,
+    workshop.waiting_for,
 )
 """Every room's part of the list; one room is one line here."""
 

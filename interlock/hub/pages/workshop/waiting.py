@@ -8,15 +8,14 @@ from django.utils.translation import gettext, ngettext
 from interlock.hub.domain import maintenance
 from interlock.hub.models import CalendarEvent, OutboxMail, Problem, VolunteerTime
 from interlock.hub.pages.access import Viewer
+from interlock.hub.pages.waiting import Waiting
 from interlock.hub.permissions import Permission
 
-Thing = tuple[str, str, str, str]
-"""Colour, icon, words, address."""
 PLANS_NAMED = 5
 """More overdue plans than that are one line: the list is behind it."""
 
 
-def waiting_for(viewer: Viewer) -> list[Thing]:
+def waiting_for(viewer: Viewer) -> list[Waiting]:
     """What the viewer may do something about, the most serious first."""
     return [
         *_problems(viewer),
@@ -27,27 +26,28 @@ def waiting_for(viewer: Viewer) -> list[Thing]:
     ]
 
 
-def _problems(viewer: Viewer) -> list[Thing]:
+def _problems(viewer: Viewer) -> list[Waiting]:
     if not viewer.may(Permission.MAINTAIN):
         return []
     count = Problem.objects.filter(lab=viewer.lab, closed_at=None).count()
     said = ngettext(
         "%(n)s problem was reported at a machine", "%(n)s problems were reported at machines", count
     )
-    return [("fault", "problems", said % {"n": count}, reverse("problems"))] if count else []
+    waiting = Waiting("fault", "problems", said % {"n": count}, reverse("problems"))
+    return [waiting] if count else []
 
 
-def _maintenance(viewer: Viewer) -> list[Thing]:
+def _maintenance(viewer: Viewer) -> list[Waiting]:
     if not viewer.may(Permission.MAINTAIN):
         return []
     due = list(maintenance.overdue(viewer.lab, viewer.now)[: PLANS_NAMED + 1])
     if len(due) > PLANS_NAMED:
         count = maintenance.overdue(viewer.lab, viewer.now).count()
         said = gettext("Maintenance is due at %(n)s places") % {"n": count}
-        return [("ending", "maintenance", said, reverse("maintenance"))]
+        return [Waiting("ending", "maintenance", said, reverse("maintenance"))]
     words = gettext("%(machine)s: maintenance is due (%(task)s)")
     return [
-        (
+        Waiting(
             "ending",
             "maintenance",
             words % {"machine": one.machine.name, "task": one.task},
@@ -57,7 +57,7 @@ def _maintenance(viewer: Viewer) -> list[Thing]:
     ]
 
 
-def _bookings(viewer: Viewer) -> list[Thing]:
+def _bookings(viewer: Viewer) -> list[Waiting]:
     if not viewer.may(Permission.EDIT_MACHINES):
         return []
     lost = CalendarEvent.objects.filter(
@@ -72,10 +72,10 @@ def _bookings(viewer: Viewer) -> list[Thing]:
         len(slugs),
     )
     address = reverse("machine-calendar", args=[slugs[0]])
-    return [("ending", "machines", said % {"n": len(slugs)}, address)]
+    return [Waiting("ending", "machines", said % {"n": len(slugs)}, address)]
 
 
-def _volunteering(viewer: Viewer) -> list[Thing]:
+def _volunteering(viewer: Viewer) -> list[Waiting]:
     if not viewer.may(Permission.RUN_ACTIVITIES):
         return []
     declared = VolunteerTime.State.DECLARED
@@ -85,13 +85,15 @@ def _volunteering(viewer: Viewer) -> list[Thing]:
         "%(n)s entries of volunteer time have to be confirmed",
         count,
     )
-    return [("idle", "activities", said % {"n": count}, reverse("volunteering"))] if count else []
+    waiting = Waiting("idle", "activities", said % {"n": count}, reverse("volunteering"))
+    return [waiting] if count else []
 
 
-def _mail(viewer: Viewer) -> list[Thing]:
+def _mail(viewer: Viewer) -> list[Waiting]:
     if not viewer.may(Permission.EDIT_LAB):
         return []
     states = (OutboxMail.State.GIVEN_UP, OutboxMail.State.UNCERTAIN)
     count = OutboxMail.objects.filter(lab=viewer.lab, state__in=states).count()
     said = ngettext("%(n)s e-mail did not go", "%(n)s e-mails did not go", count)
-    return [("ending", "mail", said % {"n": count}, reverse("mail"))] if count else []
+    waiting = Waiting("ending", "mail", said % {"n": count}, reverse("mail"))
+    return [waiting] if count else []
