@@ -41,6 +41,8 @@ NAME_LENGTH_MAX = 100
 NODE_PORT = 8443
 """Where nodes find the hub unless hub.toml says otherwise: beside 8080 for people, and no root needed."""
 PORT_MAX = 65_535
+KEPT_MAX = 90
+"""Back-ups of one kind: none is older than 90 days anyway (hub.backup)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class HubConfig:
     node_address: str = ""
     node_port: int = NODE_PORT
     lan_servers: tuple[str, ...] = ()
+    backup_folder: str = ""
+    backup_daily: int = 7
+    backup_weekly: int = 4
 
     def names(self) -> list[str]:
         """Every name and address the hub answers to, which its certificate names too."""
@@ -83,7 +88,13 @@ class HubConfig:
             "# Name or address by which the machines reach this hub; empty: the one in your browser.\n"
             f"address = {_quoted(self.node_address)}\n"
             "# Its port for machines: HTTPS with the lab's own certificate authority.\n"
-            f"port = {self.node_port}\n"
+            f"port = {self.node_port}\n\n[backup]\n"
+            "# Where `interlock hub backup` puts sealed back-ups each night: another disk, or another\n"
+            "# computer. Empty: nowhere. docs/backup.md.\n"
+            f"folder = {_quoted(self.backup_folder)}\n"
+            "# How many are kept: of the last days and of the last weeks; never one older than 90 days.\n"
+            f"daily = {self.backup_daily}\n"
+            f"weekly = {self.backup_weekly}\n"
         )
 
 
@@ -197,6 +208,7 @@ _KNOWN = {
     "lab": ("name", "time_zone", "language"),
     "hub": ("hosts", "lan_servers"),
     "nodes": ("address", "port"),
+    "backup": ("folder", "daily", "weekly"),
 }
 
 
@@ -225,6 +237,7 @@ def read_config(path: Path) -> HubConfig:
         lan_servers=tuple(lists["lan_servers"]),
         node_address=nodes.get("address", ""),
         node_port=nodes.get("port", NODE_PORT),
+        **{f"backup_{key}": value for key, value in tables.get("backup", {}).items()},
     )
     check_config(config, where=str(path))
     return config
@@ -235,6 +248,7 @@ def check_config(config: HubConfig, *, where: str) -> None:
     for key in _KNOWN["lab"]:
         if not isinstance(getattr(config, key), str):
             raise ConfigError("must be text", where=f"{where}: lab.{key}")
+    _check_backup(config, where)
     port = config.node_port
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= PORT_MAX:
         raise ConfigError(f"must be a port, 1 to {PORT_MAX}", where=f"{where}: nodes.port")
@@ -261,6 +275,23 @@ def check_config(config: HubConfig, *, where: str) -> None:
             where=f"{where}: lab.time_zone",
             remedy='Write one like "Europe/Paris"',
         ) from error
+
+
+def _check_backup(config: HubConfig, where: str) -> None:
+    folder: Any = config.backup_folder
+    if not isinstance(folder, str) or (folder and not Path(folder).is_absolute()):
+        raise ConfigError(
+            "must be the whole path of a folder, or empty",
+            where=f"{where}: backup.folder",
+            remedy='Write one like "/media/usb/interlock"',
+        )
+    for key, lowest in (("daily", 1), ("weekly", 0)):
+        value: Any = getattr(config, f"backup_{key}")
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= KEPT_MAX:
+            raise ConfigError(
+                f"must be a whole number from {lowest} to {KEPT_MAX}",
+                where=f"{where}: backup.{key}",
+            )
 
 
 def _refuse_unknown(path: Path, tables: Mapping[str, Any]) -> None:

@@ -40,6 +40,7 @@ from interlock.hub.models import (
     User,
 )
 from interlock.hub.permissions import Actor, Permission, require
+from interlock.hub.restoring import note_erased
 from interlock.hub.retention import empty_audit
 from interlock.hub.scrubbing import clean_file
 from interlock.hub.traces import Needles
@@ -63,6 +64,7 @@ def erase_member(actor: Actor, member: Member, why: str) -> list[Payer]:
         if needles.found_in(path.read_text("utf-8", errors="replace")):
             path.unlink()
     clean_file()
+    note_erased(settings.HUB)
     return kept
 
 
