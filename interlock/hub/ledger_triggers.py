@@ -17,6 +17,25 @@ _LINE_COLUMNS = (
 )
 """Every column of a line but `member_id` and `used_in_id`."""
 
+_KEPT = {
+    "hub_line": ("statement_id IS NOT NULL", ("id",), ("session_id",)),
+    "hub_statement": ("TRUE", ("id",), ("lab_id", "number"), ("period_id", "payer_id")),
+    "hub_period": ("closed_at IS NOT NULL", ("id",), ("lab_id", "month")),
+    "hub_accountentry": ("TRUE", ("id",), ("takes_back_id",)),
+    "hub_passuse": (
+        "line_id IN (SELECT id FROM hub_line WHERE statement_id IS NOT NULL)",
+        ("id",),
+        ("used_id", "line_id"),
+    ),
+    "hub_tariffversion": (
+        "id IN (SELECT tariff_version_id FROM hub_line WHERE statement_id IS NOT NULL)",
+        ("id",),
+        ("tariff_id", "group_id", "starts_at"),
+    ),
+}
+"""By table: which rows are kept, and its unique columns. INSERT OR REPLACE removes a row that has them without
+a word to the triggers for DELETE."""
+
 _CLOSED_PERIOD = (
     "EXISTS (SELECT 1 FROM hub_period p JOIN hub_statement s ON s.period_id = p.id"
     " WHERE s.id = NEW.statement_id AND p.closed_at IS NOT NULL)"
@@ -29,8 +48,18 @@ def _trigger(name: str, event: str, table: str, when: str = "") -> tuple[str, st
     return name, f"CREATE TRIGGER {name} BEFORE {event} ON {table}{condition} BEGIN {_SAYS}; END"
 
 
+def _not_replaced(table: str) -> tuple[str, str]:
+    kept, *unique = _KEPT[table]
+    same = " OR ".join(
+        f"({' AND '.join(f'{column} = NEW.{column}' for column in columns)})" for columns in unique
+    )
+    there = f"EXISTS (SELECT 1 FROM {table} WHERE ({same}) AND {kept})"
+    return _trigger(f"ledger_not_replaced_{table}", "INSERT", table, there)
+
+
 TRIGGERS: dict[str, str] = dict(
     (
+        *(_not_replaced(table) for table in _KEPT),
         _trigger(
             "ledger_line_kept",
             f"UPDATE OF {', '.join(_LINE_COLUMNS)}",
