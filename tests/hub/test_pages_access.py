@@ -19,6 +19,7 @@ from interlock.hub.domain.labs import create_group
 from interlock.hub.domain.members import create_member
 from interlock.hub.domain.reservations import reserve
 from interlock.hub.domain.tokens import Scope, create_token
+from interlock.hub.domain.training_runs import hold_training
 from interlock.hub.domain.trainings import grant_training
 from interlock.hub.models import (
     Alarm,
@@ -35,6 +36,7 @@ from interlock.hub.models import (
     PendingGrant,
     Reservation,
     RoleName,
+    TrainingRun,
     UnknownBadge,
 )
 from interlock.hub.pages import urls
@@ -61,6 +63,8 @@ POSTED = {
     "set-credit",
     "take-back",
     "group-hours",
+    *("assistant-finish", "import-take-back", "import-forget", "take-role"),
+    *("training-run-add", "training-run-call-off"),
     *("revoke-node", "next-authority", "card-file", "confirm-enrolment", "end-enrolment"),
 }
 OPEN = {"login", "logout", "welcome", "set_language"}
@@ -71,6 +75,10 @@ SEEN = {
     *("hand-out", "hand-out-taps", "give-badge", "tokens"),
     *("settings", "house-rules", "reservations", "grants"),
     *("nodes", "node", "add-computer", "enrolment-state"),
+    *("assistant", "assistant-step", "import", "import-look"),
+    *("member-new", "member-edit", "member-profile", "member-login"),
+    *("trainings", "training", "training-new", "training-edit", "training-hold", "training-run"),
+    *("training-matrix", "trainings-soon"),
 }
 
 
@@ -112,6 +120,20 @@ def address(name: str, lab: PageLab) -> str:
         "confirm-grant": [PendingGrant.objects.get().pk],
         "reject-grant": [PendingGrant.objects.get().pk],
         "welcome": ["no-such-token"],
+        "assistant-step": ["lab"],
+        "import-look": ["0" * 32],
+        "import-forget": ["0" * 32],
+        "import-take-back": [1],
+        "take-role": [1],
+        "member-edit": [member],
+        "member-profile": [member],
+        "member-login": [member],
+        "training": [lab.small.training.slug],
+        "training-edit": [lab.small.training.slug],
+        "training-hold": [lab.small.training.slug],
+        "training-run": [TrainingRun.objects.values_list("pk", flat=True).first() or 1],
+        "training-run-add": [TrainingRun.objects.values_list("pk", flat=True).first() or 1],
+        "training-run-call-off": [TrainingRun.objects.values_list("pk", flat=True).first() or 1],
         "node": [lab.small.enrolled.node.pk],
         "revoke-node": [lab.small.enrolled.node.pk],
         "add-computer": [lab.small.machine.slug],
@@ -135,6 +157,7 @@ def used_once() -> PageLab:
     create_token(actor, small.lab, "desk", list(Scope))
     create_group(actor, small.lab, "staff", "Staff")
     open_enrolment(actor, small.machine, Enrolment.Kind.CODE, "localhost", 8443)
+    hold_training(actor, small.lab, small.training, actor.now(), [small.member])
     soon = actor.now() + timedelta(hours=1)
     reserve(actor, small.machine, None, soon, soon + timedelta(hours=1))
     PendingGrant.objects.create(

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -202,7 +201,7 @@ def profile(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespons
     """What a member says of themselves: for themselves, and for the desk that writes it down."""
     found = member_of(viewer, public_id)
     if not profiles.may_declare(viewer.actor, found):
-        raise PermissionDenied(gettext("Your role in this lab does not show this page."))
+        raise Http404(gettext("There is no such member in this lab."))
     known = Profile.objects.filter(member=found).first()
     said = {name: getattr(known, name) for name in profiles.FIELDS} if known else {}
     form = ProfileForm(request.POST if request.method == "POST" else None, initial=said)
