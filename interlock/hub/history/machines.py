@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -61,6 +61,7 @@ def stations_of(plan: Plan) -> list[Station]:
     tariffs, trainings = price(plan), trainings_of(plan)
     there = list(Machine.objects.filter(lab=plan.lab).order_by("pk"))
     kinds = {kind.slug: kind for kind in KINDS}
+    taken = {machine.slug for machine in there}
     stations = []
     for index in range(max(plan.sizes.machines, len(there))):
         if index < len(there):
@@ -68,10 +69,14 @@ def stations_of(plan: Plan) -> list[Station]:
             kind = kinds.get(machine.slug, KINDS[index % len(KINDS)])
         else:
             kind = KINDS[index % len(KINDS)]
-            number = index // len(KINDS) + 1
+            number, slug = 1, kind.slug
+            while slug in taken:
+                number += 1
+                slug = f"{kind.slug}-{number}"
+            taken.add(slug)
             machine = Machine.objects.create(
                 lab=plan.lab,
-                slug=kind.slug if number == 1 else f"{kind.slug}-{number}",
+                slug=slug,
                 name=plan.word(kind.names) + (f" {number}" if number > 1 else ""),
                 location=plan.word((f"Room {index % 7 + 1}", f"Salle {index % 7 + 1}")),
                 badge_use=kind.badge_use,
@@ -119,8 +124,8 @@ def _node(plan: Plan, machine: Machine) -> Node:
         lab=plan.lab,
         slug=machine.slug,
         machine=machine,
-        credential_hash=hashlib.sha256(plan.chance.randbytes(_KEY_BYTES)).digest(),
-        chain_key=plan.chance.randbytes(_KEY_BYTES),
+        credential_hash=secrets.token_bytes(_KEY_BYTES),
+        chain_key=secrets.token_bytes(_KEY_BYTES),
         enrolled_at=began_at,
         last_seen_at=plan.now,
         software="0.1.0",

@@ -15,9 +15,11 @@ BAR_WIDTH, BAR_HEIGHT = 100, 10
 SHADES = 8
 """Steps from nothing to everything: more are not told apart."""
 
-COLUMN_WIDTH, COLUMN_GAP = 34, 14
+COLUMN_WIDTH, COLUMN_GAP = 30, 20
 COLUMNS_HEIGHT = 150
 HEAD_ROOM, FOOT_ROOM = 20, 24
+BEHIND = 9
+"""How far the column before stands out at the left of its own."""
 RULES = 4
 """Lines behind columns, the lowest at nothing."""
 
@@ -85,7 +87,7 @@ def _column(index: int, one: Bar, most: int) -> tuple[object, ...]:
     before = round(COLUMNS_HEIGHT * one.previous / most, 1)
     middle = left + COLUMN_WIDTH / 2
     return (
-        *(left - 5, foot - before, COLUMN_WIDTH, before),
+        *(left - BEHIND, foot - before, COLUMN_WIDTH, before),
         *(left, foot - tall, COLUMN_WIDTH, tall),
         *(middle, foot - tall - 5, one.said),
         *(middle, foot + 16, one.label),

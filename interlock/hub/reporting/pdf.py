@@ -83,7 +83,7 @@ def _section(paper: Paper, section: ShownSection) -> None:
         Span("", BAR_MM),
         Span(gettext("Period"), NUMBER_MM, amount=True),
         Span(gettext("Before"), NUMBER_MM, amount=True),
-        Span(gettext("Change"), NUMBER_MM, amount=True),
+        Span(gettext("Difference"), NUMBER_MM, amount=True),
     )
     paper.list_head(spans)
     for row in section.rows:

@@ -175,7 +175,11 @@ def _not_told() -> str:
 
 def _reason(key: str) -> str:
     known = {reason.value: reason for reason in Reason}
-    return str(words.REASONS[known[key]]).rstrip(".") if key in known else key
+    if key not in known:
+        return key
+    said = str(words.REASONS[known[key]])
+    # No training is meant in particular: all of them are counted together.
+    return (said % {"training": "…"} if "%(" in said else said).rstrip(".")
 
 
 _WORDS: dict[Indicator, Callable[[str], str]] = {

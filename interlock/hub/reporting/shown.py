@@ -20,6 +20,8 @@ HOUR_MS = 3_600_000
 ROWS_MAX = 20
 """Rows of one table on the page and on paper; the files have all of them."""
 DASH = "–"
+PARTS = 10_000
+"""Occupancy is compared to the hundredth of a per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +133,15 @@ def week(report: Report) -> Week:
     offered = {key: ms for key, ms in offered.items() if ms}
     hours = sorted({key.partition("-")[2] for key in offered})
     days = sorted({key.partition("-")[0] for key in offered})
+    parts = {key: PARTS * used.get(key, 0) // ms for key, ms in offered.items()}
+    fullest = max(parts.values(), default=0)
     rows = []
     for day in days:
         cells = []
         for hour in hours:
-            whole = offered.get(f"{day}-{hour}", 0)
-            part = used.get(f"{day}-{hour}", 0)
-            cells.append((_percent(part, whole), shade(part, whole)) if whole else ("", 0))
+            part = parts.get(f"{day}-{hour}")
+            said = "" if part is None else _percent(part, PARTS)
+            cells.append((said, 0 if part is None else shade(part, fullest)))
         rows.append(WeekRow(str(words.WEEKDAYS[int(day)]), tuple(cells)))
     return Week(tuple(f"{int(hour)}{formats.SPACE}h" for hour in hours), tuple(rows))
 
