@@ -17,6 +17,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
 from interlock.hub import days
+from interlock.hub.domain import looks
 from interlock.hub.models import Line, Machine, NodeRecord, Purpose, Session
 from interlock.hub.pages import formats, words
 from interlock.hub.pages.access import Viewer, page
@@ -142,12 +143,13 @@ def session(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     found = of_lab(viewer).filter(pk=number).first()
     if found is None:
         raise Http404(gettext("There is no such session in this lab."))
+    [shown] = rows([found], viewer)
     line = line_of(found)
     shows_prices = viewer.may(Permission.VIEW_PRICES)
     steps: list[PriceStep] = price_steps(line) if line is not None and shows_prices else []
     context = {
         "session": found,
-        "row": row(found, viewer),
+        "row": shown,
         "times": _times(found),
         "people": _people(found, viewer),
         "course": _course(found),
@@ -174,8 +176,15 @@ def of_lab(viewer: Viewer) -> QuerySet[Session]:
 
 
 def rows(found: Iterable[Session], viewer: Viewer) -> list[Row]:
-    """The rows of a table of sessions."""
-    return [row(one, viewer) for one in found]
+    """The rows of a table of sessions; that somebody looked at them is noted."""
+    shown = list(found)
+    looks.note(
+        viewer.user,
+        viewer.lab,
+        (one.member for one in shown),
+        viewer.now.astimezone(viewer.zone).date(),
+    )
+    return [row(one, viewer) for one in shown]
 
 
 def row(found: Session, viewer: Viewer) -> Row:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from interlock.hub.pages.privacy import audit, member_data
+
+urlpatterns: list[URLPattern] = [
+    path("audit/", audit.audit, name="audit"),
+    path("audit/looks/", audit.looks, name="audit-looks"),
+    path("members/<str:public_id>/data/", member_data.member_data, name="member-data"),
+    path("members/<str:public_id>/data.zip", member_data.member_export, name="member-export"),
+    path("me/data/", member_data.my_data, name="my-data"),
+    path("me/data.zip", member_data.my_export, name="my-export"),
+]
