@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q, QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy
 
 from interlock.core.model import Fault
 from interlock.hub import mail
@@ -124,13 +124,13 @@ def _tell(lab: Lab, user: User, case: _Case) -> bool:
     with translation.override(language):
         named = {"machine": case.machine.name, "detail": _detail(case)}
         subject, text = _WORDS[case.kind]
-        body = f"{_(text) % named}\n\n{_foot(lab)}"
+        body = f"{str(text) % named}\n\n{_foot(lab)}"
         made = mail.queue(
             lab,
             case.kind,
             user,
             language,
-            _(subject) % named,
+            str(subject) % named,
             body,
             about=case.machine.slug,
             cause=case.cause,
@@ -189,7 +189,8 @@ def _training_ends(actor: Actor, lab: Lab, held: Authorisation) -> bool:
                 % named
             )
         subject = _("Your training “%(training)s” is about to end") % named
-        text = f"{said}\n\n{_('Please ask the lab about a refresher if you need one.')}\n\n{_foot(lab)}"
+        refresher = _("Please ask the lab about a refresher if you need one.")
+        text = f"{said}\n\n{refresher}\n\n{_foot(lab)}"
         cause = f"{held.pk}:{int(ends.timestamp()) // SECONDS_PER_DAY}"
         kind = MailKind.TRAINING
         made = mail.queue(lab, kind, held.member, held.member.language, subject, text, cause=cause)
@@ -240,31 +241,31 @@ def _foot(lab: Lab) -> str:
     return f"{lab.name}\n{said}"
 
 
-_WORDS: dict[MailKind, tuple[str, str]] = {
+_WORDS: dict[MailKind, tuple[words.Words, words.Words]] = {
     MailKind.WELDED: (
-        gettext_noop("%(machine)s: the contactor stays closed"),
-        gettext_noop(
+        gettext_lazy("%(machine)s: the contactor stays closed"),
+        gettext_lazy(
             "The contactor of %(machine)s stays closed although the machine was switched off: it may"
             " start or go on running without a badge. Switch it off at its isolator before anybody"
             " works on it. Nobody can use it until a technician has cleared the fault."
         ),
     ),
     MailKind.FAULT: (
-        gettext_noop("%(machine)s has a fault"),
-        gettext_noop(
+        gettext_lazy("%(machine)s has a fault"),
+        gettext_lazy(
             "%(machine)s: %(detail)s. Nobody can use it until a technician has cleared the fault."
         ),
     ),
     MailKind.OFFLINE: (
-        gettext_noop("%(machine)s has lost the hub"),
-        gettext_noop(
+        gettext_lazy("%(machine)s has lost the hub"),
+        gettext_lazy(
             "The hub has heard nothing from %(machine)s since %(detail)s. People with the trainings can"
             " go on using it for now; what is changed here reaches it once it is back."
         ),
     ),
     MailKind.PROBLEM: (
-        gettext_noop("%(machine)s: somebody reports a problem"),
-        gettext_noop(
+        gettext_lazy("%(machine)s: somebody reports a problem"),
+        gettext_lazy(
             "Somebody who scanned the code at %(machine)s writes:\n\n%(detail)s\n\nThe machine is not"
             " locked out by that. You can answer or lock it out on the page of problems."
         ),

@@ -42,8 +42,7 @@ def _maintenance(viewer: Viewer) -> list[Waiting]:
         return []
     due = list(maintenance.overdue(viewer.lab, viewer.now)[: PLANS_NAMED + 1])
     if len(due) > PLANS_NAMED:
-        count = maintenance.overdue(viewer.lab, viewer.now).count()
-        said = gettext("Maintenance is due at %(n)s places") % {"n": count}
+        said = gettext("More than %(n)s maintenance tasks are due") % {"n": PLANS_NAMED}
         return [Waiting("ending", "maintenance", said, reverse("maintenance"))]
     words = gettext("%(machine)s: maintenance is due (%(task)s)")
     return [
