@@ -191,6 +191,8 @@ def _checked(lab: Lab, month: date) -> QuerySet[Session]:
         | Q(started_at__lt=F("line__tariff_version__starts_at"))
         | Q(enabled_ms__gt=LONG_MS)
     )
+    # What somebody has put right, they have looked at.
+    asks &= Q(line__corrections=None, reassigned=False)
     ended = Q(ended_at__gte=begin, ended_at__lt=end) & ~Q(how="")
     return Session.objects.filter(running | (ended & asks), lab=lab, voided=False)
 
