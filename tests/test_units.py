@@ -25,6 +25,8 @@ EXPOSURE_MAX_OTHERS = 25
 PROGRAM = "/opt/interlock/current/venv/bin/interlock"
 ONCE = "interlock-rollback.service"
 """Runs at boot after an interrupted upgrade, and only then."""
+BY_TIMER = ("interlock-backup.service", "interlock-hub-jobs.service")
+"""Started by the timer of the same name, each time for one piece of work."""
 
 
 def services() -> list[str]:
@@ -129,7 +131,24 @@ def test_an_interrupted_upgrade_is_settled_at_boot_and_never_otherwise() -> None
     assert keys(ONCE)["Type"] == "oneshot"
 
 
-@pytest.mark.parametrize("unit", [unit for unit in services() if unit != ONCE])
+@pytest.mark.parametrize("unit", [unit for unit in services() if unit not in (ONCE, *BY_TIMER)])
 def test_a_unit_is_started_again_for_ever(unit: str) -> None:
     assert keys(unit)["Restart"] == "always"
     assert "StartLimitIntervalSec=0" in (UNITS / unit).read_text()
+
+
+@pytest.mark.parametrize("unit", BY_TIMER)
+def test_work_at_times_has_its_timer_and_ends(unit: str) -> None:
+    timer = (UNITS / unit).with_suffix(".timer").read_text()
+    assert "[Timer]\n" in timer
+    assert "WantedBy=timers.target" in timer
+    assert keys(unit)["Type"] == "oneshot"
+    assert "Restart" not in keys(unit)
+    # Only the timer starts it: enabled by itself it would run at every boot.
+    assert "[Install]" not in (UNITS / unit).read_text()
+
+
+def test_a_missed_backup_is_made_as_soon_as_the_computer_is_on() -> None:
+    timer = (UNITS / "interlock-backup.timer").read_text()
+    assert "Persistent=true\n" in timer
+    assert keys("interlock-backup.service")["ExecStart"].startswith(f"{PROGRAM} hub backup ")
