@@ -111,6 +111,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
         "grants": grants.about(found, viewer),
         "consent_missing": found.minor and found.consent_on is None,
         "may_edit_roles": viewer.may(Permission.EDIT_ROLES),
+        "may_erase": viewer.may(Permission.ERASE_MEMBERS),
         "may_declare": own or viewer.may(Permission.EDIT_MEMBERS),
     }
 
