@@ -30,6 +30,7 @@ from interlock.errors import ConfigError, LinkError
 from interlock.protocol.control import Op
 from interlock.sim.demo_badges import offers
 from interlock.sim.demo_faults import HUB, DemoFaults, MachineParts
+from interlock.sim.demo_hub import HISTORY
 from interlock.sim.demo_machines import (
     INTERLOCK_LABELS,
     MACHINES,
@@ -46,6 +47,9 @@ from interlock.sim.world_process import WORLD_SOCKET
 from interlock.sync.node_link import NodeClient
 
 HOST = "127.0.0.1"
+_DEMO_HUB = (sys.executable, "-m", "interlock.sim.demo_hub")
+NODES = "nodes"
+"""The hub's door for machines: HTTPS, by the demo lab's own authority."""
 MARK = "interlock-demo.json"
 """Stands in a folder that belongs to the demo, and remembers its ports."""
 
@@ -77,6 +81,7 @@ def run_demo(
     directory: Path | None,
     port: int,
     keep: bool,
+    history: bool = False,
     say: Say,
     show: Say,
     ready: Say = lambda _: None,
@@ -89,7 +94,7 @@ def run_demo(
     with _ended_by_signals(), _locked(folder) as lock_fd:
         demo = Demo(folder, port, SystemClock(), say, lock_fd)
         try:
-            demo.start(keep=keep)
+            demo.start(keep=keep, history=history)
             show(demo.welcome)
             threading.Event().wait()
         except KeyboardInterrupt:
@@ -122,15 +127,15 @@ class Demo:
         self._machines: dict[str, MachineParts] = {}
         self._configs: dict[str, NodeConfig] = {}
 
-    def start(self, *, keep: bool) -> None:
-        """Everything runs and every machine knows its members' rights."""
+    def start(self, *, keep: bool, history: bool = False) -> None:
+        """Everything runs and every machine knows its members' rights; a new lab has years of `history`."""
         began_ms = self._clock.boot_ms()
         fresh = not (keep and _is_complete(self.folder))
         if fresh:
             _empty(self.folder)
         ports = self._ports()
         hub_url = f"http://{HOST}:{ports[HUB]}"
-        hub = self._hub_unit(ports[HUB])
+        hub = self._hub_unit(ports[HUB], ports[NODES])
         self._manager = manager = ServiceManager(self.folder / "run", self._clock, self._lock_fd)
         for machine in MACHINES:
             self._prepare(machine, ports)
@@ -138,8 +143,10 @@ class Demo:
         self._panel = PanelServer(self._lab(hub_url), faults, self._port)
         for machine in MACHINES:
             manager.start(self._world_unit(machine))
-        self._say("Making a sample lab …" if fresh else "Continuing the last lab …")
-        self._setup = setup = HubSetup(self.folder, hub_url)
+        made = "Making a sample lab and its past …" if history else "Making a sample lab …"
+        self._say(made if fresh else "Continuing the last lab …")
+        node_url = f"https://{HOST}:{ports[NODES]}"
+        self._setup = setup = HubSetup(self.folder, hub_url, node_url, history=history)
         if fresh:
             setup.finish()
         self._say("Starting the hub …")
@@ -151,6 +158,7 @@ class Demo:
             manager.start(parts.node)
             manager.start(parts.sync)
         manager.wait_ready(HUB)
+        manager.start(self._jobs_unit())
         for parts in self._machines.values():
             manager.wait_ready(parts.node.name, parts.sync.name)
         self._panel.start()
@@ -174,13 +182,13 @@ class Demo:
     # ------------------------------------------------------------------------------ preparations
 
     def _ports(self) -> dict[str, int]:
-        """A port for the hub and one for each machine's cable; the last demo's where still free."""
+        """Two ports for the hub and one for each machine's cable; the last demo's where still free."""
         mark = self.folder / MARK
         try:
             wanted: dict[str, int] = json.loads(mark.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             wanted = {}
-        names = [HUB, *(machine.id for machine in MACHINES)]
+        names = [HUB, NODES, *(machine.id for machine in MACHINES)]
         ports = {name: _free_port(wanted.get(name, 0)) for name in names}
         mark.write_text(json.dumps(ports), encoding="utf-8")
         return ports
@@ -199,7 +207,7 @@ class Demo:
             folder,
             _unit(f"{machine.id}-node", "sim", "node", *at, "--world", str(folder.world)),
             _unit(f"{machine.id}-sync", "sync", "run", *at),
-            Cable(HOST, ports[HUB], ports[machine.id]),
+            Cable(HOST, ports[NODES], ports[machine.id]),
             boot_id=boot_id,
         )
 
@@ -207,7 +215,7 @@ class Demo:
         """Each sync finds the hub at the other end of its machine's cable."""
         for name, parts in self._machines.items():
             path = parts.folder.sync_access
-            access = replace(read_hub_access(path), hub_url=f"http://{HOST}:{ports[name]}")
+            access = replace(read_hub_access(path), hub_url=f"https://{HOST}:{ports[name]}")
             # Replaced in one step: a demo killed here must not lose the credential.
             part = path.with_suffix(".new")
             part.unlink(missing_ok=True)
@@ -235,10 +243,15 @@ class Demo:
             fittings_of(self._configs[machine.id], machine.screen, INTERLOCK_LABELS),
         )
 
-    def _hub_unit(self, port: int) -> Unit:
-        at = ("--dir", str(self.folder / "hub"), "--host", HOST, "--port", str(port))
+    def _hub_unit(self, port: int, node_port: int) -> Unit:
+        doors = ("--port", str(port), "--node-port", str(node_port))
+        at = ("--dir", str(self.folder / "hub"), "--host", HOST, *doors)
         # The hub has no watchdog of two seconds: a page that takes long is no danger to anybody.
         return replace(_unit(HUB, "hub", "run", *at), watchdog_s=None, stop_s=HUB_STOP_S)
+
+    def _jobs_unit(self) -> Unit:
+        unit = _unit("hub-jobs", "hub", "jobs", "--dir", str(self.folder / "hub"))
+        return replace(unit, notifies=False, watchdog_s=None)
 
     def _world_unit(self, machine: DemoMachine) -> Unit:
         folder = self._machines[machine.id].folder
@@ -277,9 +290,10 @@ class Demo:
 class HubSetup:
     """The process that makes the hub's folder, or only the link for an owner who is still missing."""
 
-    def __init__(self, folder: Path, hub_url: str) -> None:
+    def __init__(self, folder: Path, hub_url: str, node_url: str, *, history: bool = False) -> None:
+        asked = (hub_url, *((HISTORY,) if history else ()), node_url)
         self._process = subprocess.Popen(
-            dying_with_us((sys.executable, "-m", "interlock.sim.demo_hub", str(folder), hub_url)),
+            dying_with_us((*_DEMO_HUB, str(folder), *asked)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

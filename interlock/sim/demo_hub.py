@@ -1,6 +1,6 @@
 """The demo's hub before its first start: a folder in, the sample lab and each machine's keys out.
 
-Runs as a process of its own (`python -m interlock.sim.demo_hub DIR HUB_URL`), so that Django and its
+Runs as a process of its own (`python -m interlock.sim.demo_hub DIR HUB_URL [history] NODE_URL`), so that Django and its
 database connection end with it. Prints the link for the first owner, or nothing when there is one.
 """
 
@@ -12,20 +12,23 @@ from pathlib import Path
 from interlock.errors import ConfigError, InterlockError
 from interlock.sim.demo_machines import MACHINES, MachineFolder
 
+HISTORY = "history"
+"""The word after the hub's address that asks for two years of use."""
+
 
 def main() -> None:
     """What the demo runs."""
-    directory, hub_url = Path(sys.argv[1]), sys.argv[2]
+    directory, hub_url, node_url = Path(sys.argv[1]), sys.argv[2], sys.argv[-1]
     try:
-        sys.stdout.write(set_up(directory, hub_url) + "\n")
+        sys.stdout.write(set_up(directory, hub_url, node_url, history=HISTORY in sys.argv) + "\n")
     except InterlockError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
 
 
-def set_up(directory: Path, hub_url: str) -> str:
-    """A hub with the sample lab lives below `directory`; the first owner's link. Changes nothing of a
-    lab that is there already. Raises ConfigError."""
+def set_up(directory: Path, hub_url: str, node_url: str, *, history: bool = False) -> str:
+    """A hub with the sample lab lives below `directory`, with two years behind it if asked; the first
+    owner's link. Changes nothing of a lab that is there already. Raises ConfigError."""
     from interlock.hub import commands
     from interlock.sim.lab import sample_lab
 
@@ -33,17 +36,30 @@ def set_up(directory: Path, hub_url: str) -> str:
     if not (hub / "hub.toml").exists():
         sample_lab(hub)
         for machine in MACHINES:
-            _add_node(hub, machine.id, MachineFolder(directory / "machines" / machine.id), hub_url)
+            _add_node(hub, machine.id, MachineFolder(directory / "machines" / machine.id), node_url)
+        if history:
+            _invent_history()
     try:
         return commands.first_owner_link(hub, hub_url)
     except ConfigError:
         return ""
 
 
-def _add_node(hub: Path, machine: str, folder: MachineFolder, hub_url: str) -> None:
+def _invent_history() -> None:
+    from interlock.clock import SystemClock
+    from interlock.hub import commands
+    from interlock.hub.history.plan import Sizes
+    from interlock.hub.history.writing import make_history
+    from interlock.hub.permissions import Actor
+
+    actor = Actor(SystemClock(), label="demo")
+    make_history(actor, commands.the_lab(), Sizes(), say=lambda _: None)
+
+
+def _add_node(hub: Path, machine: str, folder: MachineFolder, node_url: str) -> None:
     from interlock.hub import commands
 
-    keys, access = commands.add_node(hub, machine, folder.path, hub_url)
+    keys, access = commands.add_node(hub, machine, folder.path, node_url)
     keys.rename(folder.node_keys)
     access.rename(folder.sync_access)
 
