@@ -27,16 +27,17 @@ def sim() -> None:
 
 @click.command(cls=Command)
 @click.option("--keep", is_flag=True, help="Continue the lab of the last demo.")
+@click.option("--history", is_flag=True, help="Begin with two years of members, use and prices.")
 @click.option("--port", type=PORT, default=8000, show_default=True, help="0: any free one.")
 @click.option("--dir", "directory", type=FOLDER, help="Where the lab is kept.")
-def demo(keep: bool, port: int, directory: Path | None) -> None:
+def demo(keep: bool, history: bool, port: int, directory: Path | None) -> None:
     """A whole lab on this computer: a hub, three machines and their front panels. Ctrl-C ends it.
 
-    Example: interlock demo --keep
+    Example: interlock demo --history
     """
     from interlock.sim.demo import run_demo
 
-    run_demo(directory=directory, port=port, keep=keep, say=talk, show=click.echo)
+    run_demo(directory=directory, port=port, keep=keep, history=history, say=talk, show=click.echo)
 
 
 @sim.command("world")

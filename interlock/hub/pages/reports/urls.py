@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from interlock.hub.pages.reports import report
+from interlock.hub.pages.reports import publicity, report
 
 urlpatterns: list[URLPattern] = [
     path("reports/", report.report, name="reports"),
@@ -13,4 +13,7 @@ urlpatterns: list[URLPattern] = [
     path("reports/report.xlsx", report.report_xlsx, name="report-xlsx"),
     path("reports/report.json", report.report_json, name="report-json"),
     path("reports/time-sheets.xlsx", report.time_sheets, name="time-sheets"),
+    path("settings/others/", publicity.publicity, name="publicity"),
+    path("settings/others/wall/", publicity.make_wall, name="make-wall"),
+    path("settings/others/wall/end/", publicity.end_wall, name="end-wall"),
 ]
