@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from playwright.sync_api import Locator, Page
 
 BUDGETS: dict[int, int] = {
+    # The board is the first page: looking is free; the machine itself, and one.
+    5: 2,
+    # The machine, Lock it out, (why), lock it out; and one. Who confirms shows by itself.
+    6: 4,
     # Save the password, Continue, a kind of lab, Continue, Add the machine, Finish; and one.
     1: 7,
     # Members, Import, (choose the file), Look at it, Import; and one.
