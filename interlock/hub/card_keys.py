@@ -34,6 +34,8 @@ FINGERPRINTS = b"interlock requests of the API v1"
 WORKING_KEY_BYTES = 32
 """AES-SIV with two AES-128 keys, as card_keys.WRAPPING_KEY_BYTES."""
 FINGERPRINT_BYTES = 32
+SEALED_MAX = 10_000
+"""Nodes of one hub whose sealed keys are kept: a key agreement each, at every change, would be most of its work."""
 NOT_WRAPPED = bytes(card_keys.CARD_KEY_BYTES + 16)
 """As long as a wrapped key: AES-SIV puts its 16 bytes before what it encrypts."""
 NO_CARD = b'"card":null'
@@ -151,8 +153,7 @@ class KeyedLines:
         """The wrapping key for the header, None where no badge has a key."""
         if not self._keyed or node.decryption_public_key is None:
             return None
-        key = vault.wrapping_key(self._lab, node)
-        return card_keys.seal(bytes(node.decryption_public_key), key)
+        return _sealed(bytes(node.decryption_public_key), vault.wrapping_key(self._lab, node))
 
     def _fingerprint(self) -> str:
         """Moves with every key, slot and version, whoever the list is for; empty without any."""
@@ -177,6 +178,12 @@ def _keyed(lab: str, index: int, tag: bytes, row: CardKey, line: bytes) -> _Keye
     bound = _bound(lab, tag, slot, row.key_version)
     sealed = bytes(row.sealed)
     return _Keyed(index, tag, slot, bound, sealed, before + opening, closing + after)
+
+
+@functools.lru_cache(maxsize=SEALED_MAX)
+def _sealed(public: bytes, key: bytes) -> bytes:
+    """A node's wrapping key as it travels: the same in every list until it is enrolled anew."""
+    return card_keys.seal(public, key)
 
 
 @functools.cache

@@ -64,10 +64,15 @@ def content_of(
     by_entry = {entry: known.get(entry) or entry_line(entry) for entry in ordered}
     by_tag = {entry.tag: line for entry, line in by_entry.items()}
     keyed = KeyedLines(lab, list(by_tag), list(by_tag.values()), rows)
-    digest = digest_lines(keyed.lines)
+    digest = joined_digest(keyed.lines)
     named = digest + keyed.fingerprint.encode()
     name = blake2b(named, digest_size=NAME_BYTES).digest()
     return Content(name, digest, by_tag, by_entry, keyed)
+
+
+def joined_digest(lines: Sequence[bytes]) -> bytes:
+    """`digest_lines`, in one stroke: what is joined here is in memory anyway."""
+    return digest_lines([b"".join(lines)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ are not made again; each node costs a signature and a row.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
@@ -23,7 +23,7 @@ from interlock.hub import card_keys, erased
 from interlock.hub.alarms import raise_alarm
 from interlock.hub.card_keys import Vault
 from interlock.hub.changes import log_change
-from interlock.hub.contents import SHELF, Content, Given, content_of
+from interlock.hub.contents import SHELF, Content, Given, content_of, joined_digest
 from interlock.hub.demands import Hours, all_demands, hours_of
 from interlock.hub.entries import entry_of, right_of
 from interlock.hub.models import (
@@ -45,7 +45,6 @@ from interlock.protocol.snapshots import (
     ENTRIES_MAX,
     SnapshotHeader,
     SnapshotVersion,
-    digest_lines,
     entry_from_wire,
     signed_head,
 )
@@ -98,7 +97,7 @@ def body_of(node: Node) -> bytes:
         content = SHELF.content(bytes(snapshot.content))
         if content is not None:
             lines, _ = content.lines_for(Vault(settings.HUB.card_key()), node)
-            if digest_lines(lines) == bytes(snapshot.digest):
+            if joined_digest(lines) == bytes(snapshot.digest):
                 return bytes(snapshot.head) + b"".join(lines)
         # Nobody in this process has made these lines yet, or they are no longer what was signed.
         refresh(node.lab, nodes=[node.pk])
@@ -147,8 +146,12 @@ class _People:
             self._held[authorisation.member_id].append(right_of(authorisation))
 
     def entries(
-        self, trainings: frozenset[str], kept: Hours | None
+        self,
+        trainings: frozenset[str],
+        kept: Hours | None,
+        known: Container[core.Entry] = frozenset(),
     ) -> tuple[list[core.Entry], list[str]]:
+        """`known` entries were readable when they were told before."""
         entries: list[core.Entry] = []
         left_out: list[str] = []
         for badge in self._badges:
@@ -157,7 +160,8 @@ class _People:
             try:
                 if len(entries) == ENTRIES_MAX:
                     raise ProtocolError("the list is full")
-                entries.append(_readable(entry_of(self._lab, badge, rights, own)))
+                entry = entry_of(self._lab, badge, rights, own)
+                entries.append(entry if entry in known else _readable(entry))
             except (ProtocolError, ValueError) as error:
                 what = error.what if isinstance(error, ProtocolError) else str(error)
                 left_out.append(f"{bytes(badge.tag)[:4].hex()}: {what}")
@@ -182,6 +186,7 @@ class _Mill:
         self._people = _People(lab)
         self._demands = all_demands([node.machine for node in nodes], self._hours, issued_at)
         self._contents: dict[_Asked, tuple[Content, list[str]]] = {}
+        self._spelled: dict[core.Demands, bytes] = {}
         self._renewed: list[Snapshot] = []
         self._unchanged: list[int] = []
         self.left_out: dict[int, list[str]] = {}
@@ -195,8 +200,9 @@ class _Mill:
             if old.rights_seq != self._lab.rights_seq:
                 self._unchanged.append(old.pk)
             version = (old.epoch, old.counter)
-            head = canonical.loads(bytes(old.head), where="snapshot")
-            SHELF.give(version, Given(node, head, content))
+            if SHELF.given(bytes(node.credential_hash), version) is None:
+                head = canonical.loads(bytes(old.head), where="snapshot")
+                SHELF.give(version, Given(node, head, content))
             return version
         version = (self._lab.hub_epoch, 1 if old is None else old.counter + 1)
         self._sign(node, version, demands, content, told)
@@ -229,7 +235,7 @@ class _Mill:
     ) -> None:
         lines, closed = content.lines_for(self._vault, node)
         self.left_out[node.pk] = [*self.left_out[node.pk], *closed]
-        digest = content.digest if lines is content.keyed.lines else digest_lines(lines)
+        digest = content.digest if lines is content.keyed.lines else joined_digest(lines)
         header = SnapshotHeader(
             lab=self._lab.slug,
             node=node.slug,
@@ -242,8 +248,8 @@ class _Mill:
             wrapping_key=content.keyed.sealed_wrapping_key(self._vault, node),
             forget=self._forget,
         )
-        head = signed_head(self._key, header)
-        SHELF.give(version, Given(node, canonical.loads(head, where="snapshot"), content))
+        line, head = signed_head(self._key, header)
+        SHELF.give(version, Given(node, head, content))
         self._renewed.append(
             Snapshot(
                 node=node,
@@ -252,7 +258,7 @@ class _Mill:
                 rights_seq=self._lab.rights_seq,
                 content_hash=told,
                 issued_at=datetime.fromtimestamp(self._issued_at, tz=UTC),
-                head=head,
+                head=line,
                 digest=digest,
                 content=content.name,
             )
@@ -262,9 +268,11 @@ class _Mill:
         """The lines without keys, which all nodes share that ask for the same."""
         asked = frozenset(demands.trainings), demands.hours is not None
         if asked not in self._contents:
-            entries, left_out = self._people.entries(asked[0], self._hours if asked[1] else None)
             what = self._lab.pk, asked
             earlier = SHELF.newest(what)
+            known = frozenset[core.Entry]() if earlier is None else earlier.by_entry
+            hours = self._hours if asked[1] else None
+            entries, left_out = self._people.entries(asked[0], hours, known)
             content = content_of(self._lab.slug, entries, self._cards, earlier)
             SHELF.put(what, content)
             self._contents[asked] = content, left_out

@@ -76,7 +76,7 @@ def signed_delta(key: Ed25519PrivateKey, base: Head, head: Head, lines: Sequence
         "head": {name: value for name, value in after.items() if before.get(name) != value},
         "head_signature": head["signature"],
     }
-    return canonical.dumps(signing.sign(key, statement)) + b"\n" + b"".join(lines)
+    return signing.signed_line(key, statement)[0] + b"".join(lines)
 
 
 def is_delta(first_line: bytes) -> bool:

@@ -28,6 +28,14 @@ def sign(key: Ed25519PrivateKey, statement: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
+def signed_line(key: Ed25519PrivateKey, statement: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The canonical line of `sign`, newline included, and the signature in it; the statement is spelled once."""
+    spelled = canonical.dumps(dict(statement))
+    signature = key.sign(_CONTEXT + spelled).hex()
+    line = b'{"signature":"%s","statement":%s}\n' % (signature.encode(), spelled)
+    return line, signature
+
+
 def open_signed(key: Ed25519PublicKey, message: Mapping[str, Any], *, kind: str) -> dict[str, Any]:
     """The statement inside, once its signature and kind are verified. Raises ProtocolError."""
     statement = message.get("statement")

@@ -134,16 +134,18 @@ def entry_line(entry: Entry, card: WrappedKey | None = None) -> bytes:
     return canonical.dumps(wire) + b"\n"
 
 
-def signed_head(key: Ed25519PrivateKey, header: SnapshotHeader) -> bytes:
-    """The first line of the file, newline included."""
-    return canonical.dumps(signing.sign(key, header.to_wire())) + b"\n"
+def signed_head(key: Ed25519PrivateKey, header: SnapshotHeader) -> tuple[bytes, dict[str, Any]]:
+    """The first line of the file, newline included, and the object that it spells."""
+    statement = header.to_wire()
+    line, signature = signing.signed_line(key, statement)
+    return line, {"statement": statement, "signature": signature}
 
 
 def signed_snapshot(key: Ed25519PrivateKey, header: SnapshotHeader, lines: list[bytes]) -> bytes:
     """The whole file. `header.entries` and `.digest` must describe `lines`. Raises ProtocolError."""
     if header.entries != len(lines) or header.digest != digest_lines(lines):
         raise ProtocolError("the snapshot's header does not describe its entries")
-    return signed_head(key, header) + b"".join(lines)
+    return signed_head(key, header)[0] + b"".join(lines)
 
 
 def open_header(line: bytes, key: Ed25519PublicKey, *, lab: str, node: str) -> SnapshotHeader:

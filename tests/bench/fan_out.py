@@ -1,0 +1,241 @@
+"""One change at the hub to 500 nodes that refuse: real connections, real signatures, one hub process.
+
+The changes are made by another process than the hub's, as a command or a job would. A protocol client has
+refused when it has verified and applied the signed list; a real node (world, node and sync as in the demo) when
+it decides by it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from interlock.clock import SystemClock, perf_us
+from tests.bench.row import Row, percentile, percentiles
+from tests.hub.process import _IN_HUB, LOGIN, HubFolder, HubProcess, make_folder
+from tests.waiting import wait_until
+
+CLIENTS = 500
+MEMBERS = 500
+TRAININGS = 20
+PROCESSES = 2
+CHANGES = 10
+CHANGE_S_MAX = 60.0
+READY_S_MAX = 300.0
+PAGE_PAUSE_S = 0.1
+
+MAKE = """
+import json
+from django.db import transaction
+folder = Path(sys.argv[1])
+clients, members_, kinds, url = json.loads(sys.argv[2])
+from interlock.config.secret_files import write_hub_access, write_node_keys
+lab = Lab.objects.get()
+with transaction.atomic():
+    known = [trainings.create_training(actor, lab, f"t{n}", f"Training {n}") for n in range(kinds)]
+    for n in range(members_):
+        member = members.create_member(actor, lab, f"Member {n}")
+        members.assign_badge(actor, member, (0x04 << 48 | n).to_bytes(7))
+        for step in range(3):
+            trainings.grant_training(actor, member, known[(n + step * 7) % kinds])
+    for n in range(clients):
+        machine = machines.create_machine(actor, lab, f"m{n}", f"M {n}", trainings=[known[n % kinds]])
+        enrolled = nodes.enrol_node(actor, machine, url)
+        keys, access = folder / f"{n}.node.json", folder / f"{n}.sync.json"
+        write_node_keys(keys, enrolled.keys)
+        write_hub_access(access, enrolled.access)
+"""
+
+CHANGE = """
+import json
+from interlock.clock import perf_us
+clock = SystemClock()
+for line in sys.stdin:
+    number = int(line)
+    member = Member.objects.get(name=f"Member {number}")
+    began_us = perf_us()
+    if number % 3 == 0:
+        members.block_badge(actor, Badge.objects.get(member=member), BadgeCondition.LOST)
+    elif number % 3 == 1:
+        members.suspend_member(actor, member, "bench")
+    else:
+        members.change_member(actor, member, until_at=actor.now())
+    print(json.dumps([began_us, perf_us()]), flush=True)
+"""
+
+
+class Changes:
+    """A process of its own that changes the hub's database, as a command does."""
+
+    def __init__(self, folder: HubFolder) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _IN_HUB + CHANGE, str(folder.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def make(self, number: int) -> int:
+        """The microsecond at which change `number` was asked for; it is committed now."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(number, file=self._process.stdin, flush=True)
+        began_us, _ = json.loads(self._process.stdout.readline())
+        return int(began_us)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+
+
+class Clients:
+    """Processes full of protocol clients, and all they said."""
+
+    def __init__(self, folder: Path, count: int, processes: int = PROCESSES) -> None:
+        self.count = count
+        self.said: list[dict[str, Any]] = []
+        self._processes = []
+        for number in range(processes):
+            nodes = folder / f"clients-{number}.jsonl"
+            mine = range(number, count, processes)
+            files = (
+                {"keys": f"{folder}/{n}.node.json", "access": f"{folder}/{n}.sync.json"}
+                for n in mine
+            )
+            nodes.write_text("".join(json.dumps(one) + "\n" for one in files))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.fan_clients", str(nodes)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            self._processes.append(process)
+            threading.Thread(target=self._listen, args=(number, process), daemon=True).start()
+
+    def _listen(self, number: int, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.said.append({**json.loads(line), "process": number})
+
+    def wait(self, did: str, since_us: int, deadline_s: float) -> list[dict[str, Any]]:
+        """What each client first said of that kind after `since_us`, once all have."""
+
+        def everybody() -> list[dict[str, Any]] | None:
+            first: dict[tuple[int, int], dict[str, Any]] = {}
+            for one in list(self.said):
+                if one["did"] == did and one["at_us"] >= since_us:
+                    first.setdefault((one["process"], one["client"]), one)
+            if any(process.poll() is not None for process in self._processes):
+                raise AssertionError("a client process ended")
+            return list(first.values()) if len(first) == self.count else None
+
+        return wait_until(everybody, deadline_s, f"{self.count} clients that {did}")
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+
+def lab_with(path: Path, clients: int, members: int, trainings: int) -> HubFolder:
+    """A lab of that size; its nodes' files stand beside the hub's folder."""
+    folder = make_folder(path / "hub")
+    sizes = json.dumps([clients, members, trainings, "http://127.0.0.1:1"])
+    code = _IN_HUB.replace("sys.argv[1]", "sys.argv[3]") + MAKE
+    subprocess.run(
+        [sys.executable, "-c", code, str(path), sizes, str(folder.path)], check=True, timeout=300
+    )
+    return folder
+
+
+def point_at(path: Path, clients: int, url: str) -> None:
+    """The nodes' files name the hub's real address."""
+    for number in range(clients):
+        file = path / f"{number}.sync.json"
+        access = json.loads(file.read_text())
+        access["hub_url"] = url
+        file.write_text(json.dumps(access))
+
+
+def rows() -> Iterator[Row]:
+    """A change to everybody; and everybody back at once after a restart."""
+    with tempfile.TemporaryDirectory(prefix="il-bench-") as name:
+        path = Path(name)
+        folder = lab_with(path, CLIENTS, MEMBERS, TRAININGS)
+        cookies = {"interlock_session": folder.run(LOGIN.replace("ROLE", "owner"))}
+        hub = HubProcess(folder)
+        point_at(path, CLIENTS, hub.url)
+        clients = Clients(path, CLIENTS)
+        changes = Changes(folder)
+        try:
+            clients.wait("ready", 0, READY_S_MAX)
+            latencies_ms: list[float] = []
+            whole = 0
+            for number in range(CHANGES):
+                SystemClock().sleep(2.0)
+                began_us = changes.make(number)
+                applied = clients.wait("applied", began_us, CHANGE_S_MAX)
+                latencies_ms += [(one["at_us"] - began_us) / 1_000 for one in applied]
+                whole = max(one["whole"] for one in applied)
+            yield Row(
+                what=f"a change at the hub → each of {CLIENTS} protocol clients refuses",
+                figures=(
+                    percentiles(latencies_ms, digits=0)
+                    + ("" if whole == 1 else f"; some needed the whole list {whole - 1} times")
+                ),
+                target="p50 ≤ 0.5 s, p99 ≤ 2 s, one hub process",
+                leaves_out=(
+                    f"hub and clients share the cores of this machine; {MEMBERS} members, "
+                    f"{TRAININGS} kinds of list, loopback without TLS; made by another process"
+                ),
+            )
+            yield _back_again(folder, hub, clients, cookies)
+        finally:
+            changes.close()
+            clients.close()
+            hub.stop()
+
+
+def _back_again(
+    folder: HubFolder, hub: HubProcess, clients: Clients, cookies: dict[str, str]
+) -> Row:
+    port = int(hub.url.rsplit(":", 1)[1])
+    hub.kill()
+    again = HubProcess(folder, port)
+    up_us = perf_us()
+    pages_ms: list[float] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(PAGE_PAUSE_S):
+            began_us = perf_us()
+            requests.get(again.url + "/", cookies=cookies, timeout=60).raise_for_status()
+            pages_ms.append((perf_us() - began_us) / 1_000)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        greeted = clients.wait("greeted", up_us, READY_S_MAX)
+    finally:
+        over.set()
+        reader.join()
+        again.stop()
+    took_ms = [one["took_us"] / 1_000 for one in greeted]
+    all_s = (max(one["at_us"] for one in greeted) - up_us) / 1e6
+    return Row(
+        what=f"{CLIENTS} nodes come back after the hub was killed and started again",
+        figures=(
+            f"all greeted within {all_s:.1f} s; a greeting {percentiles(took_ms, digits=0)}; "
+            f"pages p50 {percentile(pages_ms, 50):.0f} ms, p95 {percentile(pages_ms, 95):.0f} ms"
+        ),
+        target="not drowned: pages go on, nobody needs a second attempt",
+        leaves_out="full jitter of 1–60 s as sync has it; no records waited in the nodes",
+    )
