@@ -12,6 +12,7 @@ Nothing is sent here: a rolled-back change sends nothing, and a mail server that
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ ALERTS = (MailKind.FAULT, MailKind.WELDED, MailKind.OFFLINE, MailKind.PROBLEM)
 ALERT_PAUSE = timedelta(hours=1)
 """At most one alert of a kind about a machine in that time, for each who gets it: a flapping contact
 fills no mailbox."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""What could begin another header; a space that does not break may stay."""
 SUBJECT_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 100_000
 """Fifty pages: a digest or a statement has two."""
@@ -99,7 +102,7 @@ def queue(
         user=to if isinstance(to, User) else None,
         member=to if isinstance(to, Member) else None,
         language=language,
-        subject=" ".join(subject.split())[:SUBJECT_LENGTH_MAX],
+        subject=_CONTROLS.sub(" ", subject).strip()[:SUBJECT_LENGTH_MAX],
         text=text,
         # Made once: a server or a reader that meets it twice can tell that it is one and the same.
         message_id=f"<{secrets.token_hex(16)}@interlock.invalid>",
