@@ -10,7 +10,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from interlock.hub import days
@@ -101,7 +101,7 @@ def volunteering(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "waiting": [_row(one) for one in waiting],
         "totals": [
             Total(gettext("confirmed"), formats.duration(sums.minutes * formats.MINUTE_S)),
-            Total(gettext("volunteers"), str(sums.people)),
+            Total(ngettext("volunteer", "volunteers", sums.people), str(sums.people)),
         ],
         "query": f"from_day={first}&to_day={last}",
     }
