@@ -106,9 +106,10 @@ def page(browser: Browser, lab: tuple[Words, Hub, dict[str, Any]]) -> Iterator[P
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE_MS)
     opened.goto(f"{hub.address}sign-in/")
-    opened.fill("[name=username]", "manager@example.org")
-    opened.fill("[type=password]", PASSWORD)
-    opened.click("main form button")
+    opened.fill("[name=email]", "manager@example.org")
+    opened.fill("[name=password]", PASSWORD)
+    opened.press("[name=password]", "Enter")
+    expect(opened.locator(".nav").first).to_be_visible()
     yield opened
     context.close()
 

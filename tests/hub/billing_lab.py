@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from interlock.hub import billing
 from interlock.hub.domain import labs, members, tariffs
 from interlock.hub.domain.tariffs import Prices
 from interlock.hub.models import (
@@ -22,14 +23,11 @@ from interlock.hub.models import (
     Purpose,
     Session,
 )
-from interlock.hub import billing
 from tests.hub.lab import console
 from tests.hub.page_lab import PageLab, page_lab
 
 ZONE = ZoneInfo("Europe/Paris")
-WITH_VAT = Prices(
-    cents_per_hour=1_200, forgive_s=0, vat_bp=2_000, account="7083", analytic="BOIS"
-)
+WITH_VAT = Prices(cents_per_hour=1_200, forgive_s=0, vat_bp=2_000, account="7083", analytic="BOIS")
 
 
 @dataclass

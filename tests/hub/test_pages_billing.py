@@ -301,7 +301,13 @@ def test_a_material_and_an_amount_stand_on_the_next_statement() -> None:
     client.post(where, {"kind": "material", "m-material": material.pk, "m-quantity": "2,5"})
     client.post(
         where,
-        {"kind": "adjust", "a-words": "Workshop", "a-euros": "-15", "a-vat": "20", "a-why": "agreed"},
+        {
+            "kind": "adjust",
+            "a-words": "Workshop",
+            "a-euros": "-15",
+            "a-vat": "20",
+            "a-why": "agreed",
+        },
     )
     added = Line.objects.exclude(kind=LineKind.SESSION).order_by("pk")
     assert [(one.kind, one.cents, one.vat_bp) for one in added] == [
@@ -354,7 +360,9 @@ def test_prices_that_were_changed_after_the_trial_are_tried_again_first() -> Non
 def test_a_price_that_is_no_number_is_said_beside_its_field() -> None:
     made = billing_lab()
     where = reverse("billing-prices", args=[made.pages.small.tariff.slug])
-    answer = made.pages.client("accountant", "fr").post(where, {**TYPED, "hour": "douze", "try": "1"})
+    answer = made.pages.client("accountant", "fr").post(
+        where, {**TYPED, "hour": "douze", "try": "1"}
+    )
     assert "Écrivez un nombre" in text(answer)
 
 
@@ -429,7 +437,13 @@ def test_a_sponsor_gets_a_report_of_who_used_what() -> None:
     made = billing_lab()
     client = made.pages.client("owner")
     region = Payer.objects.create(lab=made.lab, name="=Region", kind="organisation")
-    body = {"sponsor": region.pk, "name": "Innovation", "kind": "time", "hours": "20", "share": "50"}
+    body = {
+        "sponsor": region.pk,
+        "name": "Innovation",
+        "kind": "time",
+        "hours": "20",
+        "share": "50",
+    }
     client.post(reverse("billing-new-sponsor"), body)
     sponsorship = made.lab.sponsorships.get()
     client.post(

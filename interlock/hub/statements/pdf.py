@@ -64,7 +64,7 @@ def _addresses(paper: Paper, sheet: Sheet) -> None:
     top, column = paper.get_y(), paper.width_mm / 3
     blocks = (
         (gettext("For"), sheet.payer, sheet.payer_lines),
-        (gettext("From"), sheet.lab, sheet.lab_lines),
+        (gettext("Issued by"), sheet.lab, sheet.lab_lines),
     )
     lowest = top
     for index, (label, name, lines) in enumerate(blocks):

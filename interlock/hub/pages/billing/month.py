@@ -11,7 +11,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from interlock.errors import InterlockError
@@ -353,7 +353,7 @@ def _months(viewer: Viewer, wanted: date) -> list[MonthLink]:
     said = {
         "open": ("ending", gettext("not closed yet")),
         "running": ("in-use", gettext("running")),
-        "closed": ("free", gettext("closed")),
+        "closed": ("free", pgettext("month", "closed")),
     }
     return [
         MonthLink(

@@ -213,7 +213,8 @@ def _tried(viewer: Viewer, found: Tariff, form: PriceForm, typed: QueryDict) -> 
 
 def _changes(changes: Iterable[tryout.Change]) -> list[Moved]:
     return [
-        _moved(one.name, one.before_cents, one.after_cents) for one in list(changes)[:CHANGES_SHOWN]
+        _moved(one.name or gettext("without a group"), one.before_cents, one.after_cents)
+        for one in list(changes)[:CHANGES_SHOWN]
     ]
 
 
