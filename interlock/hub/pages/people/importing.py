@@ -320,7 +320,9 @@ def _context(
     choices: Choices,
     plan: importing.Plan | None,
 ) -> dict[str, Any]:
-    outcomes = sorted(plan.outcomes, key=lambda one: _FIRST[one.kind]) if plan else []
+    outcomes = (
+        sorted(plan.outcomes, key=lambda one: (_FIRST[one.kind], not one.words)) if plan else []
+    )
     shown = Paginator(outcomes, ROWS_PER_PAGE).get_page(request.GET.get("page"))
     counts = {kind: plan.count(kind) if plan else 0 for kind in Kind}
     return {
