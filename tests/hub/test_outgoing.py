@@ -44,13 +44,9 @@ def test_a_public_address_is_public(address: str) -> None:
     ],
 )
 def test_no_way_of_writing_a_private_address_is_fetched(host: str) -> None:
-    with web_server() as server:
-        server.says("/a", b"secret")
-        # As a lab's own server on a strange port, to get past the rule about ports; the rest holds.
-        for address in (f"http://{host}/a", f"http://{host}:8080/a", f"https://{host}/a"):
-            with pytest.raises(LinkError):
-                outgoing.fetch(address, CLOCK)
-        assert server.asked == []
+    for address in (f"http://{host}/a", f"http://{host}:8080/a", f"https://{host}/a"):
+        with pytest.raises(LinkError, match="private network"):
+            outgoing.fetch(address, CLOCK)
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[str]]) -> list[str]:
@@ -112,9 +108,8 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(
 def test_a_redirect_is_checked_like_the_first_address(to: str) -> None:
     with web_server() as server:
         server.says("/a", b"", 302, Location=to)
-        server.says("/secret", b"secret")
         own = f"127.0.0.1:{server.port}"
-        with pytest.raises(LinkError):
+        with pytest.raises(LinkError, match=r"private network|must begin with"):
             outgoing.fetch(f"{server.url}/a", CLOCK, [own])
         assert server.asked == ["/a"]
 
