@@ -23,6 +23,7 @@ from interlock.cli.hub_backup import hub_backup, hub_backup_key, hub_restore
 from interlock.cli.hub_jobs import hub_jobs
 from interlock.cli.hub_money import hub_close_month, hub_verify_ledger
 from interlock.cli.hub_reports import hub_seed
+from interlock.cli.hub_verify import hub_verify
 from interlock.cli.journal import journal
 from interlock.cli.node import node, sync
 from interlock.cli.parts import EXIT_CONFIGURATION, EXIT_FAULT, Group
@@ -70,7 +71,7 @@ def interlock() -> None:
 
 
 hub.add_command(hub_close_month)
-for hub_command in (hub_backup, hub_backup_key, hub_jobs, hub_restore):
+for hub_command in (hub_backup, hub_backup_key, hub_jobs, hub_restore, hub_verify):
     hub.add_command(hub_command)
 hub.add_command(hub_seed)
 hub.add_command(hub_verify_ledger)

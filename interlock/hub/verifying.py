@@ -1,0 +1,289 @@
+"""A whole hub to what in it does not hold, and where: database, chains, sessions from their records, open prices.
+
+Each check is told of as it runs; a fault in one hides none of the next. What was erased is no fault: its
+commitment stands for it. Nothing is changed: prices are worked out anew in a transaction that is rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from interlock.clock import Clock
+from interlock.errors import ProtocolError, StoreError
+from interlock.hub.billing import billable_day, reprice
+from interlock.hub.changes import verify_audit
+from interlock.hub.ledger import verify_ledger
+from interlock.hub.models import AlarmKind, Lab, Line, Node, NodeRecord, Session
+from interlock.hub.unknown_types import read_record
+from interlock.protocol.records import GENESIS, Record, RecordType, verify
+
+CHUNK = 1_000
+"""Rows read at once; memory does not grow with the hub."""
+
+Told = Callable[[str, int, int], None]
+"""What is checked, how much of it is done, of how much."""
+
+
+@dataclass
+class Found:
+    """What a walk found: every fault with its place, and how much was walked."""
+
+    faults: list[str] = field(default_factory=list)
+    records: int = 0
+    erased: int = 0
+    audit_rows: int = 0
+    statements: int = 0
+    sessions: int = 0
+    lines: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything holds."""
+        return not self.faults
+
+
+def verify_hub(clock: Clock, told: Told = lambda what, done, total: None) -> Found:
+    """Everything that can be proved of this hub, proved or named as a fault."""
+    found = Found()
+    _database(found)
+    for lab in Lab.objects.order_by("pk"):
+        _chain(found, lambda lab=lab: _audit(found, lab))  # type: ignore[misc]
+        _chain(found, lambda lab=lab: _ledger(found, lab))  # type: ignore[misc]
+        for node in Node.objects.filter(lab=lab).order_by("pk"):
+            _records(found, node, told)
+        _lines(found, lab, datetime.fromtimestamp(clock.wall_ms() / 1_000).astimezone())
+    return found
+
+
+def _database(found: Found) -> None:
+    if connection.vendor != "sqlite":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA integrity_check(20)")
+        said = [row[0] for row in cursor.fetchall()]
+        cursor.execute("PRAGMA foreign_key_check")
+        strays = cursor.fetchall()
+    found.faults += [f"database: {one}" for one in said if one != "ok"]
+    found.faults += [f"database: {row[0]}, row {row[1]} points at nothing" for row in strays[:20]]
+
+
+def _chain(found: Found, walk: Callable[[], None]) -> None:
+    try:
+        walk()
+    except StoreError as error:
+        found.faults.append(str(error))
+
+
+def _audit(found: Found, lab: Lab) -> None:
+    found.audit_rows += verify_audit(lab)
+
+
+def _ledger(found: Found, lab: Lab) -> None:
+    found.statements += verify_ledger(lab)
+
+
+@dataclass
+class _Use:
+    """What records say of one session."""
+
+    member: str | None
+    enabled_ms: int = 0
+    busy_ms: int = 0
+    how: str = ""
+    voided: bool = False
+
+
+def _records(found: Found, node: Node, told: Told) -> None:
+    """The node's chain holds from its first record to its head, and its sessions are what it says."""
+    total = NodeRecord.objects.filter(node=node).count()
+    before: Record | None = None
+    uses: dict[tuple[int, int], _Use] = {}
+    emptied: set[tuple[int, int]] = set()
+    lost = _holes_are_known(node)
+    for done, row in enumerate(_rows(node), start=1):
+        if done % CHUNK == 0:
+            told(f"records of {node.slug}", done, total)
+        try:
+            record = _record(row, node)
+            _verify(record, before, bytes(node.chain_key), lost)
+        except ProtocolError as error:
+            found.faults.append(f"record {row} of node {node.slug}: {error.what}")
+            record = None
+        found.records += 1
+        found.erased += row.body is None
+        before = record or before
+        if record is not None:
+            _fold(record, uses, emptied)
+    told(f"records of {node.slug}", total, total)
+    head = (node.head_epoch, node.head_seq)
+    if before is not None and head != (before.header.epoch, before.header.seq):
+        found.faults.append(
+            f"node {node.slug}: its last records are missing, up to {head[0]}.{head[1]}"
+        )
+    _sessions(found, node, uses, emptied)
+
+
+def _verify(record: Record, before: Record | None, chain_key: bytes, lost: bool) -> None:
+    verify(record, prev=record.prev, chain_key=chain_key)
+    if before is None:
+        return
+    here, there = record.header, before.header
+    if (here.epoch, here.seq) == (there.epoch, there.seq + 1):
+        if record.prev != before.hash:
+            raise ProtocolError("it does not follow the record before it")
+    elif here.epoch > there.epoch and here.seq == 1:
+        if record.prev not in (GENESIS, before.hash):
+            raise ProtocolError("the first of its epoch follows another record")
+    elif not lost:
+        raise ProtocolError(
+            f"records behind {before.id} are missing, and no node declared them lost"
+        )
+
+
+def _holes_are_known(node: Node) -> bool:
+    """Whether the node ever said that records were lost: then a hole was told of when it came."""
+    return bool(node.alarms.filter(kind=AlarmKind.RECORDS_LOST).exists())
+
+
+def _fold(record: Record, uses: dict[tuple[int, int], _Use], emptied: set[tuple[int, int]]) -> None:
+    place = (record.header.epoch, record.header.seq)
+    kind, body = record.header.type, record.body
+    if kind == RecordType.SESSION_STARTED:
+        uses[place] = _Use(None if body is None else body.get("member"))
+        if body is None:
+            emptied.add(place)
+        return
+    if kind not in _ABOUT or body is None:
+        return
+    epoch, _, seq = str(body.get("session", "")).partition(".")
+    use = uses.get((int(epoch), int(seq))) if epoch.isdecimal() and seq.isdecimal() else None
+    if use is None:
+        return
+    if kind == RecordType.SESSION_VOIDED:
+        use.voided = True
+        return
+    use.enabled_ms = max(use.enabled_ms, int(body.get("enabled_ms", 0)))
+    use.busy_ms = max(use.busy_ms, int(body.get("busy_ms", 0)))
+    if kind == RecordType.SESSION_ENDED:
+        use.how = str(body.get("how", ""))
+
+
+_ABOUT = frozenset(
+    {RecordType.SESSION_PROGRESS, RecordType.SESSION_ENDED, RecordType.SESSION_VOIDED}
+)
+
+
+def _sessions(
+    found: Found,
+    node: Node,
+    uses: dict[tuple[int, int], _Use],
+    emptied: set[tuple[int, int]],
+) -> None:
+    rows = Session.objects.filter(node=node).select_related("member").iterator(chunk_size=CHUNK)
+    stored = {(one.epoch, one.seq): one for one in rows}
+    found.sessions += len(stored)
+    for place, use in uses.items():
+        where = f"session {place[0]}.{place[1]} of node {node.slug}"
+        session = stored.pop(place, None)
+        if session is None:
+            if place not in emptied:
+                found.faults.append(f"{where}: its records are here and it is not")
+            continue
+        for name, said, held in _differences(use, session, place in emptied):
+            found.faults.append(f"{where}: {name} is {held!r}, its records say {said!r}")
+    for epoch, seq in stored:
+        found.faults.append(f"session {epoch}.{seq} of node {node.slug}: no record began it")
+
+
+def _differences(use: _Use, session: Session, emptied: bool) -> Iterator[tuple[str, Any, Any]]:
+    # Records of a session that ended long ago may be emptied, some of them before others.
+    if not emptied:
+        member = session.member.public_id if session.member else None
+        if member is not None and member != use.member:
+            yield "member", use.member, member
+    if session.enabled_ms < use.enabled_ms or (use.how and session.enabled_ms != use.enabled_ms):
+        yield "enabled_ms", use.enabled_ms, session.enabled_ms
+    if use.how and session.busy_ms != use.busy_ms:
+        yield "busy_ms", use.busy_ms, session.busy_ms
+    if use.how and session.how != use.how:
+        yield "how", use.how, session.how
+    if use.voided and not session.voided:
+        yield "voided", True, False
+
+
+_PRICED = ("session_id", "payer_id", "day", "cents", "price_cents", "steps")
+
+
+def _lines(found: Found, lab: Lab, at: datetime) -> None:
+    """Every line that is still open costs the same when it is worked out again."""
+    days = {
+        day
+        for session in Session.objects.filter(lab=lab, ended_at__isnull=False)
+        .select_related("payer")
+        .iterator(chunk_size=CHUNK)
+        if (day := billable_day(lab, session)) is not None
+    }
+    with transaction.atomic():
+        before = _open_lines(lab)
+        # A line whose steps are the same keeps its row: without them every one is written anew.
+        Line.objects.filter(lab=lab, statement=None, session__isnull=False).update(steps=[])
+        reprice(lab, days, at)
+        after = _open_lines(lab)
+        transaction.set_rollback(True)
+    found.lines += len(before)
+    for session in sorted(before.keys() | after.keys()):
+        if before[session] != after[session]:
+            found.faults.append(
+                f"line of session row {session}: it says {_cents(before[session])} and costs "
+                f"{_cents(after[session])}"
+            )
+
+
+def _open_lines(lab: Lab) -> dict[int, tuple[Any, ...] | None]:
+    lines: dict[int, tuple[Any, ...] | None] = defaultdict(lambda: None)
+    rows = Line.objects.filter(lab=lab, statement=None, session__isnull=False)
+    for session, *facts in rows.values_list(*_PRICED):
+        lines[session] = (*facts[:-1], json.dumps(facts[-1], sort_keys=True))
+    return lines
+
+
+def _cents(facts: tuple[Any, ...] | None) -> str:
+    return "nothing" if facts is None else f"{facts[2]} cents ({facts[3]} before passes)"
+
+
+def _rows(node: Node) -> Iterator[NodeRecord]:
+    rows = NodeRecord.objects.filter(node=node).order_by("epoch", "seq")
+    return rows.iterator(chunk_size=CHUNK)
+
+
+def _record(row: NodeRecord, node: Node) -> Record:
+    """The record a row holds. Raises ProtocolError: it is none any more."""
+    try:
+        body = None if row.body is None else json.loads(row.body)
+    except ValueError as error:
+        raise ProtocolError("its body is no JSON") from error
+    return read_record(
+        {
+            "v": 1,
+            "node": node.slug,
+            "epoch": row.epoch,
+            "seq": row.seq,
+            "boot_id": row.boot_id,
+            "boot_ms": row.boot_ms,
+            "wall_ms": row.wall_ms,
+            "wall_trusted": row.wall_trusted,
+            "type": row.type,
+            "body": body,
+            "salt": None if row.salt is None else bytes(row.salt).hex(),
+            "commit": bytes(row.commit).hex(),
+            "prev": bytes(row.prev).hex(),
+            "hash": bytes(row.hash).hex(),
+        }
+    )

@@ -1,0 +1,102 @@
+"""`interlock hub verify`: a hub that holds is called whole, and every kind of meddling is named with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from interlock.hub.domain.erasure import erase_from_tables
+from interlock.hub.models import AuditRow, Line, NodeRecord, Session
+from interlock.hub.traces import needles_of
+from interlock.hub.verifying import Found, verify_hub
+from tests.hub.lab import console, small_lab
+from tests.hub.test_erasure import used
+
+pytestmark = [pytest.mark.fast, pytest.mark.django_db]
+
+
+def verified() -> Found:
+    return verify_hub(settings.HUB_CLOCK)
+
+
+def test_a_hub_that_holds_is_whole_before_and_after_an_erasure() -> None:
+    lab = small_lab()
+    used(lab, seconds=3_600)
+    found = verified()
+    assert (found.faults, found.records, found.sessions, found.lines) == ([], 3, 1, 1)
+    erase_from_tables(console(), lab.member, needles_of(lab.member), "asked")
+    found = verified()
+    assert (found.faults, found.erased) == ([], 1)
+
+
+def test_verifying_changes_nothing() -> None:
+    used(small_lab(), seconds=3_600)
+    Line.objects.update(cents=1)
+    assert not verified().is_whole
+    assert Line.objects.get().cents == 1
+
+
+MEDDLING: dict[str, tuple[Callable[[], object], str]] = {
+    "a body": (
+        lambda: NodeRecord.objects.filter(seq=3).update(
+            body=NodeRecord.objects.get(seq=3).body.replace("3600000", "1800000")  # type: ignore[union-attr]
+        ),
+        "its body was altered",
+    ),
+    "a header": (
+        lambda: NodeRecord.objects.filter(seq=2).update(boot_ms=1),
+        "its header or link was altered",
+    ),
+    "a record taken out": (
+        lambda: NodeRecord.objects.filter(seq=2).delete(),
+        "records behind 1.1 are missing",
+    ),
+    "the last record": (
+        lambda: NodeRecord.objects.filter(seq=3).delete(),
+        "its last records are missing",
+    ),
+    "an audit row": (lambda: AuditRow.objects.filter(seq=2).update(why="x"), "audit log"),
+    "a session's time": (lambda: Session.objects.update(enabled_ms=1), "enabled_ms is 1"),
+    "a session taken out": (
+        lambda: (Line.objects.all().delete(), Session.objects.all().delete()),
+        "its records are here and it is not",
+    ),
+    "a price": (lambda: Line.objects.update(cents=1), "it says 1 cents"),
+}
+
+
+@pytest.mark.parametrize("what", list(MEDDLING))
+def test_meddling_is_named_with_its_place(what: str) -> None:
+    used(small_lab(), seconds=3_600)
+    meddle, said = MEDDLING[what]
+    meddle()
+    assert any(said in fault for fault in verified().faults), verified().faults
+
+
+def test_every_flipped_bit_of_a_record_row_is_found() -> None:
+    """Each column of a stored record, each byte of it, one bit of each byte in turn."""
+    used(small_lab(), seconds=3_600)
+    row = NodeRecord.objects.get(seq=3)
+    table = NodeRecord._meta.db_table
+    unseen = []
+    for column in ("body", "salt", "commit", "prev", "hash", "boot_id", "type"):
+        value = getattr(row, column)
+        original = value.encode() if isinstance(value, str) else bytes(value)
+        for place in range(0, len(original), 5):
+            bent = bytearray(original)
+            bent[place] ^= 1 << (place % 7)
+            stored = bent.decode("latin-1") if isinstance(value, str) else bytes(bent)
+            with connection.cursor() as cursor:
+                cursor.execute(f'UPDATE {table} SET "{column}" = %s WHERE seq = 3', [stored])
+            if verified_records_are_whole():
+                unseen.append((column, place))
+        NodeRecord.objects.filter(seq=3).update(**{column: value})
+    assert unseen == []
+    assert verified_records_are_whole()
+
+
+def verified_records_are_whole() -> bool:
+    return not [fault for fault in verified().faults if fault.startswith("record ")]
