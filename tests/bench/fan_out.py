@@ -95,6 +95,8 @@ class Changes:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 class Clients:
@@ -104,6 +106,7 @@ class Clients:
         self.count = count
         self.said: list[dict[str, Any]] = []
         self._processes = []
+        self._listeners = []
         for number in range(processes):
             nodes = folder / f"clients-{number}.jsonl"
             mine = range(number, count, processes)
@@ -118,12 +121,17 @@ class Clients:
                 text=True,
             )
             self._processes.append(process)
-            threading.Thread(target=self._listen, args=(number, process), daemon=True).start()
+            listener = threading.Thread(target=self._listen, args=(number, process), daemon=True)
+            listener.start()
+            self._listeners.append(listener)
 
     def _listen(self, number: int, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.said.append({**json.loads(line), "process": number})
+        with process.stdout as lines:
+            for line in lines:
+                # One that was killed may have been in the middle of a line.
+                if line.endswith("\n"):
+                    self.said.append({**json.loads(line), "process": number})
 
     def wait(self, did: str, since_us: int, deadline_s: float) -> list[dict[str, Any]]:
         """What each client first said of that kind after `since_us`, once all have."""
@@ -143,6 +151,8 @@ class Clients:
         for process in self._processes:
             process.kill()
             process.wait()
+        for listener in self._listeners:
+            listener.join()
 
 
 def lab_with(path: Path, clients: int, members: int, trainings: int) -> HubFolder:

@@ -13,9 +13,12 @@ from django.test.utils import CaptureQueriesContext
 
 from interlock.core.model import BadgeState, Entry, Level, MemberStatus, Needs, Right
 from interlock.hub import ingest
+from interlock.hub.deltas import press
 from interlock.hub.domain import labs, machines, members, tariffs, trainings
 from interlock.hub.models import Authorisation, BadgeCondition, Lab, Node, Snapshot
 from interlock.hub.snapshots import body_of, current_version, refresh
+from interlock.protocol import canonical
+from interlock.protocol.deltas import open_delta
 from interlock.protocol.snapshots import SnapshotHeader, read_snapshot
 from interlock.protocol.tags import badge_tag
 from tests.hub.journal import Journal
@@ -176,3 +179,42 @@ def test_an_unchanged_version_costs_one_query_and_a_refresh_is_constant_in_membe
         counts.append(len(captured))
     assert counts[0] == counts[1]
     assert len(told(lab)[1]) == 41
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_reaches_its_node_in_less_than_two_kilobytes(name: str) -> None:
+    lab = small_lab()
+    for number in range(1, 41):
+        member = members.create_member(console(), lab.lab, f"M{number}")
+        members.assign_badge(console(), member, number.to_bytes(7))
+    node, keys = lab.enrolled.node, lab.enrolled.keys
+    base = body_of(node)
+    CHANGES[name](lab)
+    version = current_version(node)
+    delta = press().delta(bytes(node.credential_hash), (1, 1), version)
+    assert delta is not None
+    assert len(delta) <= 2_000
+    head = canonical.loads(base.splitlines(True)[0], where="test")
+    opened = open_delta(delta, head, keys.hub_key(), lab=keys.lab, node=keys.node)
+    assert opened.head_line == body_of(node).splitlines(True)[0]
+    assert len(opened.changes) == (0 if name == "lock" else 1)
+
+
+def test_no_delta_from_a_version_nobody_remembers_and_none_for_another_node() -> None:
+    lab, other = small_lab(), small_lab(slug="other")
+    node = lab.enrolled.node
+    body_of(node)
+    members.suspend_member(console(), lab.member, "x")
+    version = current_version(node)
+    made = press()
+    assert made.delta(bytes(node.credential_hash), (1, 0), version) is None
+    assert made.delta(bytes(other.enrolled.node.credential_hash), (1, 1), version) is None
+    assert made.delta(bytes(node.credential_hash), version, version) is None
+
+
+def test_a_list_issued_by_a_clock_that_was_ahead_is_issued_anew_once_it_is_mended() -> None:
+    lab = small_lab()
+    assert current_version(lab.enrolled.node) == (1, 1)
+    ahead = Snapshot.objects.get().issued_at + timedelta(days=30)
+    Snapshot.objects.update(issued_at=ahead, rights_seq=0)
+    assert current_version(lab.enrolled.node) == (1, 2)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from interlock.hub.models import ClockAnchor, Machine, Node, Snapshot
-from interlock.hub.pages import alarms, formats, machine_facts, sessions
+from interlock.hub.pages import alarms, commands, formats, machine_facts, sessions
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.confirmations import is_confirmed
 from interlock.hub.pages.machine_facts import Fact, machine_of, trainings_words
@@ -83,6 +83,7 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
         "opens_sessions": shows_sessions,
         "sessions": sessions.rows(last, viewer),
         "may_lock_out": viewer.may(Permission.LOCK_OUT),
+        "commands": commands.of_node(_in_service(found), viewer),
         "locked_out": found.locked_out_at is not None,
     }
 
@@ -145,6 +146,7 @@ def node_facts(node: Node, viewer: Viewer) -> list[Fact]:
         Fact(gettext("Last contact"), contact),
         _clock_fact(node, viewer),
         *_snapshot_facts(node, viewer),
+        *_refused_list(node),
         Fact(gettext("Journal received up to"), f"{node.head_epoch}.{node.head_seq}"),
     ]
 
@@ -187,6 +189,11 @@ def _snapshot_facts(node: Node, viewer: Viewer) -> Iterable[Fact]:
         return
     waiting = gettext("%(confirmed)s; %(current)s is not confirmed yet")
     yield Fact(name, waiting % {"confirmed": confirmed, "current": current}, "ending")
+
+
+def _refused_list(node: Node) -> Iterable[Fact]:
+    if node.list_refused:
+        yield Fact(gettext("Refused the last list"), node.list_refused, "ending")
 
 
 def _current_version(node: Node) -> str | None:
