@@ -1,4 +1,4 @@
-"""A running hub goes in; a month of use to close, with a company, a sponsor and a session to check, comes out.
+"""A running hub goes in; two months of use to close, with a company, a sponsor and sessions to check, come out.
 
     python -m tests.browser.billing_hub HUB_FOLDER     fills it; prints what the tests need to know
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,7 +29,7 @@ TARIFF = "Atelier et découpe"
 
 
 def fill_in(hub: Hub) -> dict[str, Any]:
-    """The month stands in the hub's database; its year and number."""
+    """The months stand in the hub's database; their years and numbers, the older one first."""
     child = [sys.executable, "-m", "tests.browser.billing_hub", str(hub.folder / "hub")]
     done = subprocess.run(
         child, cwd=ROOT, capture_output=True, text=True, check=True, timeout=FILL_S_MAX
@@ -50,7 +50,7 @@ def fill(directory: Path) -> dict[str, Any]:
     from interlock.hub import billing
     from interlock.hub.domain import labs, machines, members, passes, payers, tariffs
     from interlock.hub.domain import statements as statement_deeds
-    from interlock.hub.models import MailSettings, Node, PassKind, PayerKind, Purpose, Session
+    from interlock.hub.models import MailSettings, Node, PassKind, PayerKind
     from interlock.hub.permissions import Actor
 
     actor, lab = Actor(SystemClock()), commands.the_lab()
@@ -90,22 +90,33 @@ def fill(directory: Path) -> dict[str, Any]:
     passes.allot(actor, sponsored, firm, 5 * 3_600)
     first = actor.now().astimezone(zone).date().replace(day=1)
     last = (first - timedelta(days=1)).replace(day=1)
-    days = []
+    before = (last - timedelta(days=1)).replace(day=1)
+    where = {"machine": saw, "node": node, "tariff": tariff}
+    used = _use(who, firm, before, where) + _use(who, firm, last, where)
+    days = [billing.billable_day(lab, one) for one in used]
+    billing.reprice(lab, [day for day in days if day is not None], actor.now())
+    months = [[month.year, month.month] for month in (before, last)]
+    return {"months": months, "firm": firm.pk, "sponsor": sponsored.pk}
+
+
+def _use(who: list[Any], firm: Any, month: date, where: dict[str, Any]) -> list[Any]:
+    """Sixteen sessions of four people, every fourth for the firm, the sixth of them fourteen hours long."""
+    from interlock.hub.models import Purpose, Session
+
+    zone = ZoneInfo(firm.lab.time_zone)
+    made = []
     for number in range(16):
         member, for_firm = who[number % 4], number % 4 == 0
         minutes = 14 * 60 if number == 5 else 35 + 20 * (number % 5)
-        day = last + timedelta(days=1 + number)
+        day = month + timedelta(days=1 + number)
         ended = datetime(day.year, day.month, day.day, 17, 30, tzinfo=zone).astimezone(UTC)
-        session = Session.objects.create(
-            lab=lab,
-            machine=saw,
-            node=node,
-            epoch=900,
+        session = Session(
+            lab=firm.lab,
+            epoch=month.year * 12 + month.month,
             seq=number + 1,
             member=member,
             payer=firm if for_firm else member.payer,
             group=member.group,
-            tariff=tariff,
             purpose=Purpose.COMPANY if for_firm else Purpose.OWN,
             started_at=ended - timedelta(minutes=minutes),
             ended_at=ended,
@@ -113,12 +124,11 @@ def fill(directory: Path) -> dict[str, Any]:
             start_boot_ms=0,
             enabled_ms=minutes * 60_000,
             how="tap_off",
+            **where,
         )
-        found = billing.billable_day(lab, session)
-        if found is not None:
-            days.append(found)
-    billing.reprice(lab, days, actor.now())
-    return {"year": last.year, "month": last.month, "firm": firm.pk, "sponsor": sponsored.pk}
+        session.save()
+        made.append(session)
+    return made
 
 
 if __name__ == "__main__":

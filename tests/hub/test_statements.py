@@ -85,7 +85,8 @@ def test_a_pdf_says_who_owes_what_and_why_with_every_accent() -> None:
     ):
         assert words in said.replace("\u00a0", " ").replace("\u202f", " "), words
     assert reader.metadata is not None
-    assert reader.trailer["/Root"]["/Lang"] == "fr"
+    root: Any = reader.trailer["/Root"]
+    assert root["/Lang"] == "fr"
 
 
 def test_the_same_statement_is_the_same_file_to_the_byte() -> None:
