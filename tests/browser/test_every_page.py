@@ -1,0 +1,180 @@
+"""Every page of the URL table, in both languages: axe finds nothing serious, nothing comes from elsewhere,
+nothing is wider than a phone, and the keyboard's focus is seen. A new page is included by being there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.hub.process import HubFolder, HubProcess
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text(encoding="utf-8")
+CHROMIUM = "/usr/bin/chromium"
+MAKE_S_MAX = 120
+
+ELSEWHERE = {
+    "import-look": "looks at a file that was sent: test_tasks_people.py",
+    "logout": "a form's answer",
+    "welcome": "a spent link: test_hub_pages.py",
+}
+"""Pages that are looked at by another test, and which."""
+
+SEEN: dict[str, Any] = {
+    "fr-FR": {"viewport": {"width": 360, "height": 780}, "color_scheme": "dark"},
+    "en-GB": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+}
+"""Each language on another screen: together they cost one walk, not four."""
+
+FOCUS = """() => {
+    const one = document.activeElement;
+    const style = getComputedStyle(one);
+    return one === document.body || style.outlineStyle !== "none" || style.boxShadow !== "none"
+        || getComputedStyle(one.closest("li, tr, div") || one).outlineStyle !== "none";
+}"""
+
+
+@dataclass
+class Walk:
+    """What was found on the pages of one language."""
+
+    looked_at: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    serious: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    wide: list[str] = field(default_factory=list)
+    unseen_focus: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    """A running hub, a login, and where its pages are."""
+
+    address: str
+    session: str
+    pages: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[Table]:
+    with tempfile.TemporaryDirectory(prefix="il-") as folder:
+        path = Path(folder) / "hub"
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.browser.every_hub", str(path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=MAKE_S_MAX,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        made = json.loads(done.stdout)
+        hub = HubProcess(HubFolder(path, "", ""))
+        try:
+            yield Table(hub.url, made["session"], made["pages"])
+        finally:
+            hub.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield launched
+        launched.close()
+
+
+def test_every_page_of_the_table_has_an_address(table: Table) -> None:
+    assert sorted(name for name, where in table.pages.items() if not where) == []
+
+
+@pytest.mark.parametrize("locale", sorted(SEEN))
+def test_every_page_can_be_read_by_everybody_and_asks_nobody_else(
+    table: Table, browser: Browser, locale: str
+) -> None:
+    found = walked(table, browser, locale)
+    wrong = {name: value for name, value in vars_of(found).items() if value}
+    assert json.dumps(wrong, indent=1) == "{}"
+    assert len(found.looked_at) >= 60
+
+
+def vars_of(found: Walk) -> dict[str, list[str]]:
+    """What must be empty, by name: all of it is told at once."""
+    names = ("broken", "serious", "foreign", "wide", "unseen_focus", "complaints")
+    return {name: getattr(found, name) for name in names}
+
+
+def walked(table: Table, browser: Browser, locale: str) -> Walk:
+    """Every page that answers with a whole page, looked at in that language."""
+    found = Walk()
+    context = browser.new_context(locale=locale, **SEEN[locale])
+    cookie = {"name": "interlock_session", "value": table.session, "url": table.address}
+    context.add_cookies([cookie])  # type: ignore[list-item] # a mapping of its three keys
+    page = context.new_page()
+    page.on("request", lambda one: _note_foreign(found, table, one.url))
+    page.on(
+        "console",
+        lambda said: (
+            found.complaints.append(f"{page.url}: {said.text}") if said.type == "error" else None
+        ),
+    )
+    for name, where in sorted(table.pages.items()):
+        if (
+            where
+            and name not in ELSEWHERE
+            and _is_page(found, context, table.address + where, name)
+        ):
+            page.goto(table.address + where)
+            _look(found, page, name)
+    context.close()
+    return found
+
+
+def _is_page(found: Walk, context: Any, address: str, name: str) -> bool:
+    """Whether a whole page is there: not a file, a fragment, or an address that only takes forms."""
+    answer = context.request.get(address)
+    if answer.status in (405, 501):
+        return False
+    if answer.status >= 400:
+        found.broken.append(f"{name}: {answer.status}")
+        return False
+    kind = answer.headers.get("content-type", "")
+    return kind.startswith("text/html") and "<html" in answer.text()
+
+
+def _look(found: Walk, page: Page, name: str) -> None:
+    found.looked_at.append(name)
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    needed = page.evaluate("document.documentElement.scrollWidth")
+    if needed > width:
+        found.wide.append(f"{name}: {needed} px")
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate(AXE)
+    told = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    for violation in told["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            target = violation["nodes"][0]["html"][:120]
+            found.serious.append(f"{name}: {violation['id']} at {target}")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    if not page.evaluate(FOCUS):
+        found.unseen_focus.append(name)
+
+
+def _note_foreign(found: Walk, table: Table, address: str) -> None:
+    if not address.startswith((table.address, "data:")):
+        found.foreign.append(address)
