@@ -179,6 +179,17 @@ def test_what_is_not_certain_is_shown_first_and_can_be_closed_all_the_same() -> 
     assert "1 session has not been looked at" in text(client.get(where))
 
 
+def test_a_long_list_of_sessions_to_check_unfolds() -> None:
+    made = billing_lab(14)
+    Session.objects.update(estimated=True)
+    client = made.pages.client("accountant")
+    where = reverse("billing-month", args=[made.last.year, made.last.month])
+    short, whole = client.get(where), client.get(where + "?checks=all")
+    assert (len(short.context["checks"]), len(whole.context["checks"])) == (10, 15)
+    assert "All of them (15)" in text(short)
+    assert "All of them" not in text(whole)
+
+
 def test_closing_says_what_it_will_do_and_does_it_once() -> None:
     made = billing_lab()
     client = made.pages.client("accountant")

@@ -174,7 +174,9 @@ def _month(request: HttpRequest, viewer: Viewer, wanted: date) -> HttpResponse:
 def _open(request: HttpRequest, viewer: Viewer, wanted: date) -> dict[str, Any]:
     preview = periods.preview(viewer.lab, wanted)
     count = periods.count_to_check(viewer.lab, wanted)
-    found = periods.to_check(viewer.lab, wanted)[:CHECKS_SHOWN] if count else []
+    found = periods.to_check(viewer.lab, wanted) if count else []
+    if request.GET.get("checks") != "all":
+        found = found[:CHECKS_SHOWN]
     shown = Paginator(preview, ROWS_PER_PAGE).get_page(request.GET.get("page"))
     is_over = _is_over(viewer, wanted)
     late = Line.objects.filter(lab=viewer.lab, month=wanted, late=True).count()
