@@ -174,7 +174,7 @@ def node_enrol(
     Shows six words; compare them with the page, and click there. Interrupted, the same command goes on. As root on
     a Pi, so that each of the two secret files gets its owner.
 
-    Example: sudo interlock node enrol IL1:192.168.1.10:8443:…
+    Example: interlock node enrol IL1:192.168.1.10:8443:…
     """
     from interlock.clock import SystemClock
     from interlock.sync.card_file import read_card_file, wipe_code
@@ -188,6 +188,10 @@ def node_enrol(
     if card is not None:
         wipe_code(card)
     click.echo(f"{done.machine}: this computer is node {done.node} of {done.lab}")
+    if again:
+        talk(
+            "The journal of the node it was belongs to that one: move journal.db* away before the start."
+        )
     talk("Now: sudo systemctl restart interlock-node interlock-sync")
 
 

@@ -97,7 +97,8 @@ class EnrolmentEnded(LinkError):
 
     def __init__(self, code: str, what: str, remedy: str = "") -> None:
         self.code = code
-        super().__init__(what, where="enrolment", remedy=remedy)
+        # The hub's own sentence, which says where and what to do.
+        super().__init__(what.rstrip("."), remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ def test_a_man_in_the_middle_with_his_own_certificate_learns_nothing_secret(
     assert not site.manager.ask("claimed", "saw")
 
 
-HELD = {
+HELD: dict[str, Callable[[bytes], bool]] = {
     "before the claim": lambda request: request.startswith(b"POST /node/v1/enrol "),
     "after the click": lambda request: b"GET /node/v1/enrolment" in request,
 }
