@@ -141,6 +141,16 @@ def test_an_ended_pass_carries_nothing_more_and_a_sponsorship_is_never_given_twi
         end_pass(on(2), one, "again")
 
 
+def test_what_a_closed_month_took_of_a_pass_is_not_there_again() -> None:
+    lab = small_lab()
+    journal = Journal.of(lab.enrolled)
+    sell_pass(on(1), payer_of(lab), PassKind.MONEY, "Twenty euros", 2_000)
+    used(lab, journal, 2, 3_600)
+    close(on(17), lab.lab, NOVEMBER)
+    used(lab, journal, 20, 3_600)
+    assert owed() == [0, 400]
+
+
 # --- accounts ---
 
 

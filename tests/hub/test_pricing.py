@@ -133,6 +133,22 @@ def test_the_cap_is_shared_by_machines_of_one_tariff_only() -> None:
     assert [line.cents for line in lines] == [100, 100, 0]
 
 
+def test_a_months_sessions_cost_at_most_its_cap_however_many_there_are() -> None:
+    capped = replace(HOUR12, monthly_cap_cents=250)
+    days = [DAY + timedelta(days=days) for days in (0, 1, 2, 3, 20)]
+    lines = price(use(capped, 240, seq=seq, day=day) for seq, day in enumerate(days, 1))
+    assert [line.cents for line in lines] == [80, 80, 80, 10, 80]
+    assert dict(lines[3].steps[-1].numbers) == {"monthly_cap_cents": 250, "spent_cents": 240}
+
+
+def test_included_time_and_a_pass_run_out_in_the_order_of_the_sessions() -> None:
+    member = replace(HOUR12, included_s=300)
+    ticket = Fund(number=1, kind="time", origin="bought", left=200)
+    lines = price((use(member, 240, seq=seq) for seq in (1, 2, 3)), [ticket])
+    assert [(line.included_s, line.cents) for line in lines] == [(240, 0), (60, 0), (0, 73)]
+    assert [[one.seconds for one in line.taken] for line in lines] == [[], [180], [20]]
+
+
 def test_a_late_arrival_moves_the_cap_to_later_sessions() -> None:
     capped = replace(HOUR12, daily_cap_cents=100)
     known = [use(capped, 240, seq=2), use(capped, 240, seq=3)]
