@@ -23,6 +23,7 @@ import requests
 
 from interlock.protocol import hubapi
 from interlock.protocol.credentials import (
+from interlock.protocol.deltas import claimed_version
     HubAccess,
     NodeKeys,
     hub_access_from_wire,
@@ -144,6 +145,8 @@ class SpokenNode:
         answer = self._call("GET", hubapi.PATH_CHANGES + query, None, wait_s)
         if answer.status_code == 204:
             return None
+        if answer.headers["Content-Type"] == hubapi.DELTA_TYPE:
+            return claimed_version(answer.content)
         epoch, counter = answer.json()["version"]
         return (epoch, counter)
 

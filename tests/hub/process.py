@@ -24,6 +24,7 @@ from interlock.config.secret_files import read_hub_access, read_node_keys
 from interlock.core.model import Entry
 from interlock.protocol import canonical, hubapi, hubtime
 from interlock.protocol.credentials import HubAccess, NodeKeys
+from interlock.protocol.deltas import claimed_version
 from interlock.protocol.records import Head, RecordType, head_from_wire
 from interlock.protocol.snapshots import SnapshotHeader, read_snapshot
 from tests.hub.journal import Journal
@@ -276,6 +277,8 @@ class NodeClient:
         if answer.status_code == 204:
             return None
         assert answer.status_code == 200, answer.text
+        if answer.headers["Content-Type"] == hubapi.DELTA_TYPE:
+            return list(claimed_version(answer.content))
         version: list[int] = answer.json()["version"]
         return version
 

@@ -189,6 +189,16 @@ def flipped(content: bytes) -> list[bytes]:
     ]
 
 
+@fast
+def test_a_list_or_a_delta_that_is_spelled_otherwise_is_refused(state_dir: Path) -> None:
+    """The same object with a space in it would verify, and stand on the disk as bytes nobody signed."""
+    before = folder_bytes(state_dir)
+    for good in (snapshot_bytes(NEW, (1, 6)), delta_bytes()):
+        with pytest.raises(ProtocolError, match="canonical"):
+            applied(state_dir, good.replace(b'","statement"', b'", "statement"', 1))
+    assert folder_bytes(state_dir) == before
+
+
 @every_bit
 def test_no_bit_of_a_delta_can_be_altered() -> None:
     base = head_of(snapshot_bytes(OLD, (1, 5)))
