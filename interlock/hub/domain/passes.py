@@ -30,7 +30,6 @@ from interlock.hub.permissions import Actor, Permission, require
 SECONDS_MAX = 100_000 * 3_600
 CENTS_MAX = 10_000_000_00
 REFERENCE_LENGTH_MAX = 64
-TIME_CREDIT = "time credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def give_time(
     made = Pass(
         payer=payer,
         kind=PassKind.TIME,
-        name=_(TIME_CREDIT),
+        name=_("time credit"),
         amount=seconds,
         origin=Pass.Origin.GIVEN,
         why=why,
