@@ -23,12 +23,12 @@ import requests
 
 from interlock.protocol import hubapi
 from interlock.protocol.credentials import (
-from interlock.protocol.deltas import claimed_version
     HubAccess,
     NodeKeys,
     hub_access_from_wire,
     node_keys_from_wire,
 )
+from interlock.protocol.deltas import claimed_version
 from interlock.protocol.records import GENESIS, SALT_BYTES, Head, Header, RecordType, seal
 from tests.waiting import wait_until
 
@@ -174,7 +174,11 @@ def running_hub(folder: Path) -> Iterator[Hub]:
     command = [sys.executable, "-m", "interlock", "hub", "run", "--dir", str(directory)]
     with (folder / "hub.log").open("wb") as log:
         server = subprocess.Popen(
-            [*command, "--port", "0", "--node-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            [*command, "--port", "0", "--node-port", "0"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         )
     try:
         assert server.stdout is not None
