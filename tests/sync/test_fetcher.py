@@ -135,7 +135,7 @@ def test_a_command_the_node_refuses_is_answered_with_its_words(rig: Rig) -> None
 
 
 def test_commands_come_with_greetings_where_the_long_poll_does_not_get_through(rig: Rig) -> None:
-    def nothing_new(since: object, wait_s: int, has: object) -> None:
+    def nothing_new(since: object, wait_s: int, has: object = None) -> None:
         rig.clock.advance_us(1_000_000)
 
     rig.network.changes = nothing_new  # type: ignore[method-assign, assignment]
@@ -169,7 +169,7 @@ def test_news_reach_the_node_by_greetings_when_the_long_poll_never_answers(rig: 
     rig.run_ms(1_000)
     rig.hub.version = (1, 7)
 
-    def nothing_new(since: object, wait_s: int, has: object) -> None:
+    def nothing_new(since: object, wait_s: int, has: object = None) -> None:
         rig.clock.advance_us(1_000_000)
 
     rig.network.changes = nothing_new  # type: ignore[method-assign]
@@ -185,7 +185,7 @@ def test_a_hub_that_never_waits_is_not_asked_without_pause(rig: Rig) -> None:
 def test_a_hub_that_repeats_an_old_version_is_not_asked_without_pause(rig: Rig) -> None:
     rig.run_ms(1_000)
 
-    def old_news(since: object, wait_s: int, has: object) -> News:
+    def old_news(since: object, wait_s: int, has: object = None) -> News:
         rig.hub.calls.append("changes")
         return News((1, 0))
 
