@@ -31,6 +31,7 @@ from interlock.hub.models import (
     RoleName,
     VolunteerTime,
 )
+from interlock.hub.pages.access import PUBLIC
 from interlock.hub.pages.workshop import problems as problem_pages
 from interlock.hub.pages.workshop.urls import urlpatterns
 from interlock.hub.permissions import ROLE_PERMISSIONS
@@ -87,6 +88,11 @@ def test_a_role_reaches_exactly_the_pages_of_its_permissions(lab: PageLab, role:
     for name in sorted(POSTED):
         if rules[name].isdisjoint(ROLE_PERMISSIONS[role]):
             assert client.post(where(lab, name)).status_code == 403, name
+
+
+def test_every_page_has_a_rule_and_only_links_are_public() -> None:
+    rules = {str(one.name): rule_of(one) for one in urlpatterns}
+    assert {name for name, rule in rules.items() if rule == PUBLIC} == OPEN
 
 
 def test_a_stranger_reaches_only_what_a_link_opens(lab: PageLab) -> None:
