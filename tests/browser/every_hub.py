@@ -87,8 +87,17 @@ def _furnished() -> Any:
         models.MachineLink.objects.create(
             machine=machine, purpose=purpose, token=f"{number}" * 43, made_at=actor.now()
         )
-    models.OutboxMail.objects.exists()
+    _rare(models, lab, actor.now())
     return lab
+
+
+def _rare(models: Any, lab: Any, at: Any) -> None:
+    """One of each thing that a past of few months does not bring along."""
+    payer = models.Payer.objects.filter(lab=lab, kind="organisation").first()
+    models.Material.objects.create(lab=lab, name="Plywood", unit="sheet", unit_cents=1_250)
+    models.Sponsorship.objects.create(
+        lab=lab, sponsor=payer, name="Region", kind="time", amount=360_000, starts_at=at
+    )
 
 
 def _address(pattern: URLPattern, lab: Any) -> str:
@@ -100,7 +109,7 @@ def _address(pattern: URLPattern, lab: Any) -> str:
     sample = next((ABOUT[key] for key in ABOUT if route.startswith(key)), "")
     row = getattr(models, sample).objects.order_by("pk").last() if sample else None
     member = models.Member.objects.get(name="Camille Laurent")
-    last = models.Session.objects.latest("ended_at").ended_at
+    last = models.Session.objects.latest("started_at").started_at
     label, feed = (
         models.MachineLink.objects.filter(purpose=purpose).values_list("token", flat=True).first()
         for purpose in ("problem", "calendar")

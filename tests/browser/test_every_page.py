@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.budgets import Hand
 from tests.hub.process import HubFolder, HubProcess
 
 pytestmark = pytest.mark.browser
@@ -108,8 +109,36 @@ def test_every_page_can_be_read_by_everybody_and_asks_nobody_else(
 ) -> None:
     found = walked(table, browser, locale)
     wrong = {name: value for name, value in vars_of(found).items() if value}
-    assert json.dumps(wrong, indent=1) == "{}"
+    assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)
     assert len(found.looked_at) >= 60
+
+
+@pytest.mark.parametrize(
+    ("locale", "reports", "last_year", "heading"),
+    [
+        ("en-GB", "Reports", "Last year", "Hours by month"),
+        ("fr-FR", "Rapports", "L’an dernier", "Heures par mois"),
+    ],
+    ids=["en", "fr"],
+)
+def test_task_10_the_region_gets_its_yearly_report(
+    table: Table, browser: Browser, locale: str, reports: str, last_year: str, heading: str
+) -> None:
+    context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 900})
+    cookie = {"name": "interlock_session", "value": table.session, "url": table.address}
+    context.add_cookies([cookie])  # type: ignore[list-item] # a mapping of its three keys
+    page = context.new_page()
+    page.goto(table.address)
+    hand = Hand(page)
+    hand.go(reports)
+    hand.press(last_year)
+    expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    with page.expect_download() as got:
+        hand.press("PDF")
+    assert got.value.suggested_filename.endswith(".pdf")
+    assert Path(got.value.path()).read_bytes()[:4] == b"%PDF"
+    assert hand.keeps(10)
+    context.close()
 
 
 def vars_of(found: Walk) -> dict[str, list[str]]:
