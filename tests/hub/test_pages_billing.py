@@ -132,7 +132,6 @@ def test_queries_stay_the_same_however_many_rows_there_are() -> None:
     shown = counts(client, closed_addresses(made))
     assert max([*few.values(), *shown.values()]) <= QUERIES_MAX
     # A closed month shows a statement for each payer: 22 of them, in as many queries as one.
-    Statement.objects.count()
     assert shown["closed month"] <= few["month"] + 4
 
 
@@ -140,6 +139,8 @@ def counts(client: Client, where: dict[str, str]) -> dict[str, int]:
     client.get(reverse("billing"))
     measured = {}
     for name, address in where.items():
+        # The first look at somebody's use is noted in the audit log, once a day.
+        client.get(address)
         with CaptureQueriesContext(connection) as queries:
             assert client.get(address).status_code == 200, name
         measured[name] = len(queries)
