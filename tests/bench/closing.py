@@ -33,8 +33,8 @@ from interlock.hub.permissions import Actor
 from django.db import transaction
 payers, sessions = int(sys.argv[2]), int(sys.argv[3])
 actor, lab = Actor(SystemClock()), Lab.objects.get()
-machine = Machine.objects.filter(tariff__isnull=False).first()
-node = machine.nodes.first()
+node = Node.objects.filter(machine__tariff__isnull=False).first()
+machine = node.machine
 TariffVersion.objects.update(vat_bp=2_000, daily_cap_cents=3_000)
 now = actor.now()
 month = (now.replace(day=1) - timedelta(days=1)).date().replace(day=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
@@ -59,13 +57,14 @@ def test_every_line_of_any_history_is_what_the_oracle_says(lab: SmallLab, histor
 @settings(max_examples=EXAMPLES // 2, suppress_health_check=list(HealthCheck))
 @given(history=histories())
 def test_the_order_of_arrival_changes_no_price(lab: SmallLab, history: History) -> None:
-    found = defaultdict(list)
+    prices: list[dict[int, tuple[object, ...]]] = []
+    parts: list[list[tuple[int, int]]] = []
     for told in (opened(history), in_one_go(history)):
         with transaction.atomic():
             one = played(lab, told)
             # Rows made anew have other numbers: what they say is compared.
-            found["lines"].append({seq: said[2:] for seq, said in one.lines().items()})
-            found["taken"].append(sorted((seq, part) for (seq, _), part in one.taken().items()))
+            prices.append({seq: said[2:] for seq, said in one.lines().items()})
+            parts.append(sorted((seq, part) for (seq, _), part in one.taken().items()))
             transaction.set_rollback(True)
-    assert found["lines"][0] == found["lines"][1]
-    assert found["taken"][0] == found["taken"][1]
+    assert prices[0] == prices[1]
+    assert parts[0] == parts[1]

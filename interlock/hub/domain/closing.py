@@ -18,7 +18,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError, StoreError
-from interlock.hub import ledger, vat
+from interlock.hub import bill_inputs, ledger, vat
 from interlock.hub.bill_inputs import billable, in_span, month_of, month_span, next_month
 from interlock.hub.billing import day_of, reprice
 from interlock.hub.changes import SALT_BYTES, log_deed
@@ -156,16 +156,16 @@ def _payers_of(lab: Lab, month: date) -> list[int]:
     used = billable().filter(in_span(month_span(month), zone), lab=lab)
     billed = open_lines(lab).filter(month=month)
     ids = {*used.values_list("payer", flat=True), *billed.values_list("payer", flat=True)}
-    return sorted(pk for pk in ids if pk is not None)
+    return sorted(ids)
 
 
 def _price_again(lab: Lab, month: date, payers: Iterable[int], at: datetime) -> None:
     """Whatever those payers have in that month costs what its sessions cost as they stand."""
     zone, asked = zoneinfo.ZoneInfo(lab.time_zone), list(payers)
     used = billable().filter(in_span(month_span(month), zone), lab=lab, payer__in=asked)
-    ended = used.filter(line__statement__isnull=True).values_list("payer", "ended_at")
+    ended = bill_inputs.rows_of(used.filter(line__statement__isnull=True))
     billed = open_lines(lab).filter(month=month, payer__in=asked, session__isnull=False)
-    days = {(payer, end.astimezone(zone).date()) for payer, end in ended if payer}
+    days = {(row.payer_id, row.ended_at.astimezone(zone).date()) for row in ended}
     reprice(lab, days | set(billed.values_list("payer", "day")), at)
 
 
