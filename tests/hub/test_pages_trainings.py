@@ -176,7 +176,7 @@ def test_a_name_that_means_nobody_or_two_makes_no_list(
 def test_a_trainer_holds_only_what_they_teach(lab: PageLab) -> None:
     link_to_member(lab, "trainer", lab.small.member)
     other = trainings.create_training(console(), lab.small.lab, "laser", "Laser")
-    taught = run_of(lab, people(lab, 1))
+    taught = run_of(lab, [*people(lab, 1), lab.small.member])
     client = lab.client("trainer")
     assert client.get(reverse("training-hold", args=["saw-basics"])).status_code == 404
     assert client.get(reverse("training-run", args=[taught.pk])).status_code == 404
@@ -188,8 +188,11 @@ def test_a_trainer_holds_only_what_they_teach(lab: PageLab) -> None:
     sent = {f"present-{person.pk}": "on", f"level-{person.pk}": "trainer"}
     assert client.post(reverse("training-run", args=[taught.pk]), sent).status_code == 403
     assert not Authorisation.objects.filter(member=person).exists()
-    client.post(reverse("training-run", args=[taught.pk]), {f"present-{person.pk}": "on"})
-    assert Authorisation.objects.get(member=person).level == "alone"
+    # The trainer ticks themselves too: they stay the trainer they are, which is not theirs to grant.
+    both = {f"present-{one.pk}": "on" for one in (person, lab.small.member)}
+    client.post(reverse("training-run", args=[taught.pk]), both)
+    levels = Authorisation.objects.filter(revoked_at=None).values_list("member__name", "level")
+    assert dict(levels) == {"Person 00": "alone", "Ada Martin": "trainer"}
 
 
 # ----------------------------------------------------------------------------------- trainings
