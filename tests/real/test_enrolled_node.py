@@ -68,8 +68,11 @@ def test_a_badge_makes_a_session_over_https_with_a_new_node_in_a_new_epoch(enrol
     enrolled.work(1_100)
     enrolled.rest()
     enrolled.tap_off()
-    rows = wait_until(enrolled.sessions, 30.0, "the session at the hub")
-    (row,) = [one for one in rows if one["how"] == "tap_off"]
+    (row,) = wait_until(
+        lambda: [one for one in enrolled.sessions() if one["how"] == "tap_off"],
+        30.0,
+        "the ended session at the hub",
+    )
     assert row["busy_ms"] >= 1_000
     assert row["enabled_ms"] == row["busy_ms"] + row["idle_ms"]
 
