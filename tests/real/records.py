@@ -19,8 +19,9 @@ def record_of(row: Mapping[str, Any]) -> Record:
     names = ("node", "epoch", "seq", "boot_id", "boot_ms", "wall_ms", "type")
     wire = {name: row[name] for name in names}
     wire |= {"v": VERSION, "wall_trusted": bool(row["wall_trusted"])}
-    wire["body"] = json.loads(row["body"])
-    wire |= {name: bytes(row[name]).hex() for name in ("salt", "commit", "prev", "hash")}
+    wire["body"] = None if row["body"] is None else json.loads(row["body"])
+    wire["salt"] = None if row["salt"] is None else bytes(row["salt"]).hex()
+    wire |= {name: bytes(row[name]).hex() for name in ("commit", "prev", "hash")}
     return from_wire(wire)
 
 
