@@ -65,7 +65,7 @@ def test_eight_people_are_listed_by_name_ticked_and_authorised_at_once(lab: Page
     eight = people(lab, 8)
     client = lab.client("manager")
     written = "\n".join([m.name for m in eight[:4]] + [m.email.upper() for m in eight[4:]])
-    answer = client.post(
+    answer: Any = client.post(
         reverse("training-hold", args=["saw-basics"]),
         {"day": "2026-11-20", "begins": "14:00", "duration_min": "180", "people": written},
     )
@@ -469,17 +469,22 @@ def test_the_assistant_is_left_and_goes_on_where_it_was(lab: PageLab) -> None:
     start = reverse("assistant")
 
     def at() -> str:
-        return str(client.get(start).url)
+        return str(client.get(start)["Location"])
 
-    step = lambda name: reverse("assistant-step", args=[name])  # noqa: E731
+    def step(name: str) -> str:
+        return reverse("assistant-step", args=[name])
+
+    def sent(name: str, said: dict[str, str]) -> Any:
+        return client.post(step(name), said)
+
     assert at() == step("lab")
     said = {"name": "Le Dock", "language": "fr", "time_zone": "Indian/Reunion"}
-    assert client.post(step("lab"), said).url == step("profile")
+    assert sent("lab", said).url == step("profile")
     assert at() == step("profile")
-    assert client.post(step("profile"), {"profile": "nothing"}).status_code == 200
-    assert client.post(step("profile"), {"profile": "fablab"}).url == step("machine")
+    assert sent("profile", {"profile": "nothing"}).status_code == 200
+    assert sent("profile", {"profile": "fablab"}).url == step("machine")
     assert at() == step("machine")
-    answer = client.post(step("machine"), {"name": "Scie à format", "kind": "saw"})
+    answer = sent("machine", {"name": "Scie à format", "kind": "saw"})
     assert (answer.url, at()) == (step("next"), step("next"))
     machine = Machine.objects.get()
     assert (machine.slug, machine.second_person) == ("scie-a-format", True)
