@@ -171,6 +171,8 @@ have() {
         python3-luma.*) [[ -d $DEBIAN_PYTHON/luma/${1##*.} ]] ;;
         iproute2) [[ -x /usr/sbin/ip || -x /sbin/ip || -x /usr/bin/ip ]] ;;
         pcscd) [[ -x /usr/sbin/pcscd ]] ;;
+        nginx-light) [[ -x /usr/sbin/nginx ]] ;;
+        libnginx-mod-stream) [[ -f /usr/lib/nginx/modules/ngx_stream_module.so ]] ;;
         systemd-container) command -v systemd-nspawn >/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac
@@ -443,8 +445,10 @@ run_tests() {
     # Chromium asks for neither: without fonts its pages are measured in a makeshift one, and the
     # driver that Playwright brings is linked with libatomic1.
     # pcscd, its virtual reader and iproute2: PC/SC readers are tested with Debian's own daemon.
+    # nginx: config/nginx.conf.example is tested with the real one before a real hub.
     local packages=(python3-venv chromium fonts-liberation libatomic1 git shellcheck strace
-        pcscd vsmartcard-vpcd python3-pyscard iproute2 python3-apsw)
+        pcscd vsmartcard-vpcd python3-pyscard iproute2 python3-apsw
+        nginx-light libnginx-mod-stream)
     # Root's tests boot a Debian (tests/nspawn).
     if [[ $EUID -eq 0 && " ${wanted[*]} " == *" root "* ]]; then
         packages+=(mmdebstrap systemd-container)
