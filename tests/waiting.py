@@ -27,5 +27,7 @@ def wait_until(condition: Callable[[], T | None], deadline_s: float = 5.0, what:
             return value
         if clock.boot_ms() >= end_ms:
             name = what or getattr(condition, "__name__", "the condition")
-            raise AssertionError(f"{name} was not true within {deadline_s * SLACK} s (last: {value!r})")
+            raise AssertionError(
+                f"{name} was not true within {deadline_s * SLACK} s (last: {value!r})"
+            )
         clock.sleep(POLL_S)

@@ -249,10 +249,12 @@ def check_config(config: HubConfig, *, where: str) -> None:
         if not isinstance(getattr(config, key), str):
             raise ConfigError("must be text", where=f"{where}: lab.{key}")
     _check_backup(config, where)
-    port = config.node_port
+    # Straight from the file, whatever the class says of it.
+    port: object = config.node_port
+    address: object = config.node_address
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= PORT_MAX:
         raise ConfigError(f"must be a port, 1 to {PORT_MAX}", where=f"{where}: nodes.port")
-    if not isinstance(config.node_address, str) or set(config.node_address) & set(" /@\t\n"):
+    if not isinstance(address, str) or set(address) & set(" /@\t\n"):
         raise ConfigError(
             "must be a name or an address, without port",
             where=f"{where}: nodes.address",

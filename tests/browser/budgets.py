@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Locator, Page
 
+from tests.browser.guide import picture
+
 BUDGETS: dict[int, int] = {
     # The board is the first page: looking is free; the machine itself, and one.
     5: 2,
@@ -44,25 +46,27 @@ class Hand:
     page: Page
     clicks: int = 0
 
-    def press(self, words: str, *, within: Locator | None = None) -> None:
-        """The link, button or unfolding line that is called so."""
+    def press(self, words: str, *, within: Locator | None = None, shown: str = "") -> None:
+        """The link, button or unfolding line that is called so; `shown` in that picture of the guide."""
         where = within or self.page.locator("main")
         name = re.compile(f"^{re.escape(words)}")
         found = where.get_by_role("link", name=name).or_(where.get_by_role("button", name=name))
-        self._click(found.or_(where.locator("summary").filter(has_text=name)).first)
+        self._click(found.or_(where.locator("summary").filter(has_text=name)).first, shown)
 
-    def tick(self, words: str) -> None:
+    def tick(self, words: str, *, shown: str = "") -> None:
         """The box, or the choice, whose line says so."""
-        self._click(self.page.locator("main label").filter(has_text=words).first)
+        self._click(self.page.locator("main label").filter(has_text=words).first, shown)
 
-    def go(self, words: str) -> None:
+    def go(self, words: str, *, shown: str = "") -> None:
         """An entry of the bar at the top."""
-        self._click(self.page.locator(".nav").get_by_role("link", name=words).first)
+        self._click(self.page.locator(".nav").get_by_role("link", name=words).first, shown)
 
     def keeps(self, task: int) -> bool:
         """Whether the task was done within its budget."""
         return self.clicks <= BUDGETS[task]
 
-    def _click(self, what: Locator) -> None:
+    def _click(self, what: Locator, shown: str) -> None:
+        if shown:
+            picture(self.page, shown, what)
         what.click()
         self.clicks += 1

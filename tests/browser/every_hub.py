@@ -1,7 +1,7 @@
 """A folder goes in; a hub with an invented past comes out, and the address of every page of its URL table.
 
 Runs as a process of its own (`python -m tests.browser.every_hub FOLDER`): Django's ORM must not run inside
-Playwright's event loop. Prints JSON: a login of the owner, and each page's name with its address.
+Playwright's event loop. Prints JSON: a login of the owner, one of a member, and each page's name with its address.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def main() -> None:
     from interlock.hub.pages import urls
 
     pages = {str(one.name): _address(one, lab) for one in urls.urlpatterns}
-    sys.stdout.write(json.dumps({"session": _login(lab), "pages": pages}))
+    logins = {"session": _login(lab, "owner"), "own": _login(lab, "member")}
+    sys.stdout.write(json.dumps({**logins, "pages": pages}))
 
 
 def _furnished() -> Any:
@@ -88,7 +89,24 @@ def _furnished() -> Any:
             machine=machine, purpose=purpose, token=f"{number}" * 43, made_at=actor.now()
         )
     _rare(models, lab, actor.now())
+    _billed(models, actor, lab)
     return lab
+
+
+def _billed(models: Any, actor: Any, lab: Any) -> None:
+    """The oldest month is closed, and a statement of it is in the lab's mailbox."""
+    from interlock.hub.domain import closing, post, statements
+    from interlock.hub.jobs import statements as job
+    from interlock.hub.open_months import open_month
+
+    mailbox = models.MailSettings.Backend.MAILBOX
+    post.set_way(actor, lab, post.Way(mailbox, "", 587, "starttls", "", "lab@example.org"), None)
+    period = closing.close(actor, lab, open_month(lab, actor.now()))
+    sent = period.statements.latest("number")
+    sent.payer.email = "accounts@example.org"
+    sent.payer.save(update_fields=["email"])
+    statements.send_one(actor, sent)
+    job.JOB.run(actor, lab)
 
 
 def _rare(models: Any, lab: Any, at: Any) -> None:
@@ -128,6 +146,9 @@ def _address(pattern: URLPattern, lab: Any) -> str:
     }
     if route.startswith("billing/<int:year>-<int:number>"):
         known["number"] = last.month
+        if route.endswith((".csv", ".xlsx")):
+            closed = models.Period.objects.latest("month").month
+            known |= {"year": closed.year, "number": closed.month}
     if route.endswith("new-badge/<int:number>/"):
         known["number"] = models.UnknownBadge.objects.latest("pk").pk
     try:
@@ -136,17 +157,20 @@ def _address(pattern: URLPattern, lab: Any) -> str:
         return ""
 
 
-def _login(lab: Any) -> str:
+def _login(lab: Any, role: str) -> str:
+    """The session of somebody of that role, who is Camille Laurent where the role is a member's."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
     from interlock.clock import SystemClock
     from interlock.hub.domain import accounts
-    from interlock.hub.models import RoleName
+    from interlock.hub.models import Member, RoleName
     from interlock.hub.permissions import Actor
 
-    user = accounts.create_user("olive@example.org", "Olive Martin", "correct horse battery")
-    accounts.give_role(Actor(SystemClock(), label="test"), lab, user, RoleName.OWNER)
+    user = accounts.create_user(f"{role}@example.org", "Olive Martin", "correct horse battery")
+    actor, is_member = Actor(SystemClock(), label="test"), role == RoleName.MEMBER
+    own = Member.objects.get(name="Camille Laurent") if is_member else None
+    accounts.give_role(actor, lab, user, RoleName(role), own)
     store = SessionStore()
     store[SESSION_KEY] = str(user.pk)
     store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"

@@ -131,10 +131,10 @@ def test_task_10_the_region_gets_its_yearly_report(
     page.goto(table.address)
     hand = Hand(page)
     hand.go(reports)
-    hand.press(last_year)
+    hand.press(last_year, shown="task-10-reports")
     expect(page.get_by_role("heading", name=heading)).to_be_visible()
     with page.expect_download() as got:
-        hand.press("PDF")
+        hand.press("PDF", shown="task-10-last-year")
     assert got.value.suggested_filename.endswith(".pdf")
     assert Path(got.value.path()).read_bytes()[:4] == b"%PDF"
     assert hand.keeps(10)

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.billing_hub import FIRM, TARIFF, fill_in
 from tests.browser.budgets import BUDGETS, Hand
+from tests.browser.guide import picture
 from tests.browser.hub_process import PASSWORD, Hub, running_hub
 from tests.browser.visitor import CHROMIUM, PATIENCE_MS
 
@@ -140,13 +141,13 @@ def set_a_tariff_for_companies(page: Page, words: Words) -> None:
     """Task 7: last month is seen anew before the prices are saved."""
     hand = Hand(page)
     hand.go(words.billing)
-    hand.press(words.tariffs)
-    hand.press(words.new_prices)
+    hand.press(words.tariffs, shown="task-07-billing")
+    hand.press(words.new_prices, shown="task-07-tariffs")
     page.select_option("#id_group", "companies")
     page.fill("#id_hour", "30" if words is ENGLISH else "30,00")
-    hand.press(words.try_it)
+    hand.press(words.try_it, shown="task-07-prices")
     expect(page.locator("section:has(#tried)")).to_contain_text(FIRM)
-    hand.press(words.save)
+    hand.press(words.save, shown="task-07-tried")
     expect(page.locator(".messages")).to_contain_text(words.kept)
     assert hand.clicks <= BUDGETS[7]
 
@@ -155,16 +156,18 @@ def correct_a_session_and_close(page: Page, words: Words) -> None:
     """Task 8: fourteen hours, because somebody forgot their badge in the reader."""
     hand = Hand(page)
     hand.go(words.billing)
-    hand.press("Scie à format", within=page.locator("section:has(#to-check)"))
-    hand.press(words.correct)
+    doubtful = page.locator("section:has(#to-check)")
+    hand.press("Scie à format", within=doubtful, shown="task-08-to-check")
+    hand.press(words.correct, shown="task-08-session")
     page.fill("#id_time-minutes", "60")
     page.fill("#id_time-why", "Badge oublié dans le lecteur")
-    hand.press(words.correct_time)
+    hand.press(words.correct_time, shown="task-08-why")
     expect(page.locator(".messages")).to_contain_text(words.corrected)
     hand.go(words.billing)
     hand.press(words.close)
-    hand.press(words.close)
+    hand.press(words.close, shown="task-08-close")
     expect(page.locator("#statements")).to_be_visible()
+    picture(page, "task-08-closed")
     assert hand.clicks <= BUDGETS[8]
 
 
@@ -172,12 +175,12 @@ def send_statements_and_hand_over_a_file(page: Page, words: Words, month: list[i
     """Task 9: what Excel would open is read back."""
     hand = Hand(page)
     hand.go(words.billing)
-    hand.press(words.before)
-    hand.press(words.send)
-    hand.press(words.send_them)
+    hand.press(words.before, shown="task-09-billing")
+    hand.press(words.send, shown="task-09-month")
+    hand.press(words.send_them, shown="task-09-send")
     expect(page.locator(".message")).to_be_visible()
     with page.expect_download() as download:
-        hand.press(words.entries)
+        hand.press(words.entries, shown="task-09-file")
     assert hand.clicks <= BUDGETS[9]
     sheet: Any = load_workbook(io.BytesIO(Path(download.value.path()).read_bytes())).active
     rows = list(sheet.iter_rows(min_row=2, values_only=True))

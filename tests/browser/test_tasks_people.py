@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from interlock.protocol.tags import short_code
 from tests.browser.budgets import BUDGETS, Hand
+from tests.browser.guide import picture
 from tests.browser.people_hub import FreshHub, fresh_hub, refuse
 from tests.browser.visitor import CHROMIUM, PASSWORD, PATIENCE_MS
 
@@ -122,18 +123,19 @@ def test_task_1_the_first_owner_is_led_from_the_link_to_the_first_machine(lab: L
     page.fill("#id_email", "lea@example.org")
     page.fill("#id_password", PASSWORD)
     page.fill("#id_again", PASSWORD)
-    hand.press(words["save"])
+    hand.press(words["save"], shown="task-01-password")
     page.fill("#id_name", "Le Dock")
-    hand.press(words["continue"])
+    hand.press(words["continue"], shown="task-01-lab")
     hand.tick(words["fablab"])
-    hand.press(words["continue"])
+    hand.press(words["continue"], shown="task-01-kind")
     page.fill("#id_name", words["printer"])
     page.select_option("#id_kind", "printer")
-    hand.press(words["add machine"])
-    hand.press(words["finish"])
+    hand.press(words["add machine"], shown="task-01-machine")
+    hand.press(words["finish"], shown="task-01-finish")
     expect(page.locator("h1")).to_have_text(words["board"])
     expect(page.locator("main")).to_contain_text(words["printer"])
     expect(page.locator(".brand-name")).to_have_text("Le Dock")
+    picture(page, "task-01-board")
     assert hand.keeps(1), hand.clicks
 
 
@@ -143,12 +145,13 @@ def test_task_2_three_hundred_members_come_in_from_helloasso(lab: Lab) -> None:
     export.write_bytes(_helloasso(words["full rate"]))
     page.goto(lab.hub.address)
     hand.go(words["members"])
-    hand.press(words["import"])
+    hand.press(words["import"], shown="task-02-members")
     page.set_input_files("#id_file", export)
-    hand.press(words["look"])
+    hand.press(words["look"], shown="task-02-file")
     expect(page.locator("tbody tr")).to_have_count(50)
-    hand.press(words["import all"])
+    hand.press(words["import all"], shown="task-02-columns")
     expect(page.get_by_role("status")).to_contain_text(words["imported"])
+    picture(page, "task-02-done")
     assert hand.keeps(2), hand.clicks
     page.goto(f"{lab.hub.address}members/?q=prenom007")
     expect(page.locator("tbody th")).to_contain_text("Prénom007 Nom007")
@@ -162,15 +165,15 @@ def test_task_3_a_badge_is_handed_out_by_a_tap_at_the_machine(lab: Lab) -> None:
     node.hello()
     page.goto(f"{lab.hub.address}members/?q=prenom007")
     hand.press("Prénom007 Nom007")
-    hand.press(words["hand out"])
-    hand.press(words["begin"])
+    hand.press(words["hand out"], shown="task-03-member")
+    hand.press(words["begin"], shown="task-03-begin")
     expect(page.locator("#taps")).to_be_visible()
     refuse(node, STRANGER)
     code = short_code(bytes.fromhex(STRANGER))
     expect(page.get_by_text(code, exact=True)).to_be_visible()
-    hand.press(words["this one"])
+    hand.press(words["this one"], shown="task-03-badge-on-screen")
     expect(page.locator("main")).to_contain_text(code)
-    hand.press(words["give"])
+    hand.press(words["give"], shown="task-03-give")
     expect(page.locator("h1")).to_have_text("Prénom007 Nom007")
     expect(page.get_by_role("region", name="Badges").locator(".things li")).to_have_count(1)
     assert hand.keeps(3), hand.clicks
@@ -180,16 +183,18 @@ def test_task_4_eight_people_are_trained_and_authorised_in_one_go(lab: Lab) -> N
     page, words, hand = lab.page, lab.words, lab.hand()
     page.goto(lab.hub.address)
     hand.go(words["trainings"])
-    hand.press(words["hold"], within=page.locator("tr", has_text=words["printer"]))
+    row = page.locator("tr", has_text=words["printer"])
+    hand.press(words["hold"], within=row, shown="task-04-trainings")
     page.fill("#id_people", "\n".join(f"Prénom{n:03d} Nom{n:03d}" for n in range(8)))
-    hand.press(words["make list"])
+    hand.press(words["make list"], shown="task-04-names")
     expect(page.locator(".attending")).to_have_count(8)
     for n in range(8):
         hand.tick(f"Prénom{n:03d}")
-    hand.press(words["authorise"])
+    hand.press(words["authorise"], shown="task-04-present")
     expect(page.get_by_role("status")).to_contain_text(
         words["hold it"].replace("« ", "«\u00a0").replace(" »", "\u00a0»")
     )
+    picture(page, "task-04-done")
     assert hand.keeps(4), hand.clicks
     # The badge of task 3 opens the machine of task 1 now, by the core's own word.
     page.goto(f"{lab.hub.address}members/?q=prenom007")

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from interlock.protocol.records import RecordType
 from tests.browser.budgets import Hand
+from tests.browser.guide import picture
 from tests.browser.hub_process import Hub, SpokenNode, running_hub
 from tests.browser.test_hub_pages import AXE, CHROMIUM, context, signed_in
 from tests.browser.workshop_hub import work_in
@@ -99,9 +100,9 @@ def test_task_5_the_board_says_what_is_in_use_and_who_left_it_running(
         tile = page.locator(".tile", has_text=MACHINE)
         expect(tile).to_contain_text("Ada Martin")
         expect(tile.locator(".plate")).to_have_attribute("data-state", "idle")
-        tile.get_by_role("link").first.click()
-        hand.clicks += 1
+        hand.press(MACHINE, within=tile, shown="task-05-board")
         expect(page.locator("main")).to_contain_text("Ada Martin")
+        picture(page, "task-05-machine")
         assert hand.keeps(5)
     node.end(session, 900)
 
@@ -115,14 +116,15 @@ def test_task_6_a_machine_is_locked_out_and_the_page_says_when_its_node_confirms
     with context(browser, locale=language) as opened:
         page = signed_in(opened, hub)
         hand = Hand(page)
-        page.locator(".tile", has_text=MACHINE).get_by_role("link").first.click()
-        hand.clicks += 1
-        hand.press(said["lock"])
+        hand.press(MACHINE, within=page.locator(".tile", has_text=MACHINE))
+        hand.press(said["lock"], shown="task-06-machine")
         page.locator("#why").fill("Lame cassée")
-        hand.press(said["sure"])
+        hand.press(said["sure"], shown="task-06-why")
         expect(page.locator("main")).to_contain_text(said["waits"])
+        picture(page, "task-06-waiting")
         node.hello(version=wait_until(lambda: newer_than(before, node), PATIENCE_MS / 1_000))
         expect(page.locator("main")).to_contain_text(said["done"], timeout=PATIENCE_MS)
+        picture(page, "task-06-confirmed")
         assert hand.keeps(6)
         hand.press(said["give"])
         hand.press(said["end"])

@@ -78,7 +78,7 @@ def _sampled(**levels: bool) -> Rig:
     return rig
 
 
-def _told(event: ReaderFailed | JournalFailed | SnapshotActivated) -> Rig:
+def _told(event: ReaderFailed | JournalFailed | SnapshotActivated | NoticeGiven) -> Rig:
     rig = Rig()
     rig.give(event)
     return rig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
 import tempfile
@@ -63,8 +64,9 @@ class _AnyPort(Controller):
     """aiosmtpd connects to its own port to see that it serves: with port 0 it has to learn which."""
 
     def _trigger_server(self) -> None:
+        assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -76,7 +78,8 @@ def mail_server(tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
         hostname="127.0.0.1",
         port=0,
         ready_timeout=20,
-        **({"tls_context": tls, "require_starttls": True} if tls else {}),
+        tls_context=tls,
+        require_starttls=tls is not None,
     )
     controller.start()
     try:

@@ -6,6 +6,7 @@ import dataclasses
 import smtplib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -55,7 +56,7 @@ def mailbox_lab() -> SmallLab:
     return small
 
 
-def tell(small: SmallLab, subject: str = "Hello", **more: str) -> OutboxMail | None:
+def tell(small: SmallLab, subject: str = "Hello", **more: Any) -> OutboxMail | None:
     return mail.queue(
         small.lab, MailKind.TRAINING, small.member, "en", subject, "Ça va ?\n.\nYes.", **more
     )

@@ -16,6 +16,7 @@ from interlock.hub.domain import labs
 from interlock.hub.domain.accounts import create_link, create_user, give_role
 from interlock.hub.models import Lab, OneTimeLink, Role, RoleName, User
 from interlock.hub.pages import account
+from interlock.hub.pages.proof import sign_in_throttle
 from interlock.hub.pages.throttle import (
     FORGET_MS,
     FREE_TRIES,
@@ -36,7 +37,7 @@ FIRST = {"name": "Ada", "email": "Ada@Example.org", "password": PASSWORD, "again
 
 @pytest.fixture(autouse=True)
 def _no_failures_of_another_test() -> None:
-    account._throttle.cache_clear()
+    sign_in_throttle.cache_clear()
 
 
 def empty_lab() -> str:

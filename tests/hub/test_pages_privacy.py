@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from interlock.hub import own_data, traces
+from interlock.hub import takeout, traces
 from interlock.hub.domain import accounts, erasure
 from interlock.hub.models import AuditRow, Lab, Member, Role, RoleName, UsageView
 from interlock.hub.pages.privacy import audit
@@ -79,7 +79,7 @@ def test_a_member_takes_home_every_row_of_every_table_that_names_them() -> None:
     own = signed_in(lab.lab, RoleName.MEMBER, member=lab.member)
     answer = own.get(reverse("my-export"))
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
-    told = json.loads(archive.read(own_data.DATA))
+    told = json.loads(archive.read(takeout.DATA))
     for row in made:
         keys = [one[row._meta.pk.name] for one in told[type(row).__name__]]
         assert row.pk in keys, type(row)
@@ -87,7 +87,7 @@ def test_a_member_takes_home_every_row_of_every_table_that_names_them() -> None:
     assert told["Member"][0]["email"] == lab.member.email
     assert {f"{table}.csv" for table in told} < set(archive.namelist())
     assert "NodeRecord" in told
-    assert not own_data.SECRETS & {name for rows in told.values() for row in rows for name in row}
+    assert not takeout.SECRETS & {name for rows in told.values() for row in rows for name in row}
 
 
 def test_a_manager_erases_only_with_the_right_name_and_a_trainer_not_at_all(

@@ -253,7 +253,8 @@ def _month_cents(session: Session, enabled_ms: int, busy_ms: int) -> int:
         bill_inputs.in_span(span, zone), lab=lab, payer=session.payer_id
     )
     rows = [
-        row._replace(enabled_ms=enabled_ms, busy_ms=busy_ms) if row.pk == session.pk else row for row in bill_inputs.rows_of(found)
+        row._replace(enabled_ms=enabled_ms, busy_ms=busy_ms) if row.pk == session.pk else row
+        for row in bill_inputs.rows_of(found)
     ]
     versions = versions_of(row.tariff_id for row in rows if row.tariff_id)
     uses = []

@@ -12,7 +12,7 @@ from interlock.hub.models import Lab, Topic
 
 @transaction.atomic
 def raise_epoch(lab: Lab, at: datetime, *, above: int = 0, why: str = "restored") -> int:
-    """The lab's new hub epoch, above its old one and `above`: every list is signed anew and newer than all lost ones."""
+    """The lab's new hub epoch, above its old one and `above`: every list is newer than all lost ones."""
     locked = Lab.objects.select_for_update().get(pk=lab.pk)
     locked.hub_epoch = max(above, locked.hub_epoch) + 1
     locked.save(update_fields=["hub_epoch"])

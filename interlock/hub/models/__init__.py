@@ -7,6 +7,7 @@ from interlock.hub.models.commands import Command
 from interlock.hub.models.community import Attendance, MemberImport, Profile, TrainingRun
 from interlock.hub.models.lab import AuditRow, ChangeLog, Lab, Topic
 from interlock.hub.models.ledger import AccountEntry, MemberTerms, Period, Statement
+from interlock.hub.models.logins import RecoveryCode, SecondFactor
 from interlock.hub.models.machines import (
     Commissioning,
     LiveState,
@@ -144,11 +145,13 @@ __all__ = [
     "Profile",
     "Public",
     "Purpose",
+    "RecoveryCode",
     "RefusalCount",
     "Reservation",
     "Role",
     "RoleName",
     "Rounding",
+    "SecondFactor",
     "Session",
     "SetAside",
     "Snapshot",

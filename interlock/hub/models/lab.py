@@ -40,6 +40,8 @@ class Lab(models.Model):
     volunteer_cents_per_hour = models.PositiveIntegerField(
         _("value of a volunteer hour"), default=1_202
     )
+    # Owners and accountants sign in with a code of their telephone as well.
+    asks_second_factor = models.BooleanField(default=False)
     # The heads of the lab's logs: raising one under the writer's lock hands out the next number.
     change_seq = models.PositiveBigIntegerField(default=0)
     rights_seq = models.PositiveBigIntegerField(default=0)

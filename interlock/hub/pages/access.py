@@ -18,9 +18,12 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext
 
 from interlock.clock import Clock
+from interlock.hub.domain.second_factor import is_missing
 from interlock.hub.models import Lab, User
 from interlock.hub.permissions import Actor, Permission, permissions_of
 
@@ -94,6 +97,8 @@ def page(
             viewer = viewer_of(request)
             if viewer is None or not viewer.may(*any_of):
                 raise PermissionDenied(gettext("Your role in this lab does not show this page."))
+            if request.path != reverse("my-sign-in") and is_missing(viewer.user, viewer.lab):
+                return redirect("my-sign-in")
             response = view(request, viewer, *args, **kwargs)
             # What a page shows depends on who looks: no cache may keep it for the next person.
             response.headers.setdefault("Cache-Control", "no-store")

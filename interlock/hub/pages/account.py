@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from http import HTTPStatus
 from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth import authenticate, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -20,12 +19,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from interlock.errors import InterlockError
 from interlock.hub.domain import accounts
 from interlock.hub.models import OneTimeLink, User
-from interlock.hub.pages import formats
 from interlock.hub.pages.access import hub_clock, public
 from interlock.hub.pages.actions import sentence
 from interlock.hub.pages.formfields import Form
 from interlock.hub.pages.people.assistant import wants_setup
-from interlock.hub.pages.throttle import Throttle
+from interlock.hub.pages.proof import sign_in_throttle, too_many
+from interlock.hub.pages.second_step import enter
 
 _NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 _EMAIL = forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True})
@@ -100,8 +99,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(target)
     form = SignIn(request, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and form.user is not None:
-        login(request, form.user)
-        return redirect(target)
+        return enter(request, form.user, target)
     return render(request, "hub/login.html", {"form": form, "next": target})
 
 
@@ -120,9 +118,8 @@ def welcome(request: HttpRequest, token: str) -> HttpResponse:
     if form.is_bound and form.is_valid():
         user = _accepted(link, form)
         if user is not None:
-            login(request, user)
             fresh = first and wants_setup(link.lab)
-            return redirect("assistant" if fresh else settings.LOGIN_REDIRECT_URL)
+            return enter(request, user, resolve_url("assistant" if fresh else "board"))
     return render(request, "hub/first_password.html", {"form": form, "first": first})
 
 
@@ -136,11 +133,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 def _authenticated(request: HttpRequest, email: str, password: str) -> User:
     """The user of that e-mail and password. Raises ValidationError, the same for every reason."""
-    throttle, address = _throttle(), request.META.get("REMOTE_ADDR", "")
+    throttle, address = sign_in_throttle(), request.META.get("REMOTE_ADDR", "")
     wait_s = throttle.begin(email, address)
     if wait_s:
-        message = gettext("Too many wrong tries. The next one is possible in %(time)s.")
-        raise forms.ValidationError(message % {"time": formats.duration(wait_s)})
+        raise forms.ValidationError(too_many(wait_s))
     found = authenticate(request, username=email, password=password)
     if not isinstance(found, User):
         raise forms.ValidationError(
@@ -148,12 +144,6 @@ def _authenticated(request: HttpRequest, email: str, password: str) -> User:
         )
     throttle.succeeded(email, address)
     return found
-
-
-@functools.cache
-def _throttle() -> Throttle:
-    """The one of this process."""
-    return Throttle(hub_clock())
 
 
 def _accepted(link: OneTimeLink, form: ChoosePassword) -> User | None:

@@ -19,6 +19,7 @@ from interlock.hub.pages import formats
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.actions import attempt, sentence
 from interlock.hub.pages.formfields import Form
+from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 SCOPES = (
@@ -67,6 +68,7 @@ class NewToken(Form):
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.EDIT_TOKENS)
+@proven
 def tokens(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The lab's live tokens, and a form for another; its secret is on the answer, and nowhere else."""
     form = NewToken(request.POST if request.method == "POST" else None)

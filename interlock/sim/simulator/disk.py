@@ -147,8 +147,11 @@ class ModelledJournal(Journal):
         snapshot: SnapshotVersion | None = None,
         time: Mapping[str, Any] | None = None,
         config_digest: str | None = None,
+        commands: tuple[tuple[str, int], ...] | None = None,
     ) -> Marks:
-        marks = self.marks.raised(snapshot=snapshot, time=time, config_digest=config_digest)
+        marks = self.marks.raised(
+            snapshot=snapshot, time=time, config_digest=config_digest, commands=commands
+        )
         if not self._open or self._disk.manner in ("failing", "stalled"):
             raise StoreError("disk I/O error", where="the modelled card")
         self._platter.marks = marks

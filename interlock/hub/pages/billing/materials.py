@@ -21,6 +21,7 @@ from interlock.hub.pages.actions import attempt, sentence
 from interlock.hub.pages.billing.fields import EurosField, PercentField
 from interlock.hub.pages.billing.words import vat_words
 from interlock.hub.pages.formfields import Form
+from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 
@@ -53,6 +54,7 @@ class MaterialForm(Form):
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.VIEW_PRICES)
+@proven
 def materials(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Everything that is sold, and the form for one more."""
     may_edit = viewer.may(Permission.EDIT_TARIFFS)
@@ -75,6 +77,7 @@ def materials(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.EDIT_TARIFFS)
+@proven
 def material(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     """One material, to be changed; its lines keep the price they had."""
     found = _material(viewer, number)

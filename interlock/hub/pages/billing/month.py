@@ -30,6 +30,7 @@ from interlock.hub.pages.billing.words import (
     month_words,
     next_month,
 )
+from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 ROWS_PER_PAGE = 50
@@ -102,6 +103,7 @@ def month(request: HttpRequest, viewer: Viewer, year: int, number: int) -> HttpR
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.CLOSE_PERIODS)
+@proven
 def close(request: HttpRequest, viewer: Viewer, year: int, number: int) -> HttpResponse:
     """What closing will do; then it is done."""
     wanted = month_at(year, number)

@@ -27,6 +27,7 @@ from interlock.hub.pages.billing.fields import EurosField
 from interlock.hub.pages.billing.price_form import PriceForm
 from interlock.hub.pages.billing.words import month_title, price_words, tax_words
 from interlock.hub.pages.formfields import Form
+from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 CHANGES_SHOWN = 12
@@ -100,6 +101,7 @@ def tariffs(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.EDIT_TARIFFS)
+@proven
 def new_tariff(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """A tariff with one price; its page asks for the rest."""
     form = NewTariffForm(request.POST if request.method == "POST" else None)
@@ -139,6 +141,7 @@ def tariff(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.EDIT_TARIFFS)
+@proven
 def prices(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     """New prices: typed, tried on last month, then kept."""
     found = tariff_of(viewer, slug)

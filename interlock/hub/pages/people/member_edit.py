@@ -36,6 +36,7 @@ from interlock.hub.pages.actions import attempt, sentence
 from interlock.hub.pages.context import LANGUAGE_NAMES
 from interlock.hub.pages.formfields import DATE_WIDGET, Form
 from interlock.hub.pages.member import member_of
+from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 NAME_MAX = limits.PERSON_LENGTH_MAX
@@ -218,6 +219,7 @@ def profile(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRespons
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.EDIT_ROLES)
+@proven
 def login(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """A member's login: what they are in the lab, and the link by which they choose a password."""
     found = member_of(viewer, public_id)
@@ -241,6 +243,7 @@ def login(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
 
 @require_POST
 @page(Permission.EDIT_ROLES)
+@proven
 def take_role(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     """Somebody no longer is that in the lab."""
     role = (

@@ -21,6 +21,7 @@ from interlock.hub.pages import formats
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.actions import attempt, sentence
 from interlock.hub.pages.formfields import Form
+from interlock.hub.pages.proof import proven
 from interlock.hub.pages.workshop.parts import FormPage, form_page, one_of, page_of, posted
 from interlock.hub.permissions import Permission
 
@@ -167,6 +168,7 @@ def again(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.EDIT_LAB)
+@proven
 def settings(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """How e-mails leave, and which."""
     kept = post.settings_of(viewer.lab)

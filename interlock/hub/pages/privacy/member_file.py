@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from interlock.errors import InterlockError
-from interlock.hub import own_data, retention
+from interlock.hub import retention, takeout
 from interlock.hub.domain.erasure import erase_member
 from interlock.hub.models import Member
 from interlock.hub.pages.access import Viewer, page
@@ -52,7 +52,7 @@ class Erase(Form):
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.ERASE_MEMBERS)
-def member_data(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
+def member_file(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """What is kept of a member; with the form, they are erased."""
     found = member_of(viewer, public_id)
     form = Erase(found, request.POST or None)
@@ -98,7 +98,7 @@ def _own(viewer: Viewer) -> Member:
 def _archive(viewer: Viewer, member: Member) -> HttpResponse:
     with tempfile.TemporaryDirectory(prefix="interlock-") as folder:
         path = Path(folder) / "data.zip"
-        own_data.export_member(viewer.actor, member, path)
+        takeout.export_member(viewer.actor, member, path)
         content = path.read_bytes()
     return HttpResponse(
         content,
