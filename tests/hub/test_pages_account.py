@@ -74,7 +74,7 @@ def test_the_first_owner_sets_their_password_and_is_in() -> None:
     link, client = empty_lab(), browser()
     assert client.get(link).status_code == 200
     answer = client.post(link, FIRST)
-    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert (answer.status_code, answer["Location"]) == (302, "/assistant/")
     assert client.get("/").status_code == 200
     assert [(role.user.email, role.name) for role in Role.objects.all()] == [
         ("ada@example.org", "owner")

@@ -21,6 +21,7 @@ from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.actions import sentence
 from interlock.hub.pages.formfields import Form
 from interlock.hub.pages.member import member_of
+from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 
@@ -52,6 +53,7 @@ class Erase(Form):
 
 @require_http_methods(["GET", "POST"])
 @page(Permission.ERASE_MEMBERS)
+@proven
 def member_file(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """What is kept of a member; with the form, they are erased."""
     found = member_of(viewer, public_id)
