@@ -262,6 +262,19 @@ def first_owner_link(directory: Path, hub_url: str = DEFAULT_URL) -> str:
     return hub_url.rstrip("/") + reverse("welcome", args=[token])
 
 
+def recover_owner(directory: Path, email: str, hub_url: str = DEFAULT_URL) -> str:
+    """A link that works once, within a day, and sets the password of the owner who signs in as `email`;
+    their second factor and their logins are over. Raises ConfigError for anybody else."""
+    open_hub(directory)
+    from django.urls import reverse
+
+    from interlock.hub.domain.accounts import recover_owner as recovered
+    from interlock.hub.permissions import Actor
+
+    token = recovered(Actor(SystemClock()), the_lab(), email)
+    return hub_url.rstrip("/") + reverse("welcome", args=[token])
+
+
 def open_hub(directory: Path) -> None:
     """Django works on the hub in `directory`. Raises ConfigError when none lives there, or when this
     process has opened another one."""

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from interlock.clock import Clock
 from interlock.errors import ConfigError
 from interlock.hub.changes import log_deed
+from interlock.hub.domain.second_factor import remove
 from interlock.hub.models import Lab, Member, OneTimeLink, Role, RoleName, Topic, User
 from interlock.hub.permissions import Actor, Permission, require
 
@@ -50,6 +51,28 @@ def create_link(
     )
     log_deed(actor, lab, Topic.OTHER, "link_created", purpose.value)
     return token
+
+
+@transaction.atomic
+def recover_owner(actor: Actor, lab: Lab, email: str) -> str:
+    """The token of a link that sets this owner's password; their second factor is gone, their old password
+    opens nothing any more, and their role is usable again. Raises ConfigError for whoever is no owner."""
+    owners = Role.objects.filter(lab=lab, name=RoleName.OWNER).select_related("user")
+    found = owners.filter(user__email__iexact=email.strip()).first()
+    if found is None:
+        raise ConfigError(
+            _("no owner of this lab signs in with this e-mail"),
+            where=email,
+            remedy=_("Owners are: %(emails)s")
+            % {"emails": ", ".join(sorted(one.user.email for one in owners))},
+        )
+    user = found.user
+    # Whoever asks has lost it, or somebody else has it: it ends every login of theirs, too.
+    user.set_unusable_password()
+    user.is_active = True
+    user.save(update_fields=["password", "is_active"])
+    remove(actor, user, why="recovered at the console")
+    return create_link(actor, lab, OneTimeLink.Purpose.SET_PASSWORD, user)
 
 
 def _require_rule_over(actor: Actor, lab: Lab, user: User | None) -> None:
