@@ -38,7 +38,10 @@ def hub() -> None:
 @click.option("--time-zone", default="Europe/Paris", show_default=True)
 @click.option("--language", type=click.Choice(["en", "fr"]), default="fr", show_default=True)
 @hub_url_option
-def hub_init(directory: Path, name: str, time_zone: str, language: str, url: str) -> None:
+@click.option("--node-address", default="", help="By which name or address machines reach it.")
+def hub_init(
+    directory: Path, name: str, time_zone: str, language: str, url: str, node_address: str
+) -> None:
     """Make a hub: keys, database, lab. Prints a link that makes you its owner, once.
 
     Example: interlock hub init --dir /var/lib/interlock-hub --name "Le Labo"
@@ -47,9 +50,26 @@ def hub_init(directory: Path, name: str, time_zone: str, language: str, url: str
     from interlock.hub.directory import HubConfig
 
     talk(f"Making a hub in {directory} …")
-    commands.init(directory, HubConfig(name, time_zone, language))
+    commands.init(directory, HubConfig(name, time_zone, language, node_address=node_address))
     click.echo(commands.first_owner_link(directory, url))
     talk(f"Start it (interlock hub run --dir {directory}), then open this link within a day.")
+
+
+@hub.command("recover-owner")
+@click.argument("email")
+@hub_dir_option
+@hub_url_option
+def hub_recover_owner(email: str, directory: Path, url: str) -> None:
+    """Print a link by which the owner EMAIL chooses a new password, once, within a day.
+
+    Their second factor is taken away, and what they were signed in with is over.
+
+    Example: interlock hub recover-owner ada@example.org
+    """
+    from interlock.hub import commands
+
+    click.echo(commands.recover_owner(directory, email, url))
+    talk("Whoever opens this link signs in as that owner: hand it to nobody else.")
 
 
 @hub.command("run")
