@@ -80,7 +80,7 @@ class Vault:
         return blake2b(content, key=key, digest_size=FINGERPRINT_BYTES).digest()
 
     def _derived(self, purpose: bytes) -> bytes:
-        return HKDF(SHA256(), WORKING_KEY_BYTES, salt=None, info=purpose).derive(self._master)
+        return _derived(self._master, purpose)
 
 
 def slot_of(row: CardKey) -> CardSlot:
@@ -178,6 +178,12 @@ def _keyed(lab: str, index: int, tag: bytes, row: CardKey, line: bytes) -> _Keye
     bound = _bound(lab, tag, slot, row.key_version)
     sealed = bytes(row.sealed)
     return _Keyed(index, tag, slot, bound, sealed, before + opening, closing + after)
+
+
+@functools.lru_cache(maxsize=SEALED_MAX)
+def _derived(master: bytes, purpose: bytes) -> bytes:
+    """Made once: whoever reads this process's memory has the master key too."""
+    return HKDF(SHA256(), WORKING_KEY_BYTES, salt=None, info=purpose).derive(master)
 
 
 @functools.lru_cache(maxsize=SEALED_MAX)

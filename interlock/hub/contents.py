@@ -38,7 +38,7 @@ class Content:
     name: bytes
     digest: bytes
     by_tag: Mapping[bytes, bytes]
-    by_entry: Mapping[Entry, bytes] = field(repr=False)
+    entries: Mapping[bytes, Entry] = field(repr=False)
     keyed: KeyedLines = field(repr=False)
 
     def lines_for(self, vault: Vault, node: Node) -> tuple[list[bytes], list[str]]:
@@ -58,16 +58,16 @@ class Content:
 def content_of(
     lab: str, entries: Sequence[Entry], rows: dict[bytes, CardKey], earlier: Content | None
 ) -> Content:
-    """The lines of `entries`; those that stand in `earlier` too are its very lines."""
-    known = {} if earlier is None else earlier.by_entry
-    ordered = sorted(entries, key=lambda entry: entry.tag)
-    by_entry = {entry: known.get(entry) or entry_line(entry) for entry in ordered}
-    by_tag = {entry.tag: line for entry, line in by_entry.items()}
+    """The lines of `entries`; of those that are the very entries of `earlier`, its very lines."""
+    by_tag: dict[bytes, bytes] = {}
+    for entry in sorted(entries, key=lambda entry: entry.tag):
+        is_known = earlier is not None and earlier.entries.get(entry.tag) is entry
+        by_tag[entry.tag] = earlier.by_tag[entry.tag] if is_known else entry_line(entry)
     keyed = KeyedLines(lab, list(by_tag), list(by_tag.values()), rows)
     digest = joined_digest(keyed.lines)
     named = digest + keyed.fingerprint.encode()
     name = blake2b(named, digest_size=NAME_BYTES).digest()
-    return Content(name, digest, by_tag, by_entry, keyed)
+    return Content(name, digest, by_tag, {entry.tag: entry for entry in entries}, keyed)
 
 
 def joined_digest(lines: Sequence[bytes]) -> bytes:

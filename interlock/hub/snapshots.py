@@ -8,8 +8,9 @@ are not made again; each node costs a signature and a row.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
@@ -50,6 +51,8 @@ from interlock.protocol.snapshots import (
 )
 
 CONTENT_BYTES = 32
+DEMANDS_MAX = 10_000
+"""Machines of all labs of one hub."""
 
 _Asked = tuple[frozenset[str], bool]
 """Which trainings a machine asks for, and whether it asks for opening hours: what its entries depend on."""
@@ -75,10 +78,7 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
     with transaction.atomic():
         # The lab's row is locked, so that no right changes between reading it and its number.
         fresh = Lab.objects.select_for_update().get(pk=lab.pk)
-        found = Node.objects.filter(lab=fresh, revoked_at=None).select_related("machine__lab")
-        if nodes is not None:
-            found = found.filter(pk__in=nodes)
-        every = list(found)
+        every = _active(fresh, nodes)
         vault = Vault(settings.HUB.card_key())
         mill = _Mill(fresh, every, settings.HUB.signing_key(), vault, at_ms // 1_000)
         old = {snapshot.node_id: snapshot for snapshot in Snapshot.objects.filter(node__in=every)}
@@ -87,6 +87,15 @@ def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotV
         for node in every:
             _say_who_was_left_out(node, mill.left_out[node.pk], moment(at_ms))
         return renewed
+
+
+def _active(lab: Lab, nodes: Iterable[int] | None) -> list[Node]:
+    """Those of `lab` that may be told anything (of `nodes`, or all), their machines with them."""
+    found = Node.objects.filter(lab=lab, revoked_at=None).select_related("machine")
+    every = list(found if nodes is None else found.filter(pk__in=nodes))
+    for node in every:
+        node.lab = node.machine.lab = lab
+    return every
 
 
 def body_of(node: Node) -> bytes:
@@ -110,7 +119,7 @@ def entries_of(
     """One entry per badge of `lab`, with the rights that count for those trainings and (`kept`) the
     hours that count where hours are asked for; and the badges left out: a node would refuse a whole
     list for one entry that it cannot read."""
-    return _People(lab).entries(trainings, kept)
+    return _People(lab).entries(trainings, kept, {})
 
 
 def tell_anew(node: Node) -> None:
@@ -139,19 +148,17 @@ class _People:
         self._lab = lab
         # What stands for an old id is nobody's card: no node can meet it.
         cards = Badge.objects.filter(lab=lab).exclude(condition=BadgeCondition.ENROL_AGAIN)
-        self._badges = list(cards.select_related("member"))
+        self._badges = list(cards.select_related("member").only(*_OF_A_BADGE))
         self._held: dict[int, list[core.Right]] = defaultdict(list)
         valid = Authorisation.objects.filter(lab=lab, revoked_at=None)
-        for authorisation in valid.select_related("training"):
+        for authorisation in valid.select_related("training").only(*_OF_A_RIGHT):
             self._held[authorisation.member_id].append(right_of(authorisation))
+        self._plain: dict[int, core.Entry] = {}
 
     def entries(
-        self,
-        trainings: frozenset[str],
-        kept: Hours | None,
-        known: Container[core.Entry] = frozenset(),
+        self, trainings: frozenset[str], kept: Hours | None, known: Mapping[bytes, core.Entry]
     ) -> tuple[list[core.Entry], list[str]]:
-        """`known` entries were readable when they were told before."""
+        """`known` is what was told before, by tag: what is still so is the same object."""
         entries: list[core.Entry] = []
         left_out: list[str] = []
         for badge in self._badges:
@@ -160,12 +167,27 @@ class _People:
             try:
                 if len(entries) == ENTRIES_MAX:
                     raise ProtocolError("the list is full")
-                entry = entry_of(self._lab, badge, rights, own)
-                entries.append(entry if entry in known else _readable(entry))
+                entries.append(self._entry(badge, rights, own, known.get(bytes(badge.tag))))
             except (ProtocolError, ValueError) as error:
                 what = error.what if isinstance(error, ProtocolError) else str(error)
                 left_out.append(f"{bytes(badge.tag)[:4].hex()}: {what}")
         return entries, left_out
+
+    def _entry(
+        self, badge: Badge, rights: list[core.Right], own: str | None, before: core.Entry | None
+    ) -> core.Entry:
+        """Of most badges most machines are told the same: that nothing of theirs opens them."""
+        is_plain = not rights and own is None
+        entry = self._plain.get(badge.pk) if is_plain else None
+        if entry is None:
+            entry = entry_of(self._lab, badge, rights, own)
+            # What was readable when it was told before still is.
+            entry = before if before == entry else _readable(entry)
+            if is_plain:
+                self._plain[badge.pk] = entry
+        if before is not entry and before == entry:
+            return before
+        return entry
 
 
 class _Mill:
@@ -186,7 +208,6 @@ class _Mill:
         self._people = _People(lab)
         self._demands = all_demands([node.machine for node in nodes], self._hours, issued_at)
         self._contents: dict[_Asked, tuple[Content, list[str]]] = {}
-        self._spelled: dict[core.Demands, bytes] = {}
         self._renewed: list[Snapshot] = []
         self._unchanged: list[int] = []
         self.left_out: dict[int, list[str]] = {}
@@ -270,7 +291,7 @@ class _Mill:
         if asked not in self._contents:
             what = self._lab.pk, asked
             earlier = SHELF.newest(what)
-            known = frozenset[core.Entry]() if earlier is None else earlier.by_entry
+            known = {} if earlier is None else earlier.entries
             hours = self._hours if asked[1] else None
             entries, left_out = self._people.entries(asked[0], hours, known)
             content = content_of(self._lab.slug, entries, self._cards, earlier)
@@ -284,12 +305,30 @@ class _Mill:
         told = {
             "cards": content.keyed.fingerprint,
             "machine": node.machine.name,
-            "demands": demands_to_wire(demands),
+            "demands": _told_demands(demands),
             "digest": content.digest.hex(),
             **({"forget": [one.hex() for one in self._forget]} if self._forget else {}),
         }
         return blake2b(canonical.dumps(told), digest_size=CONTENT_BYTES).digest()
 
+
+@functools.lru_cache(maxsize=DEMANDS_MAX)
+def _told_demands(demands: core.Demands) -> str:
+    """They change so much less often than the people that their name is made once."""
+    spelled = canonical.dumps(demands_to_wire(demands))
+    return blake2b(spelled, digest_size=CONTENT_BYTES).hexdigest()
+
+
+_OF_A_BADGE = [
+    *("tag", "condition", "member__public_id", "member__language", "member__name"),
+    *("member__status", "member__until_at", "member__technician", "member__credit"),
+    "member__group",
+]
+_OF_A_RIGHT = [
+    *("member", "level", "granted_at", "practised_at", "until_at"),
+    *("training__slug", "training__lapse_days"),
+]
+"""What an entry is made of (hub.entries); everything else of 20,000 people stays where it is."""
 
 _SIGNED = [
     *("epoch", "counter", "rights_seq", "content_hash"),
