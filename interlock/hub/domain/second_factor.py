@@ -59,7 +59,7 @@ def begin(actor: Actor, issuer: str) -> Offer:
     else:
         # The page is looked at twice: the telephone that has the key keeps it.
         key = open_key(user, bytes(known.sealed_key))
-    return Offer(key, pyotp.TOTP(key).provisioning_uri(user.email, issuer_name=issuer))
+    return Offer(key, pyotp.TOTP(key).provisioning_uri(name=user.email, issuer_name=issuer))
 
 
 @transaction.atomic
