@@ -27,6 +27,7 @@ FORCE=no
 UNATTENDED=no
 OFFLINE=
 FROM=
+ADDRESS=
 # Below which folder a real computer is installed; empty: this computer itself.
 TARGET=
 case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
@@ -58,9 +59,11 @@ On a real Raspberry Pi or server, as root (docs/install.md):
                      minute to prove itself, else the release before comes back by itself
   rollback           the release before
   uninstall          everything but configuration and data
+  image              make this Pi's card fit to be copied for many machines
   doctor             look at everything, change nothing
 
   --from FOLDER      node: where node.toml, *.node.json and *.sync.json are, for example a USB stick
+  --address NAME     hub: the name or address by which machines reach it; by default its first address
   --offline FILE     use a release tarball instead of the internet
   --unattended       wait until nobody uses the machine, instead of stopping with a message
   --lang fr|en       the language of what is said
@@ -548,9 +551,10 @@ main() {
             --force) FORCE=yes ;;
             --prepare) PREPARE=yes ;;
             --unattended) UNATTENDED=yes ;;
-            --offline | --from | --root | --lang)
+            --offline | --from | --root | --lang | --address)
                 value_of "$1" "${2:-}"
                 case $1 in
+                    --address) ADDRESS=$VALUE ;;
                     --lang) choose_language "$VALUE" ;;
                     --offline) absolute "$1" "$2" && OFFLINE=$VALUE ;;
                     --from) absolute "$1" "$2" && FROM=$VALUE ;;
@@ -575,7 +579,7 @@ main() {
         demo) demo "${rest[@]:1}" ;;
         test) run_tests "${rest[@]:1}" ;;
         node | hub) on_a_real_computer "install_$command" ;;
-        upgrade | rollback | confirm | uninstall) on_a_real_computer "$command" ;;
+        upgrade | rollback | confirm | configure | image | uninstall) on_a_real_computer "$command" ;;
         doctor) on_a_real_computer look ;;
         *)
             complain "There is no command '$command'. Read ./install.sh --help."

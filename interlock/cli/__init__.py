@@ -26,6 +26,7 @@ from interlock.cli.hub_reports import hub_seed
 from interlock.cli.hub_verify import hub_verify
 from interlock.cli.journal import journal
 from interlock.cli.node import node, sync
+from interlock.cli.node_first_boot import node_first_boot
 from interlock.cli.parts import EXIT_CONFIGURATION, EXIT_FAULT, Group
 from interlock.cli.reader import reader
 from interlock.cli.sim import demo, sim
@@ -75,5 +76,6 @@ for hub_command in (hub_backup, hub_backup_key, hub_jobs, hub_restore, hub_verif
     hub.add_command(hub_command)
 hub.add_command(hub_seed)
 hub.add_command(hub_verify_ledger)
+node.add_command(node_first_boot)
 for command in (commission, demo, desk, diagnose, doctor, hub, journal, node, reader, sim, sync):
     interlock.add_command(command)

@@ -176,6 +176,7 @@ def node_enrol(
 
     Example: interlock node enrol IL1:192.168.1.10:8443:…
     """
+    from interlock.cli.node_first_boot import former_life, require_stopped
     from interlock.clock import SystemClock
     from interlock.sync.card_file import read_card_file, wipe_code
     from interlock.sync.enrolling import enrol
@@ -184,13 +185,18 @@ def node_enrol(
     if (code is None) == (card is None):
         raise click.UsageError("Give the CODE of the hub's page, or --card FILE.")
     text = code if card is None else read_card_file(card).code
-    done = enrol(text or "", _files(config, keys, access), SystemClock(), _show, again=again)
+    files = _files(config, keys, access)
+    if again:
+        require_stopped(config)
+    done = enrol(text or "", files, SystemClock(), _show, again=again)
+    former = former_life(config, files.keys) if again else None
     if card is not None:
         wipe_code(card)
     click.echo(f"{done.machine}: this computer is node {done.node} of {done.lab}")
-    if again:
+    if former is not None:
+        unsent = "unknown" if former.unsent is None else former.unsent
         talk(
-            "The journal of the node it was belongs to that one: move journal.db* away before the start."
+            f"It was {former.node}; its journal is kept in {former.folder}. Records not sent: {unsent}"
         )
     talk("Now: sudo systemctl restart interlock-node interlock-sync")
 

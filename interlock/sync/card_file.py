@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from interlock.errors import ConfigError
 
@@ -18,15 +20,21 @@ CARD_FILE = Path("/boot/firmware/interlock.toml")
 USED = "used"
 """What stands in the code's place when the file has served."""
 
+CHOICES = {"profile": ("saw", "laser", "printer"), "language": ("en", "fr")}
+"""What [computer] may say: one of these, or nothing."""
+
 _CODE_LINE = re.compile(r'^([ \t]*code[ \t]*=[ \t]*)"[^"\n]*"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
-    """What the file says: whose computer this will be, and the code."""
+    """What the file says: whose computer this will be, and the code; perhaps which ready machine, and the
+    language of its screen (both empty where [computer] does not say)."""
 
     machine: str
     code: str = field(repr=False)
+    profile: str = ""
+    language: str = ""
 
     @property
     def is_used(self) -> bool:
@@ -56,7 +64,20 @@ def read_card_file(path: Path = CARD_FILE) -> CardFile:
             where=str(path),
             remedy=_MAKE_ANOTHER,
         )
-    return CardFile(machine, code)
+    return CardFile(machine, code, *(_choice(said, path, key) for key in CHOICES))
+
+
+def _choice(said: Mapping[str, Any], path: Path, key: str) -> str:
+    """One word of [computer], "" where it is not there. Raises ConfigError: another word."""
+    table = said.get("computer", {})
+    chosen = table.get(key, "") if isinstance(table, dict) else None
+    if chosen in ("", *CHOICES[key]):
+        return str(chosen)
+    raise ConfigError(
+        f"computer.{key} is {chosen!r}",
+        where=str(path),
+        remedy=f"Write one of: {', '.join(CHOICES[key])}; or leave it out",
+    )
 
 
 def wipe_code(path: Path = CARD_FILE) -> None:

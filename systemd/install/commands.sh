@@ -6,6 +6,8 @@
 
 OWNER_LINK=
 HUB_URL=
+# What waits for the caller of `configure` to have written its last words.
+REBOOT_S=5
 
 require_root() {
     if [[ $EUID -ne 0 && $DRY_RUN == no ]] && is_live; then
@@ -76,8 +78,8 @@ prepare_hub() {
 
 # A hub that is there already is recognised by its hub.toml, and left as it is.
 require_hub() {
-    local address zone=Europe/Paris
-    address=$(hostname -I 2>/dev/null | awk '{ print $1 }') || true
+    local address=$ADDRESS zone=Europe/Paris
+    [[ -n $address ]] || address=$(hostname -I 2>/dev/null | awk '{ print $1 }') || true
     HUB_URL=http://${address:-127.0.0.1}:$HUB_PORT
     if [[ -e $TARGET$HUB_DIR/hub.toml ]] || ! is_live; then
         return
@@ -94,7 +96,7 @@ require_hub() {
     fi
     OWNER_LINK=$(cd / && setpriv --reuid=interlock-hub --regid=interlock-hub --clear-groups \
         "$RELEASE_DIR/venv/bin/interlock" hub init --dir "$HUB_DIR" --language "$UI_LANGUAGE" \
-        --time-zone "$zone" --url "$HUB_URL" 2>>"$LOG")
+        --time-zone "$zone" --url "$HUB_URL" ${address:+--node-address "$address"} 2>>"$LOG")
 }
 
 install_node() {
@@ -163,6 +165,65 @@ confirm() {
     prune
 }
 
+# ------------------------------------------------------------------------ the first boot, and its image
+
+# interlock-firstboot.service, once node.toml and keys are there: what `node` does with them, and the start.
+configure() {
+    require_a_role
+    STEP=$(t "setting this computer up for its machine" "réglage de cet ordinateur pour sa machine")
+    take_configuration
+    set_up_pi
+    is_live && [[ $DRY_RUN == no ]] || return 0
+    systemctl daemon-reload
+    if [[ $REBOOT == yes ]]; then
+        say "$(t "The boot settings changed: this computer restarts." \
+            "Les réglages de démarrage ont changé : cet ordinateur redémarre.")"
+        # Later, so that whoever called has the time to write what it did.
+        systemd-run --quiet --on-active="$REBOOT_S" systemctl reboot
+        return
+    fi
+    restart_services
+    if ! is_healthy; then
+        complain "$(t "The machine does not answer: sudo ./install.sh doctor" \
+            "La machine ne répond pas : sudo ./install.sh doctor")"
+        exit "$EXIT_FAULT"
+    fi
+}
+
+# This card may be copied: nothing on it belongs to one computer alone.
+image() {
+    local name
+    require_a_role
+    if has_role hub; then
+        complain "$(t "This is a hub: two of it would contradict each other. Nothing was changed." \
+            "C'est un hub : deux copies se contrediraient. Rien n'a été changé.")"
+        exit "$EXIT_USAGE"
+    fi
+    for name in node.json sync.json enrolling.json first-boot.json; do
+        [[ -e $TARGET$CONFIG_DIR/$name ]] || continue
+        complain "$(t "This card is a machine's node ($CONFIG_DIR/$name): copies of it would all be the same node. Nothing was changed." \
+            "Cette carte est le nœud d'une machine ($CONFIG_DIR/$name) : ses copies seraient toutes le même nœud. Rien n'a été changé.")"
+        complain "$(t "What to do: make the image of a fresh card on which only sudo ./install.sh node was run." \
+            "Que faire : faire l'image d'une carte neuve sur laquelle seul sudo ./install.sh node a été lancé.")"
+        exit "$EXIT_USAGE"
+    done
+    if [[ $DRY_RUN == yes ]]; then
+        say "would empty: $TARGET/etc/machine-id; would remove: $TARGET/etc/ssh/ssh_host_*"
+        return
+    fi
+    # Empty, not absent: systemd makes a new one at the next boot of each copy.
+    : >"$TARGET/etc/machine-id"
+    rm -f "$TARGET/var/lib/dbus/machine-id" "$TARGET/var/lib/systemd/random-seed" "$TARGET"/etc/ssh/ssh_host_*
+    # Raspberry Pi OS has a unit that makes new SSH keys; its package makes them elsewhere.
+    if is_live && systemctl --quiet cat regenerate_ssh_host_keys.service >/dev/null 2>&1; then
+        systemctl --quiet enable regenerate_ssh_host_keys.service
+    fi
+    say "$(t "This card may be copied now: shut it down (sudo poweroff) and read the card into an image." \
+        "Cette carte peut être copiée : éteignez-la (sudo poweroff) et lisez-la dans une image.")"
+    say "$(t "Put each machine's interlock.toml from the hub's page on the first partition of its copy." \
+        "Mettez sur la première partition de chaque copie le interlock.toml de sa machine, de la page du hub.")"
+}
+
 # ------------------------------------------------------------------------ uninstall
 
 uninstall() {
@@ -172,9 +233,11 @@ uninstall() {
         for unit in $(units_of "$role"); do
             [[ -e $TARGET$UNIT_DIR/$unit ]] || continue
             if is_live && [[ $DRY_RUN == no ]]; then
-                systemctl --quiet disable --now "$unit"
+                systemctl --quiet stop "$unit"
+                systemctl --quiet disable "$unit" 2>>"$LOG"
             fi
-            take_away "$UNIT_DIR/$unit" "$UNIT_DIR/multi-user.target.wants/$unit"
+            take_away "$UNIT_DIR/$unit" "$UNIT_DIR/multi-user.target.wants/$unit" \
+                "$UNIT_DIR/timers.target.wants/$unit"
         done
     done
     take_away "$NODE_DROP_IN" "$JOURNALD_DROP_IN" "$WATCHDOG_DROP_IN" "$MODULES_FILE" "$HOME_DIR"
@@ -202,13 +265,8 @@ look() {
         say_next_for_node
     fi
     if has_role hub && is_live; then
-        if answers; then
-            say "✓ $(t "The hub answers" "Le hub répond")"
-        else
-            say "✗ $(t "The hub does not answer" "Le hub ne répond pas")"
-            say "  → journalctl -u interlock-hub -b"
-            code=$EXIT_FAULT
-        fi
+        (cd / && setpriv --reuid=interlock-hub --regid=interlock-hub --clear-groups \
+            "$TARGET$CURRENT/venv/bin/interlock" hub doctor --lang "$UI_LANGUAGE" --dir "$HUB_DIR") || code=$?
     fi
     exit "$code"
 }
@@ -222,8 +280,8 @@ say_next_for_node() {
     elif ! is_configured; then
         say "$(t "Interlock is installed and waits: it does not know its machine yet." \
             "Interlock est installé et attend : il ne connaît pas encore sa machine.")"
-        say "$(t "Put the machine's node.toml and the two files that the hub made for it (…node.json, …sync.json) on a USB stick, then run: sudo ./install.sh node --from /media/stick" \
-            "Mettez le node.toml de la machine et les deux fichiers que le hub a faits pour elle (…node.json, …sync.json) sur une clé USB, puis lancez : sudo ./install.sh node --from /media/cle")"
+        say "$(t "On the hub's page of the machine, Add a computer, download interlock.toml, put it on this card's first partition (/boot/firmware) with the machine's node.toml, and run: sudo reboot" \
+            "Sur la page de la machine au hub, Ajouter un ordinateur, téléchargez interlock.toml, mettez-le sur la première partition de cette carte (/boot/firmware) avec le node.toml de la machine, puis : sudo reboot")"
     elif [[ $REBOOT == yes ]]; then
         say "$(t "Interlock is installed; the Pi's boot settings changed, so restart it now: sudo reboot" \
             "Interlock est installé ; les réglages de démarrage du Pi ont changé, redémarrez-le : sudo reboot")"
@@ -247,8 +305,8 @@ say_next_for_hub() {
     elif [[ -n $OWNER_LINK ]]; then
         say "$(t "The hub runs; open this link within a day, it makes you its owner, once: $OWNER_LINK" \
             "Le hub est en marche ; ouvrez ce lien dans la journée, il fait de vous son propriétaire, une fois : $OWNER_LINK")"
-        say "$(t "Then add your machines on its pages, and make each one's files: sudo -u interlock-hub $CURRENT/venv/bin/interlock hub add-node MACHINE --out FOLDER --url $HUB_URL" \
-            "Ensuite ajoutez vos machines dans ses pages, et faites les fichiers de chacune : sudo -u interlock-hub $CURRENT/venv/bin/interlock hub add-node MACHINE --out DOSSIER --url $HUB_URL")"
+        say "$(t "Then add your machines on its pages; each machine's page makes the file for its computer's SD card." \
+            "Ensuite ajoutez vos machines dans ses pages ; la page de chacune fait le fichier pour la carte SD de son ordinateur.")"
     else
         say "$(t "The hub runs at $HUB_URL with the lab it had." "Le hub est en marche à $HUB_URL avec le labo qu'il avait.")"
         say "$(t "Log in as before; sudo ./install.sh rollback takes this release back." \

@@ -69,7 +69,7 @@ fingerprint_of_source() { # ROLE…
         if [[ -d $SOURCE/wheels ]]; then
             cat "$SOURCE/SHA256SUMS"
         else
-            cd "$ROOT" && find interlock systemd install.sh pyproject.toml -type f \
+            cd "$ROOT" && find interlock systemd config install.sh pyproject.toml -type f \
                 -not -path '*/__pycache__/*' -exec sha256sum {} + | sort
         fi
     } | sha256sum | cut -d' ' -f1
@@ -152,7 +152,8 @@ fill_environment() { # ROLE…
     if [[ " $* " == *" node "* ]]; then "${pip[@]}" --no-deps "$MFRC522"; fi
     mkdir -p "$RELEASE_DIR/installer"
     cp "$SOURCE/install.sh" "$RELEASE_DIR/installer/"
-    cp -r "$SOURCE/systemd" "$RELEASE_DIR/installer/"
+    # config/: the ready machines that an SD card's first boot chooses from.
+    cp -r "$SOURCE/systemd" "$SOURCE/config" "$RELEASE_DIR/installer/"
 }
 
 in_release() {

@@ -13,8 +13,10 @@ JOURNALD_DROP_IN=/etc/systemd/journald.conf.d/interlock.conf
 WATCHDOG_DROP_IN=/etc/systemd/system.conf.d/interlock.conf
 MODULES_FILE=/etc/modules-load.d/interlock.conf
 
-NODE_UNITS=(interlock-node.service interlock-sync.service)
-HUB_UNITS=(interlock-hub.service)
+NODE_UNITS=(interlock-node.service interlock-sync.service interlock-firstboot.service)
+# A service whose timer starts it is not enabled itself.
+HUB_UNITS=(interlock-hub.service interlock-hub-jobs.service interlock-hub-jobs.timer
+    interlock-backup.service interlock-backup.timer)
 ROLLBACK_UNIT=interlock-rollback.service
 
 NODE_PACKAGES=(python3-venv python3-lgpio python3-spidev python3-smbus2 python3-pil
@@ -292,23 +294,39 @@ install_units() { # FOLDER ROLE…
         for unit in $(units_of "$role"); do
             [[ -e $source/$unit ]] || continue
             put "$UNIT_DIR/$unit" <"$source/$unit"
-            if [[ ! -L $TARGET$UNIT_DIR/multi-user.target.wants/$unit ]]; then
-                enable "$unit"
-            fi
         done
+    done
+    for unit in $(for role in "$@"; do units_of "$role"; done); do
+        if [[ -e $source/$unit && ! -L $(link_of "$unit") ]] && grep -q '^WantedBy=' "$source/$unit"; then
+            enable "$unit"
+        fi
     done
     if is_live && [[ $CHANGED == yes && $DRY_RUN == no ]]; then
         systemctl daemon-reload
     fi
 }
 
+# link_of UNIT: where systemd keeps that it is enabled.
+link_of() {
+    case $1 in
+        *.timer) printf '%s\n' "$TARGET$UNIT_DIR/timers.target.wants/$1" ;;
+        *) printf '%s\n' "$TARGET$UNIT_DIR/multi-user.target.wants/$1" ;;
+    esac
+}
+
 enable() { # UNIT
+    local link
     if [[ $DRY_RUN == yes ]]; then
         say "would enable: $1"
     elif is_live; then
-        systemctl --quiet enable "$1"
+        case $1 in
+            # From now on, and not only from the next start of the computer.
+            *.timer) systemctl --quiet enable --now "$1" ;;
+            *) systemctl --quiet enable "$1" ;;
+        esac
     else
-        mkdir -p "$TARGET$UNIT_DIR/multi-user.target.wants"
-        ln -s "$UNIT_DIR/$1" "$TARGET$UNIT_DIR/multi-user.target.wants/$1"
+        link=$(link_of "$1")
+        mkdir -p "${link%/*}"
+        ln -s "$UNIT_DIR/$1" "$link"
     fi
 }
