@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from interlock.hub import bill_inputs, credit, pricing
 from interlock.hub.alarms import ask_to_check
@@ -66,21 +66,21 @@ def reprice(lab: Lab, days: Iterable[Day], at: datetime) -> None:
     for payer, day in wanted:
         scope[month_span(day.replace(day=1)) if by_month else day_span(day)].add(payer)
     for payer, theirs in funds.items():
-        # Passes carry from one open month into the next, in order: nothing before is left out.
         first = min(day for known, day in wanted if known == payer)
-        since = min(_day_of_ms(fund.starts_ms) for fund in theirs)
-        scope[Span(month_of(min(first, since)), None)].add(payer)
+        scope[_span_of(theirs, first)].add(payer)
     _price(_Books(fresh, funds, at), scope)
     _ask_about_changed(fresh, wanted, at)
 
 
 def reprice_since(lab: Lab, payers: Iterable[int], begin: date, at: datetime) -> None:
-    """The same for everything of those payers from the month of `begin` on."""
+    """The same for everything of those payers from the month of `begin` on, or from their first pass on."""
     asked = set(payers)
     if asked:
-        fresh = Lab.objects.get(pk=lab.pk)
-        scope = {Span(month_of(begin), None): asked}
-        _price(_Books(fresh, bill_inputs.funds_of(asked), at), scope)
+        fresh, funds = Lab.objects.get(pk=lab.pk), bill_inputs.funds_of(asked)
+        scope: dict[Span, set[int]] = defaultdict(set)
+        for payer in asked:
+            scope[_span_of(funds.get(payer, ()), begin)].add(payer)
+        _price(_Books(fresh, funds, at), scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,10 @@ def _price(books: _Books, scope: Mapping[Span, set[int]]) -> None:
             row = by_key[priced.use.order]
             lines[row.pk] = _line(books, row, priced, chosen[row.pk])
             taken[row.pk] = priced.taken
-    rewritten = _store(scope, lines)
+    rewritten, corrected = _store(scope, lines)
     if books.funds:
         _store_taken(lines, taken)
+    _ask_about_corrected(corrected, books.at)
     _ask_about_early([row for row in rows if row.pk in rewritten], lines, versions, books.at)
     credit.recount(books.lab, set().union(*scope.values()), books.at)
 
@@ -197,9 +198,9 @@ _PRICED_ANEW = (
 )
 
 
-def _store(scope: Mapping[Span, set[int]], lines: Mapping[int, Line]) -> set[int]:
+def _store(scope: Mapping[Span, set[int]], lines: Mapping[int, Line]) -> tuple[set[int], set[int]]:
     """The open lines of `scope` become `lines`; an unchanged one keeps its row and its time. Returns the
-    sessions whose line is new or another."""
+    sessions whose line is new or another, and those that somebody had corrected before it changed."""
     in_scope = Q()
     for span, payers in scope.items():
         days = (
@@ -208,26 +209,46 @@ def _store(scope: Mapping[Span, set[int]], lines: Mapping[int, Line]) -> set[int
         in_scope |= Q(payer__in=payers) & days
     open_ = Q(kind=LineKind.SESSION, statement__isnull=True)
     found = Line.objects.filter(open_ & (in_scope | Q(session__in=list(lines))))
+    is_corrected = Exists(Line.objects.filter(corrects=OuterRef("pk")))
     stored = {
-        session: (pk, tuple(compared))
-        for pk, session, *compared in found.values_list("pk", "session_id", *_COMPARED)
+        session: (pk, corrected, tuple(compared))
+        for pk, session, corrected, *compared in found.annotate(
+            is_corrected=is_corrected
+        ).values_list("pk", "session_id", "is_corrected", *_COMPARED)
     }
-    new, changed = [], []
+    new, changed, corrected_ = [], [], set()
     for session, line in lines.items():
-        pk, old = stored.pop(session, (None, ()))
+        pk, corrected, old = stored.pop(session, (None, False, ()))
         line.pk = pk
         if pk is None:
             new.append(line)
         elif old != tuple(getattr(line, name) for name in _COMPARED):
             changed.append(line)
-    gone = [pk for pk, (payer, _, day, *_) in stored.values() if _in(scope, payer, day)]
-    if gone:
-        Line.objects.filter(pk__in=gone).delete()
+            corrected_ |= {session} if corrected else set()
+    gone = {
+        session: pk
+        for session, (pk, _, (payer, _, day, *_)) in stored.items()
+        if _in(scope, payer, day)
+    }
+    corrected_ |= {session for session in gone if stored[session][1]}
     if changed:
         Line.objects.bulk_update(changed, _PRICED_ANEW)
+    if corrected_:
+        _take_corrections_along([line for line in changed if line.session_id in corrected_], gone)
+    if gone:
+        Line.objects.filter(pk__in=gone.values()).delete()
     if new:
         Line.objects.bulk_create(new)
-    return {line.session_id for line in [*new, *changed] if line.session_id is not None}
+    rewritten = {line.session_id for line in [*new, *changed] if line.session_id is not None}
+    return rewritten, corrected_
+
+
+def _take_corrections_along(changed: Iterable[Line], gone: Mapping[int, int]) -> None:
+    """Corrections of open lines are owed by the same payer in the same month, and go when the line goes:
+    so they are open as long as it is, and nobody gets back what they do not owe."""
+    for line in changed:
+        Line.objects.filter(corrects=line).update(payer=line.payer_id, month=line.month)
+    Line.objects.filter(corrects__in=gone.values()).delete()
 
 
 def _in(scope: Mapping[Span, set[int]], payer: int, day: date) -> bool:
@@ -271,6 +292,15 @@ def _ask_about_early(
     _ask(early, "begun before its tariff had any price", at)
 
 
+def _ask_about_corrected(sessions: set[int], at: datetime) -> None:
+    """An alarm names corrected sessions that cost something else now: their correction was for another price."""
+    changed: dict[int, list[str]] = defaultdict(list)
+    found = Session.objects.filter(pk__in=sessions) if sessions else Session.objects.none()
+    for node, epoch, seq in found.order_by("pk").values_list("node_id", "epoch", "seq"):
+        changed[node].append(f"{epoch}.{seq}")
+    _ask(changed, "priced again after somebody corrected it", at)
+
+
 def _ask_about_changed(lab: Lab, days: set[Day], at: datetime) -> None:
     """An alarm names sessions that turned out to be others than their closed line says: somebody has to
     correct what cannot change any more."""
@@ -283,12 +313,26 @@ def _ask_about_changed(lab: Lab, days: set[Day], at: datetime) -> None:
         payer__in={payer for payer, _ in days},
         day__in={day for _, day in days},
     ).values_list(
-        *("payer_id", "day", "enabled_ms", "busy_ms", "session__enabled_ms", "session__busy_ms"),
+        *("payer_id", "day", "enabled_ms", "busy_ms"),
+        *("session__payer_id", "session__ended_at", "session__enabled_ms", "session__busy_ms"),
         *("session__voided", "session__node_id", "session__epoch", "session__seq"),
     )
     changed: dict[int, list[str]] = defaultdict(list)
-    for payer, day, enabled, busy, enabled_now, busy_now, voided, node, epoch, seq in found:
-        if (payer, day) in days and (voided or (enabled, busy) != (enabled_now, busy_now)):
+    for (
+        payer,
+        day,
+        *was,
+        payer_now,
+        ended_at,
+        enabled_now,
+        busy_now,
+        voided,
+        node,
+        epoch,
+        seq,
+    ) in found:
+        now = (payer_now, day_of(lab, ended_at), enabled_now, busy_now)
+        if (payer, day) in days and (voided or (payer, day, *was) != now):
             changed[node].append(f"{epoch}.{seq}")
     _ask(changed, "changed after its month was closed", at)
 
@@ -296,6 +340,12 @@ def _ask_about_changed(lab: Lab, days: set[Day], at: datetime) -> None:
 def _ask(sessions: Mapping[int, list[str]], why: str, at: datetime) -> None:
     for node in Node.objects.filter(pk__in=sessions) if sessions else ():
         ask_to_check(node, sessions[node.pk], why, at)
+
+
+def _span_of(funds: Iterable[Fund], first: date) -> Span:
+    """From the month of `first` on, and of the first pass: passes carry from one open month into the next,
+    in order, so nothing before is left out."""
+    return Span(month_of(min([first, *(_day_of_ms(fund.starts_ms) for fund in funds)])), None)
 
 
 def _day_of_ms(wall_ms: int) -> date:

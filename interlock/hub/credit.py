@@ -15,7 +15,7 @@ from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 
 from interlock.hub import vat
-from interlock.hub.changes import log_change
+from interlock.hub.changes import ROWS_AT_ONCE, log_change
 from interlock.hub.models import (
     AccountEntry,
     Lab,
@@ -95,12 +95,21 @@ def recount(lab: Lab, payers: Iterable[int], at: datetime) -> int:
 def follow(member: Member, paid_before: int | None, at: datetime) -> None:
     """`member`, who has another payer, has the credit that payer's account allows. Call it in the
     transaction of the change, which says that rights changed."""
-    payer = Payer.objects.filter(pk=standing_of(member).pays() or 0).select_related("lab").first()
-    if payer is not None and payer.prepays:
-        member.credit = balance_of(payer, at).state
-    elif Payer.objects.filter(pk=paid_before or 0, prepays=True).exists():
-        member.credit = Member.Credit.OK
-    member.save(update_fields=["credit"])
+    follow_all(member.lab, [(member, paid_before)], at)
+
+
+def follow_all(lab: Lab, moved: Iterable[tuple[Member, int | None]], at: datetime) -> None:
+    """The same for many, each with who paid before, by few statements."""
+    pays = {member: (standing_of(member).pays() or 0, before or 0) for member, before in moved}
+    known = Payer.objects.filter(lab=lab, prepays=True).values_list("pk", flat=True) if pays else ()
+    prepaying = set(known)
+    counted = balances(lab, {now for now, _ in pays.values()} & prepaying, at)
+    for member, (now, before) in pays.items():
+        if now in counted:
+            member.credit = counted[now].state
+        elif before in prepaying:
+            member.credit = Member.Credit.OK
+    Member.objects.bulk_update(list(pays), ["credit"], batch_size=ROWS_AT_ONCE)
 
 
 def is_counted(member: Member) -> bool:

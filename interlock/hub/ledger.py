@@ -138,7 +138,7 @@ def _verify(
     if statement.number != number:
         raise _altered(lab, f"statement {number:06} is missing")
     commit = commitment(statement, statement.period.month.isoformat(), lines)
-    whole = statement.salt is None or commit == bytes(statement.commit)
+    whole = statement.salt is not None and commit == bytes(statement.commit)
     linked = link(prev, bytes(statement.commit))
     if not whole or bytes(statement.prev) != prev or bytes(statement.hash) != linked:
         raise _altered(lab, f"{where} was altered, or its lines, or one before it")

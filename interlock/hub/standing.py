@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from interlock.hub.changes import ROWS_AT_ONCE
 from interlock.hub.models import Member, MemberTerms, Purpose
 from interlock.hub.timeline import moment
 
@@ -65,10 +66,18 @@ def standing_of(member: Member) -> Standing:
 def remember(member: Member, before: Standing, at: datetime) -> bool:
     """Whether `member` has other terms from `at` on than `before`; then both are dated. Call it in the
     transaction of the change."""
-    after = standing_of(member)
-    if after == before:
-        return False
-    if not member.terms_history.exists():
-        MemberTerms.objects.create(member=member, starts_at=moment(0), **before._asdict())
-    MemberTerms.objects.create(member=member, starts_at=at, **after._asdict())
-    return True
+    return bool(remember_all([(member, before)], at))
+
+
+def remember_all(changes: Iterable[tuple[Member, Standing]], at: datetime) -> list[Member]:
+    """The members who have other terms from `at` on than before; both are dated: two statements for all."""
+    moved = [(member, before) for member, before in changes if standing_of(member) != before]
+    known = MemberTerms.objects.filter(member__in=[member for member, _ in moved])
+    dated = set(known.values_list("member_id", flat=True)) if moved else set()
+    rows = []
+    for member, before in moved:
+        if member.pk not in dated:
+            rows.append(MemberTerms(member=member, starts_at=moment(0), **before._asdict()))
+        rows.append(MemberTerms(member=member, starts_at=at, **standing_of(member)._asdict()))
+    MemberTerms.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
+    return [member for member, _ in moved]

@@ -174,13 +174,13 @@ def _reassign_closed(actor: Actor, line: Line, payer: Payer, purpose: str, why: 
         raise ConfigError(_("nothing would change"), where=payer.name)
     if not was:
         raise ConfigError(_("nothing is owed for it any more"), where=str(line))
+    session = line.session
+    cents = _elsewhere_cents(line, session, purpose, was) if session else was
     step = {"kind": "correction", "was_cents": was, "should_cents": 0}
     back = _correct(actor, line, -was, why, step)
-    session = line.session
     due = _line_like(line, LineKind.ADJUSTMENT, payer, actor)
     due.used_in, due.member = session, session.member if session else None
     due.words = _words(line)
-    cents = _alone_cents(session, purpose) if session else was
     if not cents:
         return [back]
     return [back, _write(actor, due, cents, why, {"kind": "reassigned", "of_cents": was})]
@@ -265,16 +265,25 @@ def _month_cents(session: Session, enabled_ms: int, busy_ms: int) -> int:
     return sum(priced.price_cents for priced in pricing.price(uses))
 
 
-def _alone_cents(session: Session, purpose: str) -> int:
-    """The price of that session by itself, for that purpose."""
+def _elsewhere_cents(line: Line, session: Session, purpose: str, owed: int) -> int:
+    """What somebody else owes for a closed session: its price by itself, for that purpose and with the times
+    it was corrected to; or the amount that it was corrected to, at most its price where the purpose is another."""
+    last = Line.objects.filter(corrects=line).order_by("pk").last()
+    step = {} if last is None else last.steps[0]
+    by_amount = last is not None and "enabled_s" not in step
+    if by_amount and purpose == session.purpose:
+        return owed
     rows = bill_inputs.rows_of(Session.objects.filter(pk=session.pk))
+    if "enabled_s" in step:
+        enabled_ms, busy_ms = step["enabled_s"] * 1_000, step["busy_s"] * 1_000
+        rows = [row._replace(enabled_ms=enabled_ms, busy_ms=busy_ms) for row in rows]
     versions = versions_of(row.tariff_id for row in rows if row.tariff_id)
     cents = 0
     for row in rows:
         version = version_for(versions, row.tariff_id, row.group_id, row.started_at)
         use = use_of(row, day_of(session.lab, row.ended_at), terms_of(version) if version else None)
         cents += pricing.price([replace(use, purpose=purpose)])[0].price_cents
-    return cents
+    return min(cents, owed) if by_amount else cents
 
 
 def _payer_for(session: Session, purpose: str) -> Payer | None:

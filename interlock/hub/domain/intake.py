@@ -17,6 +17,7 @@ from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
+from interlock.hub import credit
 from interlock.hub.changes import ROWS_AT_ONCE, Deed, log_deeds
 from interlock.hub.domain import badges
 from interlock.hub.domain.members import PUBLIC_ID_BYTES, described, spare_payer_name
@@ -35,6 +36,7 @@ from interlock.hub.models import (
     UnknownBadge,
 )
 from interlock.hub.permissions import Actor, Permission, require
+from interlock.hub.standing import remember_all, standing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def take_in(
     at = source.done_at if source is not None else actor.now()
     _give_badges(lab, newcomers, written, at)
     _grant(actor, lab, newcomers, written, at)
-    _renew(renewals, written)
+    _renew(lab, renewals, written, actor.now())
     log_deeds(actor, lab, Topic.RIGHTS, written.deeds, why=source.file_name if source else "")
     for one, member in zip(newcomers, written.people, strict=True):
         if one.enrol_again is not None:
@@ -207,10 +209,10 @@ def _grant(
     ]
 
 
-def _renew(renewals: Sequence[Renewal], written: _Written) -> None:
-    changed = []
+def _renew(lab: Lab, renewals: Sequence[Renewal], written: _Written, at: datetime) -> None:
+    changed, stood = [], {}
     for one in renewals:
-        before = described(one.member)
+        before, stood[one.member] = described(one.member), standing_of(one.member)
         for name in ("email", "language", "group", "payer", "until_at"):
             value = getattr(one, name)
             if value:
@@ -221,6 +223,8 @@ def _renew(renewals: Sequence[Renewal], written: _Written) -> None:
             written.deeds.append(Deed("member_changed", one.member.public_id, after, before))
     fields = ["email", "language", "group", "payer", "until_at"]
     Member.objects.bulk_update(changed, fields, batch_size=ROWS_AT_ONCE)
+    moved = remember_all([(member, stood[member]) for member in changed], at)
+    credit.follow_all(lab, [(member, stood[member].pays()) for member in moved], at)
 
 
 @transaction.atomic

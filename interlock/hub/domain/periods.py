@@ -6,18 +6,18 @@ import zoneinfo
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from interlock.hub import vat
-from interlock.hub.bill_inputs import month_of, month_span
+from interlock.hub.bill_inputs import month_of, month_span, next_month
 from interlock.hub.billing import day_of
 from interlock.hub.domain.closing import close
-from interlock.hub.models import Lab, Payer, Period, Session
+from interlock.hub.models import Lab, Line, NodeRecord, Payer, Period, Session
 from interlock.hub.open_months import accounts_left, carried, open_lines, open_month
 from interlock.hub.vat import Totals
 
@@ -41,6 +41,8 @@ CHECKED_MAX = 500
 """Rows of the list of sessions to check; a month with more has another problem than the list."""
 LONG_MS = 12 * 3_600_000
 """Nobody stands twelve hours at a saw: a session as long was forgotten, or is a print."""
+LATE_MAX = timedelta(days=366)
+"""What a node kept to itself for longer than a year is told by its alarms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +195,24 @@ def _checked(lab: Lab, month: date) -> QuerySet[Session]:
     )
     # What somebody has put right, they have looked at.
     asks &= Q(line__corrections=None, reassigned=False)
-    ended = Q(ended_at__gte=begin, ended_at__lt=end) & ~Q(how="")
+    late = Line.objects.filter(lab=lab, month=month, late=True, session__isnull=False)
+    ended = Q(ended_at__gte=begin, ended_at__lt=end) | Q(pk__in=late.values("session"))
+    ended = (ended | _late_of_nobody(lab, month)) & ~Q(how="")
     return Session.objects.filter(running | (ended & asks), lab=lab, voided=False)
+
+
+def _late_of_nobody(lab: Lab, month: date) -> Q:
+    """Sessions nobody pays for that arrived only after their own month was closed, while `month` is the first
+    that is open: no line says in which month they belong, and nobody would look at them."""
+    closed = Period.objects.filter(lab=lab, closed_at__isnull=False).order_by("month").last()
+    if closed is None or closed.closed_at is None or next_month(closed.month) != month:
+        return Q(pk=None)
+    end = month_span(month).instants(zoneinfo.ZoneInfo(lab.time_zone))[0]
+    said = NodeRecord.objects.filter(
+        node=OuterRef("node"), epoch=OuterRef("epoch"), seq=OuterRef("seq")
+    )
+    arrived = Exists(said.filter(received_at__gt=closed.closed_at))
+    return Q(arrived, payer=None, ended_at__gte=end - LATE_MAX, ended_at__lt=end)
 
 
 def _why(session: Session) -> CheckReason:
