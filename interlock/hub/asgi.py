@@ -16,8 +16,9 @@ def _application() -> Front:
     django = get_asgi_application()
     # The front knows the models, which exist once Django is set up.
     from interlock.hub.front import Front
+    from interlock.hub.turns import Turns
 
-    return Front(django)
+    return Front(Turns(django))
 
 
 application = _application()

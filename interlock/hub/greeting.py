@@ -32,21 +32,26 @@ SILENT_AFTER = timedelta(seconds=90)
 
 EPOCH_RAISED_EVERY = timedelta(seconds=60)
 """Per node: one that lies about its version costs the hub one signing a minute at most."""
+BRANCH_GAP = 100
+"""A card mends its own journal by raising its epoch by one, unasked: so often before it meets a branch's number, and
+then it is found to differ and told another."""
 LIST_REFUSED_LENGTH_MAX = 300
 EPOCH_JUMP_MAX = 1_000_000
 """More restores than a lab lives to see: a liar must not use up the numbers that are left."""
 
 
 class ChainDiffers(ProtocolError):
-    """The node's journal is not the one the hub holds; `code` is the answer's word for programs."""
+    """The node's journal is not the one the hub holds; `code` is the answer's word for programs, `branch` the
+    epoch in which it goes on."""
 
     def __init__(self, code: AlarmKind, what: str) -> None:
         self.code = code.value
         self.kind = code
+        self.branch: int | None = None
         super().__init__(
             what,
             where="journal",
-            remedy="Was an SD card copied, or an old one put back? Enrol the node again",
+            remedy="Was an SD card copied, or an old one put back? Use only one of them",
         )
 
 
@@ -98,7 +103,7 @@ def greet(node: Node, hello: Hello, clock: Clock) -> dict[str, Any]:
         "head": head_of(node).to_wire(),
         "time": signed_time(settings.HUB.signing_key(), time),
         "version": list(version),
-        "commands": [json.loads(command) for command in waiting_commands(wall_ms).get(node.pk, ())],
+        "commands": [json.loads(one) for one in waiting_commands(wall_ms, node).get(node.pk, ())],
     }
 
 
@@ -114,28 +119,30 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     epoch, counter = hello.version or (None, None)
     confirmed = (node.confirmed_epoch, node.confirmed_counter) != (epoch, counter)
     node.confirmed_epoch, node.confirmed_counter = epoch, counter
-    changed |= _list_trouble(node, hello, at)
+    made = Snapshot.objects.filter(node=node).only("epoch", "counter", "digest").first()
+    changed |= _list_trouble(node, hello, made, at)
     node.save(update_fields=_HEARD)
     # Every node says hello, also in a week without a single record: nothing is kept longer than a day.
     unknown.purge(node.lab, at)
-    changed |= _outdo(node, hello.version, at)
+    changed |= _outdo(node, hello.version, made, at)
     if live.mode_reported(node.machine, hello.mode, at):
         node.machine.save(update_fields=["live_state", "live_since_at"])
     differs = _difference(node, hello.head)
     if differs is not None:
         changed |= raise_alarm(node, differs.kind, differs.what, at)
+        differs.branch = node.branch_epoch = _next_branch(node)
+        node.save(update_fields=["branch_epoch"])
     if returned or changed or confirmed:
         log_change(node.lab, Topic.USE, "hello", node.slug, at)
     return differs
 
 
-def _list_trouble(node: Node, hello: Hello, at: datetime) -> bool:
+def _list_trouble(node: Node, hello: Hello, made: Snapshot | None, at: datetime) -> bool:
     """Whether there is news of a list that the node refused, or that is not what the hub signed."""
     before, node.list_refused = node.list_refused, hello.refused[:LIST_REFUSED_LENGTH_MAX]
     news = before != node.list_refused
     if node.list_refused and news:
         raise_alarm(node, AlarmKind.LIST_REFUSED, node.list_refused, at)
-    made = Snapshot.objects.filter(node=node).only("epoch", "counter", "digest").first()
     if made is None or hello.digest is None or hello.version != (made.epoch, made.counter):
         return news
     if not made.digest or hello.digest == bytes(made.digest):
@@ -148,12 +155,14 @@ def _list_trouble(node: Node, hello: Hello, at: datetime) -> bool:
     return True
 
 
-def _outdo(node: Node, said: SnapshotVersion | None, at: datetime) -> bool:
+def _outdo(node: Node, said: SnapshotVersion | None, made: Snapshot | None, at: datetime) -> bool:
     """Whether the node decides by a list this hub never made: it was restored from a back-up.
 
     Then the hub's epoch rises above the node's, so that the next list is newer than every lost one.
     """
-    if said is None or said <= _issued(node):
+    # The highest version that can have been given to this node.
+    issued = (0, 0) if made is None else (made.epoch, made.counter)
+    if said is None or said <= max(issued, (node.lab.hub_epoch, 0)):
         return False
     earlier = Alarm.objects.filter(node=node, kind=AlarmKind.HUB_BEHIND)
     if earlier.filter(last_at__gt=at - EPOCH_RAISED_EVERY).exists():
@@ -165,13 +174,6 @@ def _outdo(node: Node, said: SnapshotVersion | None, at: datetime) -> bool:
     detail = f"it decides by {said[0]}.{said[1]}; the hub's epoch is {lab.hub_epoch} now"
     raise_alarm(node, AlarmKind.HUB_BEHIND, detail, at)
     return True
-
-
-def _issued(node: Node) -> SnapshotVersion:
-    """The highest version that can have been given to `node`."""
-    made = Snapshot.objects.filter(node=node).values_list("epoch", "counter").first()
-    epoch = Lab.objects.values_list("hub_epoch", flat=True).get(pk=node.lab_id)
-    return max(made or (0, 0), (epoch, 0))
 
 
 _HEARD = [
@@ -200,6 +202,12 @@ def _difference(node: Node, head: Head) -> ChainDiffers | None:
             f"it ends at {head.epoch}.{head.seq}, the hub holds records to {ours.epoch}.{ours.seq}",
         )
     return None
+
+
+def _next_branch(node: Node) -> int:
+    """An epoch that no card of `node` has begun, nor was told to: each card that differs gets its own."""
+    newest = max(node.journal_epoch, node.head_epoch)
+    return max(newest + BRANCH_GAP, node.branch_epoch + 1)
 
 
 def _hash_at(node: Node, head: Head) -> bytes:

@@ -82,13 +82,15 @@ def send_command(actor: Actor, node: Node, kind: CommandKind, text: str = "") ->
     return command
 
 
-def waiting_commands(wall_ms: int) -> dict[int, tuple[bytes, ...]]:
-    """By node: the signed commands that nobody has answered yet and that are still valid."""
+def waiting_commands(wall_ms: int, node: Node | None = None) -> dict[int, tuple[bytes, ...]]:
+    """By node (all, or that one): the signed commands that nobody has answered yet and that are still valid."""
     waiting: dict[int, list[bytes]] = defaultdict(list)
     rows = _waiting(moment(wall_ms)).filter(node__revoked_at=None).order_by("issued_at", "pk")
-    for node, signed in rows.values_list("node", "signed"):
-        waiting[node].append(bytes(signed))
-    return {node: tuple(signed) for node, signed in waiting.items()}
+    if node is not None:
+        rows = rows.filter(node=node)
+    for told, signed in rows.values_list("node", "signed"):
+        waiting[told].append(bytes(signed))
+    return {told: tuple(signed) for told, signed in waiting.items()}
 
 
 @transaction.atomic
