@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from interlock.errors import StoreError
 from interlock.hub.connections import Limits
-from interlock.hub.middleware import NODES, login_is_over
+from interlock.hub.middleware import NODES, headers_for, login_is_over
 from interlock.hub.models import User
 from interlock.hub.permissions import Permission, lab_of, may
 from interlock.hub.waiting import WAITING_MAX, Message, Receive, Scope, Send, Waiting
@@ -53,6 +53,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One lifespan or one request."""
+        if scope["type"] == "http":
+            send = secured(scope["path"], send)
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] != "http":
@@ -162,6 +164,23 @@ def who_watches(cookie_header: bytes) -> int | None:
         connections.close_all()
 
 
+def secured(path: str, send: Send) -> Send:
+    """`send`, whose answers carry every header of middleware.headers_for that they do not have yet."""
+    wanted = [(name.lower().encode(), value.encode()) for name, value in headers_for(path).items()]
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = list(message["headers"])
+            known = {bytes(name).lower() for name, _value in own}
+            message = {
+                **message,
+                "headers": own + [one for one in wanted if one[0] not in known],
+            }
+        await send(message)
+
+    return sent
+
+
 def _until(enough: asyncio.Event, receive: Receive) -> Receive:
     """`receive`, to which the client has gone as soon as there was `enough`."""
 
@@ -215,7 +234,12 @@ def nodes_only(application: Application) -> Application:
 
     async def door(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and not scope["path"].startswith(NODES):
-            await _no(send, 404, "page", "Pages are at the hub's address for people")
+            await _no(
+                secured(scope["path"], send),
+                404,
+                "page",
+                "Pages are at the hub's address for people",
+            )
         else:
             await application(scope, receive, send)
 

@@ -136,6 +136,9 @@ CSRF_COOKIE_HTTPONLY = True
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+# Told over HTTPS only (a hub of one laptop has none). 30 days: a certificate that lapses, or a lab that
+# goes back to plain HTTP in its own network, is not locked out for a year.
+SECURE_HSTS_SECONDS = 30 * 86_400
 
 # ------------------------------------------------------------------------------- words and numbers
 
