@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,8 @@ class Pi:
     def _make_checkout(self, folder: Path) -> None:
         self.checkout.mkdir(parents=True)
         shutil.copy(REPOSITORY / "install.sh", self.checkout)
-        shutil.copytree(REPOSITORY / "systemd", self.checkout / "systemd")
+        for name in ("systemd", "config"):
+            shutil.copytree(REPOSITORY / name, self.checkout / name)
         (self.checkout / "pyproject.toml").write_text(PYPROJECT + "# a Pi's\n")
         (self.checkout / "backend.py").write_text(BACKEND)
         self.write_program()
@@ -185,16 +187,46 @@ def _content(path: Path) -> str:
 
 @pytest.fixture
 def pi(tmp_path: Path) -> Pi:
+    """A fresh one: nothing was installed yet."""
     return Pi(tmp_path)
 
 
+@dataclass(frozen=True)
+class First:
+    """A Pi after its first `install.sh node`, and what was said and asked then. To build a release costs seconds."""
+
+    pi: Pi
+    said: str
+    asked: list[str]
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Pi:
-    """A Pi on which `install.sh node --from STICK` ran once; tests only look at it or run it again."""
-    made = Pi(tmp_path_factory.mktemp("pi"))
-    done = made.install("node", "--from", made.give_configuration())
+def first(tmp_path_factory: pytest.TempPathFactory) -> First:
+    made = Pi(tmp_path_factory.mktemp("first"))
+    done = made.install("node")
     assert done.returncode == 0, done.stdout + done.stderr
-    return made
+    return First(made, done.stdout, made.told())
+
+
+@pytest.fixture
+def waiting(first: First, tmp_path: Path) -> Pi:
+    """A copy of the first one, with stubs and a checkout of its own: installed, without its machine's files."""
+    copy = Pi(tmp_path)
+    shutil.rmtree(copy.root)
+    shutil.copytree(first.pi.root, copy.root, symlinks=True)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def installed(first: First, tmp_path_factory: pytest.TempPathFactory) -> Pi:
+    """A copy of it, told which machine it is; tests only look at it or run it again."""
+    copy = Pi(tmp_path_factory.mktemp("installed"))
+    shutil.rmtree(copy.root)
+    shutil.copytree(first.pi.root, copy.root, symlinks=True)
+    done = copy.install("node", "--from", copy.give_configuration())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Installing" not in done.stdout
+    return copy
 
 
 def test_the_second_run_changes_nothing(installed: Pi) -> None:
@@ -246,7 +278,10 @@ def test_the_pi_gets_units_watchdog_volatile_log_and_just_the_devices_it_names(
     installed: Pi,
 ) -> None:
     etc = installed.root / "etc"
-    for unit in ("interlock-node.service", "interlock-sync.service", "interlock-rollback.service"):
+    for unit in (
+        "interlock-node.service", "interlock-sync.service", "interlock-firstboot.service",
+        "interlock-rollback.service",
+    ):  # fmt: skip
         assert (etc / "systemd/system" / unit).read_text() == (
             REPOSITORY / "systemd" / unit
         ).read_text()
@@ -261,10 +296,9 @@ def test_the_pi_gets_units_watchdog_volatile_log_and_just_the_devices_it_names(
     assert (etc / "modules-load.d/interlock.conf").read_text() == "i2c-dev\n"
 
 
-def test_debian_s_lgpio_is_asked_for_and_mfrc522_comes_without_rpi_gpio(pi: Pi) -> None:
-    done = pi.install("node")
-    assert done.returncode == 0, done.stderr
-    asked = [line for line in pi.told() if line.startswith("apt-get")]
+def test_debian_s_lgpio_is_asked_for_and_mfrc522_comes_without_rpi_gpio(first: First) -> None:
+    pi = first.pi
+    asked = [line for line in first.asked if line.startswith("apt-get")]
     assert len(asked) == 1
     assert asked[0].endswith(
         "install -y --no-install-recommends python3-lgpio python3-smbus2 python3-pil "
@@ -281,12 +315,13 @@ def test_debian_s_lgpio_is_asked_for_and_mfrc522_comes_without_rpi_gpio(pi: Pi) 
     ("language", "words"), [("en", "does not know its machine yet"), ("fr", "ne connaît pas encore")]
 )  # fmt: skip
 def test_the_last_words_say_what_to_do_next_in_the_person_s_language(
-    pi: Pi, language: str, words: str
+    waiting: Pi, language: str, words: str
 ) -> None:
-    done = pi.install("--lang", language, "node")
+    done = waiting.install("--lang", language, "node")
     assert done.returncode == 0, done.stderr
     assert words in done.stdout.splitlines()[-3]
-    assert "sudo ./install.sh node --from /media/" in done.stdout.splitlines()[-2]
+    assert "interlock.toml" in done.stdout.splitlines()[-2]
+    assert "/boot/firmware" in done.stdout.splitlines()[-2]
 
 
 def test_a_dry_run_names_every_step_and_changes_nothing(pi: Pi) -> None:
@@ -316,8 +351,8 @@ def releases(pi: Pi) -> tuple[set[str], str, str]:
     return {path.name for path in (home / "releases").iterdir()}, *(Path(one).name for one in links)  # type: ignore[return-value] # two links
 
 
-def test_two_releases_are_kept_and_rollback_goes_back_and_forth(pi: Pi) -> None:
-    assert pi.install("node").returncode == 0
+def test_two_releases_are_kept_and_rollback_goes_back_and_forth(waiting: Pi) -> None:
+    pi = waiting
     assert releases(pi) == ({"0"}, "", "0")
     pi.write_program("# second\n")
     assert pi.install("upgrade").returncode == 0
@@ -334,8 +369,8 @@ def test_two_releases_are_kept_and_rollback_goes_back_and_forth(pi: Pi) -> None:
     assert releases(pi) == ({second, third}, second, third)
 
 
-def test_a_release_that_fails_its_trial_is_never_switched_to(pi: Pi) -> None:
-    assert pi.install("node").returncode == 0
+def test_a_release_that_fails_its_trial_is_never_switched_to(waiting: Pi) -> None:
+    pi = waiting
     (pi.checkout / "interlock/node/service.py").write_text("raise ImportError('planted')\n")
     failed = pi.install("upgrade")
     assert failed.returncode == 1
@@ -359,8 +394,8 @@ def test_half_a_release_is_not_taken_for_one(pi: Pi) -> None:
     assert (pi.root / "opt/interlock/current/RELEASE").exists()
 
 
-def test_uninstall_leaves_configuration_and_data_only(pi: Pi) -> None:
-    fresh = set(pi.tree())
+def test_uninstall_leaves_configuration_and_data_only(waiting: Pi, tmp_path: Path) -> None:
+    pi, fresh = waiting, set(Pi(tmp_path / "fresh").tree())
     assert pi.install("node", "--from", pi.give_configuration()).returncode == 0
     (pi.root / "var/lib/interlock/journal.db").write_text("worth money")
     assert pi.install("uninstall").returncode == 0
@@ -373,7 +408,8 @@ def test_uninstall_leaves_configuration_and_data_only(pi: Pi) -> None:
     assert (pi.root / "boot/firmware/config.txt").read_text() == CONFIG_TXT
 
 
-def test_what_is_no_pi_is_refused_and_force_goes_on(pi: Pi) -> None:
+def test_what_is_no_pi_is_refused_and_force_goes_on(waiting: Pi) -> None:
+    pi = waiting
     (pi.root / "etc/rpi-issue").unlink()
     told = pi.install("node")
     assert (told.returncode, told.stdout) == (1, "")
@@ -383,7 +419,46 @@ def test_what_is_no_pi_is_refused_and_force_goes_on(pi: Pi) -> None:
     assert "Going on although" in forced.stderr
 
 
-@pytest.mark.parametrize("command", ["upgrade", "rollback", "doctor"])
+def test_a_card_fit_to_be_copied_has_no_identity_and_a_node_s_card_is_refused(waiting: Pi) -> None:
+    pi = waiting
+    key = pi.root / "etc/ssh/ssh_host_ed25519_key"
+    key.parent.mkdir()
+    key.write_text("secret")
+    machine_id = pi.root / "etc/machine-id"
+    machine_id.write_text("0123\n")
+    node = pi.root / "etc/interlock/node.json"
+    node.write_text("{}")
+    refused = pi.install("image")
+    assert refused.returncode == 2
+    assert "copies of it would all be the same node. Nothing was changed." in refused.stderr
+    assert (key.exists(), machine_id.read_text()) == (True, "0123\n")
+    node.unlink()
+    assert pi.install("image").returncode == 0
+    assert (key.exists(), machine_id.read_text()) == (False, "")
+
+
+def test_the_first_boot_s_ready_machines_come_with_the_release_and_are_configured(
+    waiting: Pi,
+) -> None:
+    pi = waiting
+    ready = pi.root / "opt/interlock/current/installer/config"
+    assert {"table-saw.toml", "laser-cutter.toml", "printer.toml"} <= {
+        p.name for p in ready.iterdir()
+    }
+    boot = pi.root / "boot/firmware/config.txt"
+    assert "i2c_arm" not in boot.read_text()
+    for name in ("node.toml", "node.json", "sync.json"):
+        (pi.root / "etc/interlock" / name).write_text("made by the first boot")
+    done = pi.install("configure")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dtparam=i2c_arm=on\n" in boot.read_text()
+    assert (
+        "/dev/i2c-1"
+        in (pi.root / "etc/systemd/system/interlock-node.service.d/devices.conf").read_text()
+    )
+
+
+@pytest.mark.parametrize("command", ["upgrade", "rollback", "doctor", "image", "configure"])
 def test_what_is_not_installed_is_said(pi: Pi, command: str) -> None:
     told = pi.install(command)
     assert (told.returncode, told.stdout) == (2, "")

@@ -25,6 +25,8 @@ EXPOSURE_MAX_OTHERS = 25
 PROGRAM = "/opt/interlock/current/venv/bin/interlock"
 ONCE = "interlock-rollback.service"
 """Runs at boot after an interrupted upgrade, and only then."""
+FIRST_BOOT = "interlock-firstboot.service"
+"""Runs where the hub's file lies on the card, and ends; what can be tried again it tries by itself."""
 BY_TIMER = ("interlock-backup.service", "interlock-hub-jobs.service")
 """Started by the timer of the same name, each time for one piece of work."""
 
@@ -131,10 +133,23 @@ def test_an_interrupted_upgrade_is_settled_at_boot_and_never_otherwise() -> None
     assert keys(ONCE)["Type"] == "oneshot"
 
 
-@pytest.mark.parametrize("unit", [unit for unit in services() if unit not in (ONCE, *BY_TIMER)])
+@pytest.mark.parametrize(
+    "unit", [unit for unit in services() if unit not in (ONCE, FIRST_BOOT, *BY_TIMER)]
+)
 def test_a_unit_is_started_again_for_ever(unit: str) -> None:
     assert keys(unit)["Restart"] == "always"
     assert "StartLimitIntervalSec=0" in (UNITS / unit).read_text()
+
+
+def test_a_first_boot_that_waits_for_a_click_holds_up_no_boot_and_no_card_without_the_file() -> (
+    None
+):
+    text = (UNITS / FIRST_BOOT).read_text()
+    assert "ConditionPathExists=/boot/firmware/interlock.toml\n" in text
+    first = keys(FIRST_BOOT)
+    assert (first["Type"], first["Restart"]) == ("exec", "no")
+    assert "DeviceAllow=char-i2c rw\n" in text
+    assert "gpio" not in text, "nothing but the node may touch a relay's pin"
 
 
 @pytest.mark.parametrize("unit", BY_TIMER)

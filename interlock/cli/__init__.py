@@ -20,6 +20,7 @@ from interlock.cli.desk import desk
 from interlock.cli.doctor import diagnose, doctor
 from interlock.cli.hub import hub
 from interlock.cli.hub_backup import hub_backup, hub_backup_key, hub_restore
+from interlock.cli.hub_doctor import hub_doctor
 from interlock.cli.hub_jobs import hub_jobs
 from interlock.cli.hub_money import hub_close_month, hub_verify_ledger
 from interlock.cli.hub_reports import hub_seed
@@ -72,7 +73,7 @@ def interlock() -> None:
 
 
 hub.add_command(hub_close_month)
-for hub_command in (hub_backup, hub_backup_key, hub_jobs, hub_restore, hub_verify):
+for hub_command in (hub_backup, hub_backup_key, hub_doctor, hub_jobs, hub_restore, hub_verify):
     hub.add_command(hub_command)
 hub.add_command(hub_seed)
 hub.add_command(hub_verify_ledger)
