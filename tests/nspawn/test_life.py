@@ -261,7 +261,7 @@ def the_hub_is_installed(life: Life) -> None:
         assert life.computer.show(timer, "ActiveState") == "active"
     life.computer.run("systemctl", "start", "interlock-hub-jobs.service")
     assert life.computer.show("interlock-hub-jobs.service", "Result") == "success"
-    wait_until(lambda: HEALTHY <= life.good_of_the_hub(), SETTLE_S, "its doctor finds it well")
+    wait_until(lambda: life.good_of_the_hub() >= HEALTHY, SETTLE_S, "its doctor finds it well")
 
 
 def the_node_is_installed_and_waits(life: Life) -> None:
