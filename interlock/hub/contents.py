@@ -59,10 +59,12 @@ def content_of(
     lab: str, entries: Sequence[Entry], rows: dict[bytes, CardKey], earlier: Content | None
 ) -> Content:
     """The lines of `entries`; of those that are the very entries of `earlier`, its very lines."""
-    by_tag: dict[bytes, bytes] = {}
-    for entry in sorted(entries, key=lambda entry: entry.tag):
-        is_known = earlier is not None and earlier.entries.get(entry.tag) is entry
-        by_tag[entry.tag] = earlier.by_tag[entry.tag] if is_known else entry_line(entry)
+    known = {} if earlier is None else earlier.entries
+    lines = {} if earlier is None else earlier.by_tag
+    by_tag = {
+        entry.tag: lines[entry.tag] if known.get(entry.tag) is entry else entry_line(entry)
+        for entry in sorted(entries, key=lambda entry: entry.tag)
+    }
     keyed = KeyedLines(lab, list(by_tag), list(by_tag.values()), rows)
     digest = joined_digest(keyed.lines)
     named = digest + keyed.fingerprint.encode()
