@@ -84,7 +84,7 @@ def hello(request: HttpRequest, node: Node) -> HttpResponse:
     try:
         answer = greet(node, said, settings.HUB_CLOCK)
     except ChainDiffers as differs:
-        answer = _time_and_version(node, said.nonce)
+        answer = _time_and_version(node, said.nonce, differs.branch)
         return error(409, differs.code, str(differs), **answer, **more)
     return JsonResponse({"v": hubapi.VERSION, **answer, **more})
 
@@ -135,9 +135,9 @@ def _authenticated(request: HttpRequest) -> Node | None:
     return known.filter(credential_hash=hashed, revoked_at=None).first()
 
 
-def _time_and_version(node: Node, nonce: bytes) -> dict[str, Any]:
-    version = current_version(node)
-    time = HubTime(node.lab.slug, node.slug, nonce, settings.HUB_CLOCK.wall_ms(), version)
+def _time_and_version(node: Node, nonce: bytes, branch: int | None) -> dict[str, Any]:
+    version, wall_ms = current_version(node), settings.HUB_CLOCK.wall_ms()
+    time = HubTime(node.lab.slug, node.slug, nonce, wall_ms, version, branch)
     return {
         "time": signed_time(settings.HUB.signing_key(), time),
         "version": list(version),

@@ -161,7 +161,8 @@ class NodeAnswers:
         }
 
     def time(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Time is trusted; a cache that is the hub's current one is known to be fresh."""
+        """Time is trusted; a cache that is the hub's current one is known to be fresh; a journal that is not
+        the one the hub holds goes on in the epoch the hub says."""
         message = request.get("message")
         if not isinstance(message, dict):
             raise ProtocolError("message must be the hub's signed time")
@@ -171,6 +172,8 @@ class NodeAnswers:
         if told.version == self.reader.version:
             self.timekeeper.confirm_current(told.version)
         self.anchored(told.wall_ms)
+        if told.branch is not None:
+            self.journal.branch(told.branch)
         return {}
 
     def interlock(self, request: Mapping[str, Any]) -> dict[str, Any]:

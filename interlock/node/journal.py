@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from interlock.core.model import Ending
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import journal_schema as schema
-from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after
+from interlock.node.journal_facts import Draft, Facts, Marks, Stamp, after, branching, closing
 from interlock.node.journal_marks import Batch, Lost, Recovery, Stored, load, write_all
 from interlock.node.journal_salvage import finish_interrupted, salvage, sync, write_again
 from interlock.protocol import canonical
@@ -161,17 +160,7 @@ class Journal:
         ever closed, and what is not proved is not billed.
         """
         session = self.facts.open_session
-        if session is None:
-            return None
-        body = {
-            "session": session.id,
-            "how": Ending.POWER_LOST.value,
-            "enabled_ms": session.enabled_ms,
-            "busy_ms": session.busy_ms,
-            "idle_ms": session.idle_ms,
-            "estimated": True,
-        }
-        return Draft(RecordType.SESSION_ENDED, body, stamp)
+        return None if session is None else closing(session, stamp)
 
     def has_room_for(self, type: RecordType, count: int = 1) -> bool:
         """Whether `count` records of this type may still be added to what waits for the hub."""
@@ -182,7 +171,6 @@ class Journal:
 
         Raises StoreError (disk or full store), ProtocolError for a draft that can be no record.
         """
-        connection = self._live()
         stored, written = self._stored, []
         for draft in drafts:
             if not _has_room(stored.unsent, draft.type):
@@ -195,15 +183,23 @@ class Journal:
             facts = after(stored.facts, record.id, draft.type, draft.body)
             stored = stored.grown(record, facts)
             written.append(record)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(schema.INSERT, [schema.row_of(record) for record in written])
-            write_all(connection, stored)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._fail(error)
-        self._stored = stored
+        self._write(stored, written)
         return written
+
+    def branch(self, epoch: int, stamp: Stamp) -> bool:
+        """The records from here on are a branch of their own, which says so; those before stay as they are.
+
+        For an old or copied SD card, whose next numbers are taken. False, changing nothing: a session is open
+        (its records stay together), or the epoch began already. Raises StoreError, ProtocolError.
+        """
+        _place(epoch, 0)
+        if epoch <= self.head.epoch or self.facts.open_session is not None:
+            return False
+        begun = self._stored.with_epoch(epoch)
+        record = self._sealed(begun.head, branching(self.head.epoch, self.head.seq, stamp))
+        self._write(begun.grown(record, begun.facts), [record])
+        _log.error("the hub holds other records than these: going on as epoch %d", epoch)
+        return True
 
     def records_after(self, epoch: int, seq: int, bytes_max: int) -> Batch:
         """What follows (epoch, seq), at least one record where there is one. Raises StoreError, ProtocolError."""
@@ -447,6 +443,18 @@ class Journal:
         if row is not None and not isinstance(row[0], bytes):
             self._fail(ProtocolError("a hash is none", where=str(self._path)))
         return None if row is None else row[0]
+
+    def _write(self, stored: Stored, written: Sequence[Record]) -> None:
+        """The records and the truths that follow from them are on the disk, or neither. Raises StoreError."""
+        connection = self._live()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(schema.INSERT, [schema.row_of(record) for record in written])
+            write_all(connection, stored)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._fail(error)
+        self._stored = stored
 
     def _keep(self, stored: Stored) -> None:
         self.rewrite(lambda connection: write_all(connection, stored))

@@ -12,13 +12,16 @@ from typing import Any
 
 from interlock.core.day_use import counted
 from interlock.core.evidence import grant_wire
-from interlock.core.model import Assurance, DayUse, LocalGrant
+from interlock.core.model import Assurance, DayUse, Ending, LocalGrant
 from interlock.core.promises import with_grants
 from interlock.errors import ProtocolError
 from interlock.protocol import canonical
 from interlock.protocol import fields as wire_fields
 from interlock.protocol.records import BODY_BYTES_MAX, RecordType
 from interlock.protocol.snapshots import SnapshotVersion
+
+BRANCHED = "journal_branched"
+"""The problem that the first record of a branch reports (Journal.branch)."""
 
 DELIVERED = "delivered"
 """Beside the time marks: how far the hub's acknowledgement had come, week by week (journal_forgetting)."""
@@ -142,6 +145,26 @@ class Marks:
             self.config_digest if config_digest is None else config_digest,
             self.commands if commands is None else commands,
         )
+
+
+def closing(session: OpenSession, stamp: Stamp) -> Draft:
+    """The end of a session at its last proof of life: only what is proved is billed."""
+    body = {
+        "session": session.id,
+        "how": Ending.POWER_LOST.value,
+        "enabled_ms": session.enabled_ms,
+        "busy_ms": session.busy_ms,
+        "idle_ms": session.idle_ms,
+        "estimated": True,
+    }
+    return Draft(RecordType.SESSION_ENDED, body, stamp)
+
+
+def branching(epoch: int, seq: int, stamp: Stamp) -> Draft:
+    """What begins a branch behind (epoch, seq): two cards wrote under one name."""
+    detail = f"the hub holds other records than this card, which had come to {epoch}.{seq}"
+    body = {"problem": BRANCHED, "detail": detail, "lost": []}
+    return Draft(RecordType.PROBLEM_REPORTED, body, stamp)
 
 
 def after(facts: Facts, record_id: str, type: RecordType, body: Mapping[str, Any]) -> Facts:

@@ -129,6 +129,10 @@ class JournalWorker:
         """`Journal.acknowledge`, on the worker's thread."""
         return self._ask(lambda journal: journal.acknowledge(head), timeout_s)
 
+    def branch(self, epoch: int, *, timeout_s: float = 5.0) -> bool:
+        """`Journal.branch`, on the worker's thread."""
+        return self._ask(lambda journal: journal.branch(epoch, self._stamp()), timeout_s)
+
     def mark(
         self,
         *,

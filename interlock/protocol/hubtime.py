@@ -1,6 +1,7 @@
 """The hub's time, signed with the node's own nonce: the only source of trusted time on a Pi.
 
-It also says which snapshot version is current for this node, so that an unchanged cache stays fresh.
+It also says which snapshot version is current for this node, so that an unchanged cache stays fresh; and, to a node
+whose journal is not the one the hub holds (an old or copied SD card), the epoch in which it goes on: `branch`.
 """
 
 from __future__ import annotations
@@ -21,20 +22,26 @@ NONCE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class HubTime:
-    """`wall_ms` UTC at the hub when it answered the node's `nonce`; `version` its current snapshot."""
+    """`wall_ms` UTC at the hub when it answered the node's `nonce`; `version` its current snapshot.
+
+    `branch`: the node's records are others than the hub's, its next one begins this epoch.
+    """
 
     lab: str
     node: str
     nonce: bytes
     wall_ms: int
     version: SnapshotVersion
+    branch: int | None = None
 
 
 def signed_time(key: Ed25519PrivateKey, time: HubTime) -> dict[str, Any]:
     """The statement as a signed JSON object."""
+    branch = {} if time.branch is None else {"branch": time.branch}
     return signing.sign(
         key,
         {
+            **branch,
             "kind": KIND,
             "lab": time.lab,
             "node": time.node,
@@ -60,6 +67,7 @@ def open_time(
         nonce=fields.octets(statement, "nonce", NONCE_BYTES),
         wall_ms=fields.integer(statement, "wall_ms"),
         version=(fields.integer(pair, "hub_epoch"), fields.integer(pair, "counter")),
+        branch=fields.optional_integer(statement, "branch"),
     )
     if (time.lab, time.node, time.nonce) != (lab, node, nonce):
         raise ProtocolError("it answers another node or an older question", where="hub time")

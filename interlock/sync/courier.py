@@ -91,6 +91,8 @@ class Courier:
         self._reached = reached
         self._orders = orders
         self._cursor: Head | None = None
+        self._branch_from: int | None = None
+        self._differed: Head | None = None
         self._greet_at_ms = 0
         self._resume_at_ms = 0
         self._records_at_ms = 0
@@ -197,13 +199,28 @@ class Courier:
             )
         elif answer.head.seq > 0 and answer.head != hello.acked:
             no = self._node.ack(answer.head)
-            if no is not None:
+            if no is not None and answer.head.epoch >= hello.head.epoch:
                 return self._other_chain(no)
+            if no is not None:
+                return self._branched(hello, answer)
         self._cursor = answer.head
         if answer.head == hello.head:
             self._refused_records = False
         if not self._refused_records:
             self._say(self._connected())
+        self._carry_orders(answer.commands)
+        return 0
+
+    def _branched(self, hello: NodeHello, answer: HubHello) -> int:
+        """Two cards wrote under one name, and the node has begun an epoch of its own: the hub gets whatever it
+        has not acknowledged to this card, sets aside what contradicts, and goes on with the new epoch."""
+        self._cursor, self._branch_from = hello.acked, hello.head.epoch
+        self._records_at_ms = 0
+        self._say(
+            f"the hub holds the records of another card up to {_name(answer.head)}: "
+            f"this one goes on as epoch {hello.head.epoch}; the fab manager has to look at this node's page",
+            logging.ERROR,
+        )
         self._carry_orders(answer.commands)
         return 0
 
@@ -235,6 +252,12 @@ class Courier:
         self._failed_deliveries = 0
         for sentence in answer.set_aside:
             log.error("the hub set a record aside: %s", sentence)
+        if self._branch_from is not None and answer.head.epoch < self._branch_from:
+            # Kept aside, all of them: behind these comes what the hub can go on with.
+            with said_by("the node"):
+                self._cursor = head_from_wire(batch.records[-1])
+            return 0 if batch.more else POLL_MS
+        self._branch_from = None
         if before is not None and _place(answer.head) < _place(before):
             log.warning("the hub went back to record %s: going on from there", _name(answer.head))
             self._cursor = answer.head
@@ -258,6 +281,10 @@ class Courier:
         if isinstance(no, OtherChain):
             self._cursor = None
             self._hear(errand, no.version, no.time)
+            if errand.head != self._differed:
+                # With the time came the epoch in which such a node goes on: as soon as it has begun it.
+                self._differed = errand.head
+                self._greet_at_ms = self._clock.boot_ms() + NODE_RETRY_MS
             return self._other_chain(no)
         self._say(f"the hub refuses this node ({no.code}): {no.message}", logging.ERROR)
         self._cursor = None
@@ -303,7 +330,7 @@ class Courier:
             self._reached()
 
     def _forget_cursor(self) -> None:
-        self._cursor = None
+        self._cursor = self._branch_from = None
         self._greet_at_ms = 0
 
     def _pause(self, wait_ms: int) -> int:

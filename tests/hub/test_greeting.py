@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from interlock.hub.domain import labs, members, trainings
-from interlock.hub.greeting import EPOCH_JUMP_MAX, EPOCH_RAISED_EVERY, Hello, greet
+from interlock.hub.greeting import EPOCH_JUMP_MAX, EPOCH_RAISED_EVERY, ChainDiffers, Hello, greet
 from interlock.hub.models import Alarm, AlarmKind, Authorisation, ChangeLog, Lab, Node, Topic
 from interlock.hub.snapshots import body_of, current_version
 from interlock.protocol.fields import INT_MAX
@@ -33,6 +33,12 @@ class Desk:
     def hello(self, version: SnapshotVersion | None) -> dict[str, Any]:
         said = Hello("1", "boot", Head(1, 0, GENESIS), version, bytes(16), "locked")
         return greet(self.node(), said, self.clock)
+
+    def differs(self, head: Head) -> int | None:
+        """The epoch in which a node with another journal than the hub's is told to go on."""
+        with pytest.raises(ChainDiffers) as found:
+            greet(self.node(), Hello("1", "boot", head, None, bytes(16), "locked"), self.clock)
+        return found.value.branch
 
     def told(self) -> tuple[SnapshotVersion, list[list[str]]]:
         """The version and the rights of each badge in the list the hub has now."""
@@ -114,3 +120,13 @@ def test_a_liar_cannot_use_the_numbers_up(desk: Desk) -> None:
     desk.clock.sleep(EPOCH_RAISED_EVERY.total_seconds() + 1)
     desk.hello((1 + EPOCH_JUMP_MAX, INT_MAX))
     assert Lab.objects.get().hub_epoch == 2 + EPOCH_JUMP_MAX
+
+
+def test_no_two_cards_are_told_the_same_epoch_whatever_their_journals_say(desk: Desk) -> None:
+    """An old card, a copy of it, and the newest: each goes on under numbers that are nobody else's."""
+    Node.objects.update(head_epoch=1, head_seq=20, head_hash=b"h" * 32)
+    given = [desk.differs(Head(1, seq, b"x" * 32)) for seq in (10, 10, 12)]
+    assert given == [101, 102, 103]
+    Node.objects.update(head_epoch=103, head_seq=4)
+    assert desk.differs(Head(1, 21, b"y" * 32)) == 203
+    assert Alarm.objects.get(kind=AlarmKind.CHAIN_DIFFERS).count == 4

@@ -1,4 +1,4 @@
-"""Erasing somebody on real processes: their name, id and badges are in no byte of any live file of hub and node."""
+"""Erasing somebody on real processes: no byte of a live file of hub or node names them, their badge is nobody's."""
 
 from __future__ import annotations
 
@@ -70,3 +70,6 @@ def test_an_erased_member_is_in_no_byte_of_hub_and_node_and_the_chains_hold(temp
         wait_until(lambda: found(node, words) == {}, FORGET_S, "a node that forgets")
         assert [record.hash for record in lab.journal()][: len(before)] == before
         assert [record.hash for record in lab.hub_journal()][: len(before)] == before
+        lab.tap()
+        lab.shows("UNKNOWN_BADGE")
+        assert len(lab.spans("relay")) == 1

@@ -262,8 +262,8 @@ def _welcome(found: Enrolment) -> Welcome:
 
 def _next_epoch(machine: Machine) -> int:
     """Above every epoch that a computer of this machine has used."""
-    used: Sequence[tuple[int, int]] = list(
-        Node.objects.filter(machine=machine).values_list("epoch", "journal_epoch")
+    used: Sequence[tuple[int, int, int]] = list(
+        Node.objects.filter(machine=machine).values_list("epoch", "journal_epoch", "branch_epoch")
     )
     return max((max(pair) for pair in used), default=FIRST_EPOCH - 1) + 1
 

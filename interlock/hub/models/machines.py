@@ -106,6 +106,8 @@ class Node(models.Model):
     boot_id = models.CharField(max_length=64, blank=True)
     # The epoch its journal is in by its own word: an older one can have holes, declared in a newer.
     journal_epoch = models.PositiveBigIntegerField(default=1)
+    # The last epoch given to a card whose records differ (hub.greeting); no other card gets it.
+    branch_epoch = models.PositiveBigIntegerField(default=0)
     # The snapshot the node says it decides by.
     confirmed_epoch = models.PositiveBigIntegerField(null=True, blank=True)
     confirmed_counter = models.PositiveBigIntegerField(null=True, blank=True)
