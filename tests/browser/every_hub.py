@@ -149,6 +149,8 @@ def _address(pattern: URLPattern, lab: Any) -> str:
         if route.endswith((".csv", ".xlsx")):
             closed = models.Period.objects.latest("month").month
             known |= {"year": closed.year, "number": closed.month}
+    if route.startswith("me/badges/"):
+        known["number"] = member.badges.filter(condition="active").latest("pk").pk
     if route.endswith("new-badge/<int:number>/"):
         known["number"] = models.UnknownBadge.objects.latest("pk").pk
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from tests.browser.budgets import Hand
 from tests.hub.process import HubFolder, HubProcess
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 CHROMIUM = "/usr/bin/chromium"
 MAKE_S_MAX = 120
+ONLY_FORMS = (405, 501)
+"""An address that takes a form, and shows no page."""
 
 ELSEWHERE = {
     "import-look": "looks at a file that was sent: test_tasks_people.py",
@@ -31,6 +33,9 @@ ELSEWHERE = {
     "welcome": "a spent link: test_hub_pages.py",
 }
 """Pages that are looked at by another test, and which."""
+
+AT_THE_DOOR = ("login", "public-page", "open-wall", "report-problem", "problem-reported")
+"""Pages that nobody signs in for."""
 
 SEEN: dict[str, Any] = {
     "fr-FR": {"viewport": {"width": 360, "height": 780}, "color_scheme": "dark"},
@@ -52,6 +57,7 @@ class Walk:
 
     looked_at: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
     serious: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     wide: list[str] = field(default_factory=list)
@@ -61,11 +67,18 @@ class Walk:
 
 @dataclass
 class Table:
-    """A running hub, a login, and where its pages are."""
+    """A running hub, who looks at it, and where its pages are."""
 
     address: str
     session: str
+    own: str
     pages: dict[str, str]
+
+    def visitor(self, name: str) -> str:
+        """Who looks at that page: nobody yet at the door, a member at what is theirs, the owner elsewhere."""
+        if name in AT_THE_DOOR:
+            return ""
+        return self.own if self.pages[name].startswith("/me/") else self.session
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +97,7 @@ def table() -> Iterator[Table]:
         made = json.loads(done.stdout)
         hub = HubProcess(HubFolder(path, "", ""))
         try:
-            yield Table(hub.url, made["session"], made["pages"])
+            yield Table(hub.url, made["session"], made["own"], made["pages"])
         finally:
             hub.stop()
 
@@ -143,46 +156,58 @@ def test_task_10_the_region_gets_its_yearly_report(
 
 def vars_of(found: Walk) -> dict[str, list[str]]:
     """What must be empty, by name: all of it is told at once."""
-    names = ("broken", "serious", "foreign", "wide", "unseen_focus", "complaints")
+    names = ("broken", "moved", "serious", "foreign", "wide", "unseen_focus", "complaints")
     return {name: getattr(found, name) for name in names}
 
 
 def walked(table: Table, browser: Browser, locale: str) -> Walk:
     """Every page that answers with a whole page, looked at in that language."""
     found = Walk()
-    context = browser.new_context(locale=locale, **SEEN[locale])
-    cookie = {"name": "interlock_session", "value": table.session, "url": table.address}
-    context.add_cookies([cookie])  # type: ignore[list-item] # a mapping of its three keys
-    page = context.new_page()
-    page.on("request", lambda one: _note_foreign(found, table, one.url))
-    page.on(
-        "console",
-        lambda said: (
-            found.complaints.append(f"{page.url}: {said.text}") if said.type == "error" else None
-        ),
-    )
+    visitors = {one: _visitor(table, browser, locale, one, found) for one in _logins(table)}
     for name, where in sorted(table.pages.items()):
-        if (
-            where
-            and name not in ELSEWHERE
-            and _is_page(found, context, table.address + where, name)
-        ):
-            page.goto(table.address + where)
+        page = visitors[table.visitor(name)]
+        if where and name not in ELSEWHERE and _is_page(found, page, table.address + where, name):
             _look(found, page, name)
-    context.close()
+    for page in visitors.values():
+        page.context.close()
     return found
 
 
-def _is_page(found: Walk, context: Any, address: str, name: str) -> bool:
+def _logins(table: Table) -> tuple[str, str, str]:
+    return ("", table.own, table.session)
+
+
+def _visitor(table: Table, browser: Browser, locale: str, login: str, found: Walk) -> Page:
+    context = browser.new_context(locale=locale, **SEEN[locale])
+    if login:
+        cookie = {"name": "interlock_session", "value": login, "url": table.address}
+        context.add_cookies([cookie])  # type: ignore[list-item] # a mapping of its three keys
+    page = context.new_page()
+    page.on("request", lambda one: _note_foreign(found, table, one.url))
+    asked = {table.address + where for where in table.pages.values()}
+    page.on("console", lambda said: _note_complaint(found, page, said, asked))
+    return page
+
+
+def _is_page(found: Walk, page: Page, address: str, name: str) -> bool:
     """Whether a whole page is there: not a file, a fragment, or an address that only takes forms."""
-    answer = context.request.get(address)
-    if answer.status in (405, 501):
+    try:
+        answer = page.goto(address)
+        status = answer.status if answer else 0
+    except Error:
+        # A browser does not show it: it keeps it as a file.
+        status = page.context.request.get(address).status
+        answer = None
+    if status >= 400:
+        if status not in ONLY_FORMS:
+            found.broken.append(f"{name}: {status}")
         return False
-    if answer.status >= 400:
-        found.broken.append(f"{name}: {answer.status}")
+    if answer is None or "text/html" not in answer.headers.get("content-type", ""):
         return False
-    kind = answer.headers.get("content-type", "")
-    return kind.startswith("text/html") and "<html" in answer.text()
+    if page.url != address:
+        found.moved.append(f"{name}: {page.url}")
+        return False
+    return page.locator("html[lang]").count() == 1
 
 
 def _look(found: Walk, page: Page, name: str) -> None:
@@ -202,6 +227,12 @@ def _look(found: Walk, page: Page, name: str) -> None:
     page.keyboard.press("Tab")
     if not page.evaluate(FOCUS):
         found.unseen_focus.append(name)
+
+
+def _note_complaint(found: Walk, page: Page, said: ConsoleMessage, asked: set[str]) -> None:
+    # The browser tells of the address itself too, where it takes only forms: that is told by its status.
+    if said.type == "error" and said.location["url"] not in asked:
+        found.complaints.append(f"{page.url}: {said.text}")
 
 
 def _note_foreign(found: Walk, table: Table, address: str) -> None:

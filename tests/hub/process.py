@@ -71,7 +71,9 @@ actor = Actor(SystemClock(), label="test")
 LOGIN = """
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-user = accounts.create_user('o@example.org', 'Olive', 'correct horse battery')
+user = User.objects.filter(email='o@example.org').first() or accounts.create_user(
+    'o@example.org', 'Olive', 'correct horse battery')
+Role.objects.filter(user=user).delete()
 accounts.give_role(actor, Lab.objects.get(), user, RoleName('ROLE')) if 'ROLE' else None
 store = SessionStore()
 store[SESSION_KEY] = str(user.pk)

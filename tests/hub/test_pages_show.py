@@ -372,8 +372,8 @@ def test_an_empty_lab_says_what_to_do_next() -> None:
     client.force_login(user)
     expected = {
         "board": "interlock hub add-node",
-        "members": "interlock hub import members.csv",
-        "machines": "interlock hub add-node",
+        "members": "Import members",
+        "machines": "No machine yet",
         "sessions": "No session yet.",
         "me": "This account belongs to no member.",
     }

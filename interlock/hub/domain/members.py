@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -24,6 +25,7 @@ from interlock.hub.models import (
     Payer,
     PayerKind,
     Purpose,
+    Role,
     Topic,
 )
 from interlock.hub.permissions import Actor, Permission, require
@@ -194,15 +196,33 @@ def assign_tag(actor: Actor, member: Member, tag: bytes, label: str = "") -> Bad
 @transaction.atomic
 def block_badge(actor: Actor, badge: Badge, condition: BadgeCondition, why: str = "") -> None:
     """The badge is lost, stolen or retired: it opens nothing any more."""
+    require(actor, badge.lab, Permission.EDIT_BADGES)
     if condition in (BadgeCondition.ACTIVE, BadgeCondition.ENROL_AGAIN):
         raise ConfigError(_("say whether it is lost, stolen or retired"), where=_name(badge))
     _set_condition(actor, badge, condition, "badge_blocked", why)
 
 
 @transaction.atomic
+def block_own_badge(actor: Actor, badge: Badge, condition: BadgeCondition) -> None:
+    """The member says that their badge is lost or stolen: it opens nothing any more, until staff say otherwise.
+    Raises ConfigError, and PermissionDenied when it is somebody else's."""
+    require(actor, badge.lab, Permission.VIEW_OWN)
+    theirs = Role.objects.filter(user=actor.user, lab=badge.lab, member=badge.member)
+    if actor.user is None or not theirs.exists():
+        raise PermissionDenied(_("Everybody blocks their own badge."))
+    badge.refresh_from_db(fields=["condition"], from_queryset=Badge.objects.select_for_update())
+    if badge.condition != BadgeCondition.ACTIVE:
+        raise ConfigError(_("this badge opens nothing any more"), where=str(badge))
+    if condition not in (BadgeCondition.LOST, BadgeCondition.STOLEN):
+        raise ConfigError(_("say whether it is lost or stolen"), where=str(badge))
+    _set_condition(actor, badge, condition, "own_badge_blocked", "")
+
+
+@transaction.atomic
 def unblock_badge(actor: Actor, badge: Badge, why: str = "") -> None:
     """The badge was found again and opens what its member may use. Raises ConfigError for what only
     stands for an old id."""
+    require(actor, badge.lab, Permission.EDIT_BADGES)
     if badge.condition == BadgeCondition.ENROL_AGAIN:
         raise ConfigError(
             _("this old id says nothing of the card"),
@@ -287,7 +307,6 @@ def _set_status(actor: Actor, member: Member, status: Member.Status, action: str
 def _set_condition(
     actor: Actor, badge: Badge, condition: BadgeCondition, action: str, why: str
 ) -> None:
-    require(actor, badge.lab, Permission.EDIT_BADGES)
     before, badge.condition = badge.condition, condition
     badge.save(update_fields=["condition"])
     log_deed(

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
@@ -62,18 +62,6 @@ def member(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse
     return render(request, "hub/member.html", member_context(member_of(viewer, public_id), viewer))
 
 
-@require_GET
-@page(Permission.VIEW_OWN)
-def me(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The page of the member whom this account belongs to."""
-    own = _of_lab(viewer).filter(roles__user=viewer.user, roles__lab=viewer.lab).first()
-    if own is None:
-        return render(request, "hub/no_member.html")
-    if viewer.may(Permission.VIEW_MEMBERS):
-        return redirect("member", own.public_id)
-    return render(request, "hub/member.html", member_context(own, viewer))
-
-
 def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
     """Everything the page of one member shows; the same number of queries for everybody."""
     held = list(
@@ -118,7 +106,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
 
 def member_of(viewer: Viewer, public_id: str) -> Member:
     """The member of this lab. Raises Http404."""
-    found = _of_lab(viewer).filter(public_id=public_id).first()
+    found = of_lab(viewer).filter(public_id=public_id).first()
     if found is None:
         raise Http404(gettext("There is no such member in this lab."))
     return found
@@ -133,7 +121,8 @@ def _may_grant(viewer: Viewer) -> list[Training]:
     return []
 
 
-def _of_lab(viewer: Viewer) -> QuerySet[Member]:
+def of_lab(viewer: Viewer) -> QuerySet[Member]:
+    """The members of the lab, with what their pages name."""
     return Member.objects.filter(lab=viewer.lab).select_related("group", "payer")
 
 

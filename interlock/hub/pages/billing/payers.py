@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -293,7 +293,7 @@ def _facts(viewer: Viewer, found: Payer) -> dict[str, Any]:
         "members": list(members[:MEMBERS_SHOWN]),
         "opens_members": viewer.may(Permission.VIEW_MEMBERS),
         "balance": credit.balance_of(found, viewer.now),
-        "passes": [_pass_row(one, left, viewer) for one in owned],
+        "passes": [pass_row(one, left, viewer) for one in owned],
         "entries": [_entry(one, viewer) for one in entries],
         "statements": [statement_row(one, viewer) for one in statements],
         "month": month,
@@ -337,7 +337,8 @@ def _entry(one: AccountEntry, viewer: Viewer) -> EntryRow:
     )
 
 
-def _pass_row(one: Pass, left: Any, viewer: Viewer) -> PassRow:
+def pass_row(one: Pass, left: Mapping[int, passes.Left], viewer: Viewer) -> PassRow:
+    """A pass in words; `left` is what `passes.left` says of it."""
     live = one.expires_at is None or one.expires_at > viewer.now
     machines = ", ".join(machine.name for machine in one.machines.all())
     return PassRow(
