@@ -58,13 +58,18 @@ def journal_show(export: Path | None, socket_path: Path | None, as_json: bool) -
 )
 @json_option
 def journal_verify(export: Path | None, socket_path: Path | None, keys: Path, as_json: bool) -> int:
-    """Whether no record of EXPORT, or of the live node, was altered, moved or left out.
+    """Whether no record of EXPORT, of the live node, or of a stopped node's journal.db was altered, moved or left
+    out.
 
     Example: interlock journal verify export.jsonl --keys saw.node.json
+    interlock journal verify /var/lib/interlock/journal.db
     """
     from interlock.config.secret_files import read_node_keys
     from interlock.node.export import verify_export
+    from interlock.node.journal_verifying import is_journal
 
+    if export is not None and socket_path is None and is_journal(export):
+        return _verify_file(export, keys, as_json)
     with _records(export, socket_path) as path:
         verdict = verify_export(path, read_node_keys(keys).chain_key)
     for broken in verdict.breaks:
@@ -81,6 +86,29 @@ def journal_verify(export: Path | None, socket_path: Path | None, keys: Path, as
     }
     print_values(answer, as_json)
     return 0 if verdict.is_whole else EXIT_FAULT
+
+
+def _verify_file(path: Path, keys: Path, as_json: bool) -> int:
+    from interlock.config.secret_files import read_node_keys
+    from interlock.node.journal_verifying import verify_journal
+
+    with progress("Verifying") as move:
+        found = verify_journal(path, read_node_keys(keys), move)
+    for fault in found.faults:
+        talk(fault)
+    head = found.head
+    answer = {
+        "whole": found.is_whole,
+        "records": found.records,
+        "erased": found.erased,
+        "breaks": len(found.faults),
+        "epochs": found.epochs,
+        "declared_lost": found.lost,
+        "head": f"{head.epoch}.{head.seq}" if head else None,
+        "hash": head.hash.hex() if head else None,
+    }
+    print_values(answer, as_json)
+    return 0 if found.is_whole else EXIT_FAULT
 
 
 @journal.command("replay")
