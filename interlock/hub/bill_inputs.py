@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from interlock.hub.models import (
     Basis,
@@ -18,6 +18,7 @@ from interlock.hub.models import (
     Pass,
     PassKind,
     PassUse,
+    Payer,
     Rounding,
     Session,
     TariffVersion,
@@ -232,13 +233,21 @@ def before_of(payers: Iterable[int], span: Span) -> dict[int, Before]:
     return before
 
 
-def counts_by_month(lab: Lab) -> bool:
-    """Whether any price of the lab has a monthly cap or included time: then days depend on each other."""
-    return (
-        TariffVersion.objects.filter(tariff__lab=lab)
-        .filter(Q(monthly_cap_cents__isnull=False) | Q(included_s__gt=0))
-        .exists()
-    )
+def lab_to_bill(lab: Lab) -> tuple[Lab, bool]:
+    """The lab as it stands, and whether any of its prices has a monthly cap or included time: then days depend
+    on each other. One query."""
+    by_month = Q(monthly_cap_cents__isnull=False) | Q(included_s__gt=0)
+    versions = TariffVersion.objects.filter(by_month, tariff__lab=OuterRef("pk"))
+    fresh = Lab.objects.annotate(counts_by_month=Exists(versions)).get(pk=lab.pk)
+    return fresh, fresh.counts_by_month
+
+
+def purses_of(payers: Iterable[int]) -> tuple[dict[int, list[Fund]], set[int]]:
+    """The passes of those payers, and which of them pay in advance. One query where nobody has any."""
+    held = Pass.objects.filter(payer=OuterRef("pk"))
+    found = Payer.objects.filter(pk__in=set(payers)).filter(Q(prepays=True) | Exists(held))
+    rows = list(found.order_by().values_list("pk", "prepays"))
+    return funds_of(pk for pk, _ in rows) if rows else {}, {pk for pk, prepays in rows if prepays}
 
 
 def _used_up(passes: list[Pass]) -> dict[int, int]:

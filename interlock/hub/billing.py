@@ -58,17 +58,15 @@ def reprice(lab: Lab, days: Iterable[Day], at: datetime) -> None:
     wanted = set(days)
     if not wanted:
         return
-    fresh = Lab.objects.get(pk=lab.pk)
-    payers = {payer for payer, _ in wanted}
-    funds = bill_inputs.funds_of(payers)
+    fresh, by_month = bill_inputs.lab_to_bill(lab)
+    funds, prepaying = bill_inputs.purses_of(payer for payer, _ in wanted)
     scope: dict[Span, set[int]] = defaultdict(set)
-    by_month = bill_inputs.counts_by_month(fresh)
     for payer, day in wanted:
         scope[month_span(day.replace(day=1)) if by_month else day_span(day)].add(payer)
     for payer, theirs in funds.items():
         first = min(day for known, day in wanted if known == payer)
         scope[_span_of(theirs, first)].add(payer)
-    _price(_Books(fresh, funds, at), scope)
+    _price(_Books(fresh, funds, prepaying, at), scope)
     _ask_about_changed(fresh, wanted, at)
 
 
@@ -76,11 +74,12 @@ def reprice_since(lab: Lab, payers: Iterable[int], begin: date, at: datetime) ->
     """The same for everything of those payers from the month of `begin` on, or from their first pass on."""
     asked = set(payers)
     if asked:
-        fresh, funds = Lab.objects.get(pk=lab.pk), bill_inputs.funds_of(asked)
+        fresh = Lab.objects.get(pk=lab.pk)
+        funds, prepaying = bill_inputs.purses_of(asked)
         scope: dict[Span, set[int]] = defaultdict(set)
         for payer in asked:
             scope[_span_of(funds.get(payer, ()), begin)].add(payer)
-        _price(_Books(fresh, funds, at), scope)
+        _price(_Books(fresh, funds, prepaying, at), scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ class _Books:
 
     lab: Lab
     funds: Mapping[int, list[Fund]]
+    prepaying: set[int]
     at: datetime
 
     @property
@@ -134,7 +134,8 @@ def _price(books: _Books, scope: Mapping[Span, set[int]]) -> None:
         _store_taken(lines, taken)
     _ask_about_corrected(corrected, books.at)
     _ask_about_early([row for row in rows if row.pk in rewritten], lines, versions, books.at)
-    credit.recount(books.lab, set().union(*scope.values()), books.at)
+    if books.prepaying:
+        credit.recount(books.lab, books.prepaying, books.at)
 
 
 def _priced_by(row: Row) -> tuple[int | None, int | None, datetime]:

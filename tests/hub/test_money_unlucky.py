@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from interlock.errors import StoreError
-from interlock.hub import ingest, ledger, ledger_triggers
+from interlock.hub import ingest, ledger, ledger_triggers, rollup
 from interlock.hub.domain.corrections import correct_line, correct_session, owed_cents, reassign
 from interlock.hub.domain.entitlements import credit_account
 from interlock.hub.domain.intake import Renewal, take_in
@@ -20,6 +20,7 @@ from interlock.hub.models import (
     Line,
     LineKind,
     Member,
+    MemberMonth,
     PassKind,
     PassUse,
     Payer,
@@ -185,6 +186,15 @@ def test_a_closed_session_is_owed_by_the_other_as_it_was_corrected() -> None:
         -500,
         500,
     ]
+
+
+def test_a_session_that_was_a_training_after_all_is_one_in_the_reports_too() -> None:
+    lab, _ = november()
+    rollup.refresh(lab.lab)
+    reassign(on(4), first_session(), purpose="training", why="a course")
+    rollup.refresh(lab.lab)
+    found = MemberMonth.objects.filter(lab=lab.lab).values_list("purpose", "enabled_ms")
+    assert sorted(found) == [("own", 1_800_000), ("training", 3_600_000)]
 
 
 # --- closed months ---

@@ -16,7 +16,7 @@ from django.db.models import Sum
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
-from interlock.hub import bill_inputs, credit, pricing
+from interlock.hub import bill_inputs, credit, pricing, rollup
 from interlock.hub.bill_inputs import month_span, terms_of, use_of, version_for, versions_of
 from interlock.hub.billing import billable_day, day_of, reprice
 from interlock.hub.changes import log_deed
@@ -165,6 +165,7 @@ def _reassign_open(actor: Actor, session: Session, payer: Payer, purpose: str) -
     session.save(update_fields=["payer", "purpose", "reassigned"])
     days.add(billable_day(lab, session))
     reprice(lab, {day for day in days if day is not None}, actor.now())
+    rollup.mark_sessions(lab, [session])
     return []
 
 
