@@ -94,7 +94,7 @@ MISTAKES = [
     ("small-tool", "GPIO19", "GPIO26", "GPIO26 carries inputs"),
     ("laser", "B3:13-14 A2:I4-O4 GPIO18", "B3:13-14 A2:I4-O4 GPIO7", "drawn on GPIO7"),
     ("laser", '    { key = "interlocks.Alarme feu.pin"', "#", "Alarme feu.pin is in the file"),
-    ("printer", 'normally = "closed"', 'normally = "open"', "the file says open"),
+    ("no-volt-release", 'normally = "closed"', 'normally = "open"', "the file says open"),
     ("laser", "pin = 24\n", "pin = 23\n", "the node refuses the file"),
     ("small-tool", "A3:IN-OUT KA2:IN", "KA2:IN", "no monostable between GPIO27"),
 ]

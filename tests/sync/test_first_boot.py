@@ -114,3 +114,17 @@ def test_a_card_says_which_machine_it_is_and_refuses_what_it_does_not_know(tmp_p
     path.write_text(card(more='[computer]\nlanguage = "de"\n'))
     with pytest.raises(ConfigError, match="language is 'de'"):
         read_card_file(path)
+
+
+def test_the_hub_s_file_offers_the_ready_machines_in_lines_that_only_lack_their_marks(
+    tmp_path: Path,
+) -> None:
+    source = (REPOSITORY / "interlock/hub/pages/nodes/enrolling.py").read_text(encoding="utf-8")
+    offered = [
+        line.strip() for line in source.splitlines() if line.strip().startswith(("'# ", '"# ['))
+    ]
+    lines = "\n".join(line.strip("'\"").removesuffix("\\n").removeprefix("# ") for line in offered)
+    path = tmp_path / "interlock.toml"
+    path.write_text(card(more=lines), encoding="utf-8")
+    read = read_card_file(path)
+    assert (read.profile, read.language) == ("saw", "fr")

@@ -138,6 +138,11 @@ def card_file(machine: Machine, code: EnrolmentCode, until: str) -> str:
         "[enrolment]\n"
         f'machine = "{machine.slug}"\n'
         f'code = "{code.to_text()}"\n'
+        "\n# No node.toml of the machine beside this file? Then say which ready one it is; without the marks #.\n"
+        "# Pas de node.toml de la machine à côté de ce fichier ? Dites alors laquelle c'est, sans les marques #.\n"
+        "# [computer]\n"
+        '# profile = "saw"      # "saw", "laser", "printer"\n'
+        '# language = "fr"      # "fr", "en"\n'
     )
 
 
