@@ -32,8 +32,6 @@ from tests.hub.journal import Journal
 START_S_MAX = 30.0
 STOP_S_MAX = 10.0
 CALL_S_MAX = 20.0
-CODE_S_MAX = 180.0
-"""A deadline, not a measure: a lab is made in two seconds, and in a minute where ten suites run at once."""
 MAKE_S_MAX = 240.0
 """A lab is made in four seconds by a computer of one's own; tests share theirs with each other."""
 
