@@ -28,6 +28,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from interlock.hub import rollup
 from interlock.hub.models import (
     Alarm,
     AuditRow,
@@ -153,8 +154,11 @@ def _make_anonymous(lab: Lab, before: datetime) -> int:
             count += Session.objects.filter(pk__in=keys).update(
                 member=None, badge=None, supervisor=None, second=None
             )
+            rollup.mark_sessions(lab, chunk)
             # Whoever pays for themselves is named by their payer; its line and statement stay.
             Session.objects.filter(pk__in=keys, payer__kind=PayerKind.PERSON).update(payer=None)
+    # The sums of reports named them too: those months are added up again, without them.
+    rollup.refresh(lab)
     return count
 
 

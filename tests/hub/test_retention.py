@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from interlock.hub import retention
+from interlock.hub import retention, rollup
 from interlock.hub.changes import verify_audit
-from interlock.hub.jobs import Job, run_due
+from interlock.hub.jobs import Job, reports, run_due
 from interlock.hub.jobs.every import JOBS
 from interlock.hub.models import (
     AuditRow,
@@ -16,6 +16,7 @@ from interlock.hub.models import (
     JobRun,
     Lab,
     Line,
+    MemberMonth,
     NodeRecord,
     RefusalCount,
     Session,
@@ -102,6 +103,31 @@ def test_audit_rows_changes_and_looks_are_forgotten_after_a_year_and_the_chain_h
     assert (ChangeLog.objects.exists(), UsageView.objects.exists()) == (not gone, not gone)
     if gone:
         assert verify_audit(lab.lab) == rows
+
+
+@pytest.mark.parametrize(("ended", "gone"), [("2023-11-22", True), ("2023-11-23", False)])
+def test_the_sums_of_reports_name_nobody_whom_the_sessions_no_longer_name(
+    ended: str, gone: bool
+) -> None:
+    lab = small_lab()
+    used(lab, seconds=3_600)
+    Session.objects.update(ended_at=datetime.fromisoformat(ended).replace(hour=12, tzinfo=UTC))
+    rollup.mark_sessions(lab.lab, Session.objects.all())
+    rollup.refresh(lab.lab)
+    assert [one.member for one in MemberMonth.objects.all()] == [lab.member]
+    forget_old(lab.lab, NOW)
+    kept = [(one.member, one.enabled_ms) for one in MemberMonth.objects.all()]
+    assert kept == [(None if gone else lab.member, 3_600_000)]
+
+
+def test_a_job_makes_the_sums_of_reports_up_to_date() -> None:
+    lab = small_lab()
+    used(lab, seconds=3_600)
+    MemberMonth.objects.all().delete()
+    rollup.mark_sessions(lab.lab, Session.objects.all())
+    assert reports.JOB.run(Actor(VirtualClock()), lab.lab) == "1 days added up"
+    assert MemberMonth.objects.get().enabled_ms == 3_600_000
+    assert reports.JOB in JOBS
 
 
 def test_months_are_counted_by_the_calendar() -> None:
