@@ -22,12 +22,13 @@ def alarm_of(body: Mapping[str, Any]) -> tuple[AlarmKind, str]:
     detail = fields.optional_text(body, "detail") or ""
     if problem != RECORDS_LOST:
         return AlarmKind.PROBLEM_REPORTED, f"{problem}: {detail}" if detail else problem
-    lost = ", ".join(_in_words(one) for one in _ranges(body))
+    lost = ", ".join(_in_words(one) for one in lost_ranges(body))
     return AlarmKind.RECORDS_LOST, f"{lost or 'an unknown number'} ({detail})" if detail else lost
 
 
-def _ranges(body: Mapping[str, Any]) -> list[tuple[int, int, int | None]]:
-    """(epoch, first, last) of each; last None: everything from first on."""
+def lost_ranges(body: Mapping[str, Any]) -> list[tuple[int, int, int | None]]:
+    """(epoch, first, last) of each range that a report declares lost; last None: everything from first on. Raises
+    ProtocolError."""
     lost = body.get("lost")
     if not isinstance(lost, list) or len(lost) > RANGES_MAX:
         raise ProtocolError(f"lost must be a list of at most {RANGES_MAX} ranges")

@@ -42,6 +42,7 @@ from interlock.hub.models import (
     SetAside,
     UsageView,
 )
+from interlock.hub.problems import RECORDS_LOST
 from interlock.protocol.records import RecordType
 
 REFUSAL_DAYS = 90
@@ -132,9 +133,12 @@ def empty(records: QuerySet[NodeRecord]) -> int:
 
 
 def _forget_bodies(lab: Lab, before: datetime) -> int:
-    """Records about people end with the sessions they tell of."""
-    old = NodeRecord.objects.filter(lab=lab, received_at__lte=before, body__isnull=False).exclude(
-        type__in=[one.value for one in OF_NO_PERSON]
+    """Records about people end with the sessions they tell of; which records were lost is about nobody."""
+    losses = Q(type=RecordType.PROBLEM_REPORTED.value, body__contains=f'"{RECORDS_LOST}"')
+    old = (
+        NodeRecord.objects.filter(lab=lab, received_at__lte=before, body__isnull=False)
+        .exclude(type__in=[one.value for one in OF_NO_PERSON])
+        .exclude(losses)
     )
     return sum(
         empty(NodeRecord.objects.filter(pk__in=[record.pk for record in chunk]))

@@ -20,8 +20,10 @@ from interlock.errors import ProtocolError, StoreError
 from interlock.hub.billing import billable_day, reprice
 from interlock.hub.changes import verify_audit
 from interlock.hub.ledger import verify_ledger
-from interlock.hub.models import AlarmKind, Lab, Line, Node, NodeRecord, Session
+from interlock.hub.models import Lab, Line, Node, NodeRecord, Session
+from interlock.hub.problems import RECORDS_LOST, lost_ranges
 from interlock.hub.unknown_types import read_record
+from interlock.protocol import canonical
 from interlock.protocol.records import GENESIS, Record, RecordType, verify
 
 CHUNK = 1_000
@@ -106,13 +108,13 @@ def _records(found: Found, node: Node, told: Told) -> None:
     before: Record | None = None
     uses: dict[tuple[int, int], _Use] = {}
     emptied: set[tuple[int, int]] = set()
-    lost = _holes_are_known(node)
+    holes = _Holes()
     for done, row in enumerate(_rows(node), start=1):
         if done % CHUNK == 0:
             told(f"records of {node.slug}", done, total)
         try:
             record = _record(row, node)
-            _verify(record, before, bytes(node.chain_key), lost)
+            _verify(record, before, bytes(node.chain_key), holes)
         except ProtocolError as error:
             found.faults.append(f"record {row} of node {node.slug}: {error.what}")
             record = None
@@ -120,6 +122,7 @@ def _records(found: Found, node: Node, told: Told) -> None:
         found.erased += row.body is None
         before = record or before
         if record is not None:
+            holes.hear(record)
             _fold(record, uses, emptied)
     told(f"records of {node.slug}", total, total)
     head = (node.head_epoch, node.head_seq)
@@ -127,10 +130,11 @@ def _records(found: Found, node: Node, told: Told) -> None:
         found.faults.append(
             f"node {node.slug}: its last records are missing, up to {head[0]}.{head[1]}"
         )
+    found.faults += [f"node {node.slug}: {hole}" for hole in holes.undeclared()]
     _sessions(found, node, uses, emptied)
 
 
-def _verify(record: Record, before: Record | None, chain_key: bytes, lost: bool) -> None:
+def _verify(record: Record, before: Record | None, chain_key: bytes, holes: _Holes) -> None:
     verify(record, prev=record.prev, chain_key=chain_key)
     if before is None:
         return
@@ -141,15 +145,36 @@ def _verify(record: Record, before: Record | None, chain_key: bytes, lost: bool)
     elif here.epoch > there.epoch and here.seq == 1:
         if record.prev not in (GENESIS, before.hash):
             raise ProtocolError("the first of its epoch follows another record")
-    elif not lost:
-        raise ProtocolError(
-            f"records behind {before.id} are missing, and no node declared them lost"
-        )
+    else:
+        first = there.seq + 1 if here.epoch == there.epoch else 1
+        holes.missing.append((here.epoch, first, here.seq - 1))
 
 
-def _holes_are_known(node: Node) -> bool:
-    """Whether the node ever said that records were lost: then a hole was told of when it came."""
-    return bool(node.alarms.filter(kind=AlarmKind.RECORDS_LOST).exists())
+@dataclass
+class _Holes:
+    """Ranges (epoch, first, last) that are missing, and those that a record of the node itself declares lost."""
+
+    missing: list[tuple[int, int, int]] = field(default_factory=list)
+    declared: list[tuple[int, int, int | None]] = field(default_factory=list)
+
+    def hear(self, record: Record) -> None:
+        """What `record` declares is no fault, wherever it stands. Raises ProtocolError."""
+        body = record.body or {}
+        if (
+            record.header.type == RecordType.PROBLEM_REPORTED
+            and body.get("problem") == RECORDS_LOST
+        ):
+            self.declared += lost_ranges(body)
+
+    def undeclared(self) -> Iterator[str]:
+        """Each range of which nobody said that it was lost."""
+        for epoch, first, last in self.missing:
+            if not any(self._covers(one, epoch, first, last) for one in self.declared):
+                yield f"records {epoch}.{first} to {epoch}.{last} are missing, and it declared no such loss"
+
+    @staticmethod
+    def _covers(said: tuple[int, int, int | None], epoch: int, first: int, last: int) -> bool:
+        return said[0] == epoch and said[1] <= first and (said[2] is None or last <= said[2])
 
 
 def _fold(record: Record, uses: dict[tuple[int, int], _Use], emptied: set[tuple[int, int]]) -> None:
@@ -269,6 +294,9 @@ def _record(row: NodeRecord, node: Node) -> Record:
         body = None if row.body is None else json.loads(row.body)
     except ValueError as error:
         raise ProtocolError("its body is no JSON") from error
+    # Another spelling of the same words has the same commitment, and is not what arrived.
+    if body is not None and canonical.dumps(body).decode() != row.body:
+        raise ProtocolError("its body is spelt otherwise")
     return read_record(
         {
             "v": 1,

@@ -9,11 +9,12 @@ from django.conf import settings
 from django.db import connection
 
 from interlock.hub.domain.erasure import erase_from_tables
-from interlock.hub.models import AuditRow, Line, NodeRecord, Session
+from interlock.hub.models import Alarm, AlarmKind, AuditRow, Line, NodeRecord, Session
 from interlock.hub.traces import needles_of
 from interlock.hub.verifying import Found, verify_hub
+from interlock.protocol.records import RecordType
 from tests.hub.lab import console, small_lab
-from tests.hub.test_erasure import used
+from tests.hub.test_erasure import deliver, used
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 
@@ -52,7 +53,7 @@ MEDDLING: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a record taken out": (
         lambda: NodeRecord.objects.filter(seq=2).delete(),
-        "records behind 1.1 are missing",
+        "records 1.2 to 1.2 are missing",
     ),
     "the last record": (
         lambda: NodeRecord.objects.filter(seq=3).delete(),
@@ -74,6 +75,28 @@ def test_meddling_is_named_with_its_place(what: str) -> None:
     meddle, said = MEDDLING[what]
     meddle()
     assert any(said in fault for fault in verified().faults), verified().faults
+
+
+@pytest.mark.parametrize(
+    ("lost", "whole"), [([1, 2, 2], True), ([1, 3, 9], False), ([2, 2, 2], False)]
+)
+def test_only_the_range_that_the_node_declared_lost_may_be_missing(
+    lost: list[int], whole: bool
+) -> None:
+    """An alarm about some loss is no licence for every hole."""
+    lab = small_lab()
+    journal = used(lab, seconds=3_600)
+    said = {"problem": "records_lost", "detail": "page 7", "lost": [lost]}
+    journal.write(RecordType.PROBLEM_REPORTED, **said)
+    deliver(lab, journal)
+    assert verified().is_whole
+    NodeRecord.objects.filter(seq=2).delete()
+    assert Alarm.objects.filter(kind=AlarmKind.RECORDS_LOST).exists()
+    faults = [fault for fault in verified().faults if "missing" in fault]
+    assert faults == ([] if whole else [MISSING])
+
+
+MISSING = "node saw: records 1.2 to 1.2 are missing, and it declared no such loss"
 
 
 def test_every_flipped_bit_of_a_record_row_is_found() -> None:
