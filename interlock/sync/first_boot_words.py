@@ -49,7 +49,7 @@ def waiting(machine: str, words: Sequence[str]) -> str:
     shown = "    " + " ".join(words)
     return _both(
         f"{machine} : le hub est trouvé. Comparez ces six mots avec ceux de sa page, puis cliquez :\n\n{shown}",
-        "Page du hub : « Ordinateurs aux machines ». Si un mot diffère, refusez : quelqu'un d'autre a pris le code.",
+        "Page du hub : « Ordinateurs des machines ». Si un mot diffère, refusez : quelqu'un d'autre a pris le code.",
         f"{machine}: the hub is found. Compare these six words with those on its page, then click:\n\n{shown}",
         "On the hub: “Computers at machines”. If one word differs, refuse: somebody else took the code.",
     )
@@ -95,7 +95,7 @@ def failed(error: InterlockError) -> str:
     remedy = error.remedy or "Make the file again on the hub's page “Computers at machines”"
     return _both(
         f"Échec : {french}",
-        "Téléchargez un nouveau interlock.toml sur la page du hub « Ordinateurs aux machines », mettez-le à la place "
+        "Téléchargez un nouveau interlock.toml sur la page du hub « Ordinateurs des machines », mettez-le à la place "
         "de celui-ci et rallumez. Si c'est le câblage qui manque : ajoutez à interlock.toml, sous [computer], la ligne "
         'profile = "saw", "laser" ou "printer", ou posez à côté le node.toml de la machine. Le détail est en anglais '
         "ci-dessous.",

@@ -280,8 +280,8 @@ say_next_for_node() {
     elif ! is_configured; then
         say "$(t "Interlock is installed and waits: it does not know its machine yet." \
             "Interlock est installé et attend : il ne connaît pas encore sa machine.")"
-        say "$(t "On the hub's page of the machine, Add a computer, download interlock.toml, put it on this card's first partition (/boot/firmware) with the machine's node.toml, and run: sudo reboot" \
-            "Sur la page de la machine au hub, Ajouter un ordinateur, téléchargez interlock.toml, mettez-le sur la première partition de cette carte (/boot/firmware) avec le node.toml de la machine, puis : sudo reboot")"
+        say "$(t "On the hub's page Computers at machines, With an SD card, download interlock.toml, put it on this card's first partition (/boot/firmware) with the machine's node.toml, and run: sudo reboot" \
+            "Au hub, page Ordinateurs des machines, Avec une carte SD, téléchargez interlock.toml, mettez-le sur la première partition de cette carte (/boot/firmware) avec le node.toml de la machine, puis : sudo reboot")"
     elif [[ $REBOOT == yes ]]; then
         say "$(t "Interlock is installed; the Pi's boot settings changed, so restart it now: sudo reboot" \
             "Interlock est installé ; les réglages de démarrage du Pi ont changé, redémarrez-le : sudo reboot")"
