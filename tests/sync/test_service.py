@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from interlock.clock import SystemClock
 from interlock.config.secret_files import read_hub_access, read_node_keys, write_hub_access
-from interlock.protocol import hubtime
+from interlock.protocol import hubapi, hubtime
 from interlock.protocol.credentials import HubAccess
 from interlock.protocol.records import Head
 from interlock.sim.demo_machines import SAW, MachineFolder, node_toml
@@ -99,6 +100,31 @@ def site(lab: Path) -> Iterator[Site]:
         with servers.unix_server(folder.control_socket, node.serve):
             yield site
             manager.close()
+
+
+class CuttingProxy:
+    """Between sync and hub: forwards every request, and hangs up on whoever waits long for an answer."""
+
+    CUT_S = 0.2
+
+    def __init__(self, upstream: str) -> None:
+        self._port = int(upstream.rsplit(":", 1)[1])
+        self.cuts = 0
+
+    def serve(self, connection: socket.socket, over: threading.Event) -> None:
+        request = servers.read_request(connection)
+        head, blank, body = request.partition(b"\r\n\r\n")
+        answer = b""
+        with socket.create_connection(("127.0.0.1", self._port)) as hub:
+            hub.sendall(head + b"\r\nConnection: close" + blank + body)
+            hub.settimeout(self.CUT_S if hubapi.PATH_CHANGES.encode() in head else None)
+            try:
+                while chunk := hub.recv(65_536):
+                    answer += chunk
+            except TimeoutError:
+                self.cuts += 1
+                return
+        connection.sendall(answer)
 
 
 def drained(site: Site) -> bool:
@@ -193,3 +219,21 @@ def test_its_state_shows_where_systemctl_status_looks(site: Site) -> None:
     wait_until(lambda: report("sync").status.startswith("connected"), 10)
     site.manager.stop("hub")
     wait_until(lambda: report("sync").status.startswith("hub not reached"), 60)
+
+
+def test_behind_a_proxy_that_cuts_every_long_poll_a_blocked_badge_is_heard_of_by_polling(
+    site: Site,
+) -> None:
+    proxy = CuttingProxy(site.access.hub_url)
+    with servers.tcp_server(proxy.serve) as address:
+        site.folder.sync_access.unlink()
+        write_hub_access(site.folder.sync_access, replace(site.access, hub_url=address))
+        site.manager.start(site.sync)
+        wait_until(lambda: proxy.cuts > 0 and site.node.version != (0, 0), 20)
+        before, cuts = site.node.version, proxy.cuts
+        HubFolder(site.hub, "", "").run(
+            "members.block_badge(actor, Badge.objects.get(label='trained'), BadgeCondition.LOST)"
+        )
+        wait_until(lambda: site.node.version > before, 40)
+        wait_until(lambda: proxy.cuts > cuts, 40, "the next poll was cut too")
+        site.manager.close()
