@@ -66,7 +66,8 @@ def _run_if_due(job: Job, lab: Lab, clock: Clock, now: bool) -> Ran | None:
     except Exception as error:  # noqa: BLE001 - told by kind and place, never by its words
         # Its words may quote a member: only what kind of trouble it was, and where in our code.
         failed, line = True, _place(error)
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
     line = " ".join(line.split())[:OUTCOME_LENGTH_MAX]
     _settle(job, lab, actor.now(), failed, line)
     log.log(logging.ERROR if failed else logging.INFO, "%s (%s): %s", job.name, lab.slug, line)
