@@ -128,7 +128,12 @@ _prices = st.builds(
 def histories(draw: st.DrawFn) -> History:
     """A history with at most eight sessions and two closed months."""
     moments = st.sampled_from(MOMENTS)
-    prices = [(0, BEGAN - timedelta(days=1), draw(_prices))]
+    first = draw(_prices)
+    # Half of them are about the month: passes would price everything together anyway.
+    by_month = draw(st.booleans())
+    if by_month:
+        first = replace(first, cents_per_hour=5_000, basis=Basis.ENABLED, monthly_cap_cents=4_000)
+    prices = [(0, BEGAN - timedelta(days=1), first)]
     dated = draw(st.lists(st.tuples(st.integers(0, 1), moments), max_size=3, unique=True))
     prices += [(group, at, draw(_prices)) for group, at in dated]
     sessions = draw(
@@ -174,7 +179,7 @@ def histories(draw: st.DrawFn) -> History:
                     only_first_machine=st.booleans(),
                     share_percent=st.sampled_from([100, 50]),
                 ),
-                max_size=3,
+                max_size=0 if by_month else 3,
             )
         ),
         sessions,

@@ -12,6 +12,7 @@ from interlock.hub.domain.corrections import correct_line, correct_session, owed
 from interlock.hub.domain.entitlements import credit_account
 from interlock.hub.domain.intake import Renewal, take_in
 from interlock.hub.domain.labs import create_group, create_payer
+from interlock.hub.domain.members import change_member
 from interlock.hub.domain.passes import end_pass, sell_pass
 from interlock.hub.domain.periods import CheckReason, close, to_check
 from interlock.hub.domain.tariffs import Prices, set_prices
@@ -79,6 +80,28 @@ def test_ending_a_pass_while_an_earlier_month_is_open_spends_it_not_twice() -> N
     assert owed() == [0, 1_200]
 
 
+# --- what is counted by the month ---
+
+
+@pytest.mark.parametrize(
+    ("prices", "alone", "together"),
+    [
+        (Prices(cents_per_hour=1_200, forgive_s=0, monthly_cap_cents=1_500), 1_200, [1_200, 300]),
+        (Prices(cents_per_hour=1_200, forgive_s=0, included_s=5_400), 0, [0, 600]),
+    ],
+    ids=["a cap", "included time"],
+)
+def test_an_earlier_day_that_arrives_later_takes_its_part_of_the_month_first(
+    prices: Prices, alone: int, together: list[int]
+) -> None:
+    lab = small_lab(prices)
+    journal = Journal.of(lab.enrolled)
+    used(lab, journal, 5, 3_600)
+    assert owed() == [alone]
+    used(lab, journal, 2, 3_600)
+    assert owed() == together
+
+
 # --- members' terms ---
 
 
@@ -105,6 +128,16 @@ def test_a_list_that_names_another_payer_gives_the_credit_of_their_account() -> 
     lab.member.refresh_from_db()
     take_in(on(7), lab.lab, [], [Renewal(lab.member, payer=other)])
     assert Member.objects.get(pk=lab.member.pk).credit == Member.Credit.OK
+
+
+def test_a_session_that_still_runs_is_of_whoever_paid_when_it_began() -> None:
+    lab = small_lab()
+    own, journal = payer_of(lab), Journal.of(lab.enrolled)
+    change_member(on(5), lab.member, payer=create_payer(on(1), lab.lab, "Firm"))
+    journal.anchor(LAB_BEGAN_MS + 4 * DAY_MS)
+    journal.start(lab)
+    sent(lab, journal, 0)
+    assert (first_session().how, first_session().payer) == ("", own)
 
 
 # --- corrections ---
