@@ -39,6 +39,7 @@ _MENU: tuple[tuple[str, str, Words], ...] = (
     ("mail", "mail", gettext_lazy("Mail")),
     ("settings", "settings", gettext_lazy("Settings")),
     ("me", "person", gettext_lazy("My page")),
+    ("my-sign-in", "privacy", gettext_lazy("My sign-in")),
 )
 
 FITS_A_PHONE = 4

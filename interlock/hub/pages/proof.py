@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -76,11 +76,11 @@ def proven(view: Guarded[P]) -> Guarded[P]:
             return _ask(request, form)
         rest = request.POST.copy()
         rest.pop(FIELD, None)
-        request.POST = rest
+        request.POST = rest  # type: ignore[assignment]  # Django's own setter takes any QueryDict
         return view(request, viewer, *args, **kwargs)
 
     guarded.needs_proof = True  # type: ignore[attr-defined]
-    return guarded
+    return cast("Guarded[P]", guarded)
 
 
 @functools.cache
