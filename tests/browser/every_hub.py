@@ -146,8 +146,8 @@ def _address(pattern: URLPattern, lab: Any) -> str:
     }
     if route.startswith("billing/<int:year>-<int:number>"):
         known["number"] = last.month
-        if route.endswith((".csv", ".xlsx")):
-            closed = models.Period.objects.latest("month").month
+        if route.endswith((".csv", ".xlsx", "/send/")):
+            closed = models.Period.objects.exclude(closed_at=None).latest("month").month
             known |= {"year": closed.year, "number": closed.month}
     if route.startswith("me/badges/"):
         known["number"] = member.badges.filter(condition="active").latest("pk").pk
