@@ -234,12 +234,14 @@ uninstall() {
             [[ -e $TARGET$UNIT_DIR/$unit ]] || continue
             if is_live && [[ $DRY_RUN == no ]]; then
                 systemctl --quiet stop "$unit"
-                systemctl --quiet disable "$unit" 2>>"$LOG"
+                systemctl --quiet disable "$unit" 2>>"$LOG" || true
             fi
             take_away "$UNIT_DIR/$unit" "$UNIT_DIR/multi-user.target.wants/$unit" \
                 "$UNIT_DIR/timers.target.wants/$unit"
         done
     done
+    # When a missed timer last ran is kept by systemd.
+    take_away /var/lib/systemd/timers/stamp-interlock-backup.timer
     take_away "$NODE_DROP_IN" "$JOURNALD_DROP_IN" "$WATCHDOG_DROP_IN" "$MODULES_FILE" "$HOME_DIR"
     # Drop-ins of the owner's stay, and then so does their folder.
     rmdir "$TARGET${NODE_DROP_IN%/*}" 2>/dev/null || true

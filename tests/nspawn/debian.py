@@ -20,7 +20,7 @@ PACKAGES = "python3,python3-venv,systemd,systemd-sysv,dbus,passwd,ca-certificate
 CACHE = Path("/var/tmp/interlock-nspawn")
 """The files of the bare Debian stay here from one run to the next (250 MB)."""
 
-MAKE_S_MAX, BOOT_S_MAX, END_S_MAX, RUN_S_MAX = 400, 150, 60, 240
+MAKE_S_MAX, BOOT_S_MAX, END_S_MAX, RUN_S_MAX = 400, 150, 120, 900
 
 STUBS = {
     "python3-lgpio": {
