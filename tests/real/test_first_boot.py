@@ -101,7 +101,7 @@ class Pi:
             if cut:
                 raise KeyboardInterrupt
             was = set_aside(self.folder / "state", read_node_keys(self.etc / "node.json"))
-            return was and FormerNode(was.node, str(was.folder), was.unsent)
+            return None if was is None else FormerNode(was.node, str(was.folder), was.unsent)
 
         def start() -> str:
             self.started += 1
