@@ -92,7 +92,7 @@ def badges(
 
 @router.post(
     "/badges/lookup",
-    response={200: shapes.SeenOut, **ASKED},
+    response={200: shapes.SeenOut, **ASKED, 409: shapes.Problem},
     auth=BearerToken(Scope.BADGES_READ),
 )
 def lookup(request: HttpRequest, body: shapes.UidBody) -> dict[str, Any]:

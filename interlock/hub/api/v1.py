@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
 
 from interlock import __version__
 from interlock.hub.api import badges, lists, people, problems
 
-api = NinjaAPI(
+
+class DescribedAPI(NinjaAPI):
+    """An API whose description says of refusals what they are: problem+json."""
+
+    def get_openapi_schema(self, *args: Any, **kwargs: Any) -> OpenAPISchema:
+        """The description as ninja makes it, with the media type of every refusal put right."""
+        schema = super().get_openapi_schema(*args, **kwargs)
+        for verbs in schema["paths"].values():
+            for operation in verbs.values():
+                for status, said in operation["responses"].items():
+                    if int(status) >= 400 and "content" in said:
+                        said["content"] = {
+                            problems.CONTENT_TYPE: said["content"].pop("application/json")
+                        }
+        return schema
+
+
+api = DescribedAPI(
     title="Interlock",
     version=__version__,
     description="What the enrolment desk asks of the hub. docs/badges.md shows it at work.",
