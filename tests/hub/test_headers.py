@@ -137,6 +137,21 @@ def test_only_over_https_a_browser_is_told_to_stay_there_and_cookies_are_bound_t
     assert "; httponly" in plain.headers["Set-Cookie"].lower()
 
 
+def test_no_header_is_missing_from_the_table_itself() -> None:
+    assert {name: value for name, value in HEADERS.items() if not name.endswith("-Policy")} == {
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Cache-Control": "no-store",
+    }
+    assert {name for name in HEADERS if name.endswith("-Policy")} == {
+        "Content-Security-Policy",
+        "Permissions-Policy",
+        "Referrer-Policy",
+        "Cross-Origin-Opener-Policy",
+        "Cross-Origin-Resource-Policy",
+    }
+
+
 def test_the_policy_lets_nothing_in_from_elsewhere_and_nothing_inline() -> None:
     policy = HEADERS["Content-Security-Policy"]
     assert "unsafe" not in policy
