@@ -146,9 +146,10 @@ def _address(pattern: URLPattern, lab: Any) -> str:
     }
     if route.startswith("billing/<int:year>-<int:number>"):
         known["number"] = last.month
-        if route.endswith((".csv", ".xlsx", "/send/")):
-            closed = models.Period.objects.exclude(closed_at=None).latest("month").month
-            known |= {"year": closed.year, "number": closed.month}
+    if route.startswith("billing/") and route.endswith((".csv", ".xlsx", ">/send/")):
+        closed = models.Period.objects.exclude(closed_at=None).latest("month").month
+        if "month" in names:
+            known |= {"year": closed.year, "month": closed.month}
     if route.startswith("me/badges/"):
         known["number"] = member.badges.filter(condition="active").latest("pk").pk
     if route.endswith("new-badge/<int:number>/"):
