@@ -357,7 +357,8 @@ def test_half_requests_without_number_neither_stop_the_hub_nor_hold_up_its_end(
         began_ms = clock.boot_ms()
         saw.hello(EMPTY)
         assert requests.get(hub.url + "/sign-in/", timeout=5).status_code == 200
-        assert clock.boot_ms() - began_ms < 2_000
+        # Whoever is held up by half requests waits until they are cut, HEAD_S = 10 s later.
+        assert clock.boot_ms() - began_ms < 8_000
         began_ms = clock.boot_ms()
         assert (hub.stop(), hub.said) == (0, "")
         assert clock.boot_ms() - began_ms < 3_000
