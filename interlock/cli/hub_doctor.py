@@ -22,8 +22,7 @@ def hub_doctor(directory: Path, as_json: bool, lang: str | None, port: int) -> i
     Exit code 0: nothing is broken; 1: something is (✗). A mark ! works and should not stay so, ? could not be
     looked at. Run it as the hub's user, or as root.
 
-    Example: sudo -u interlock-hub interlock hub doctor
-    interlock hub doctor --json
+    Example: interlock hub doctor --json
     """
     from interlock.clock import SystemClock
     from interlock.hub import commands
