@@ -31,7 +31,10 @@ LANGUAGES = ("en", "fr")
 
 def picture(page: Page, name: str, pressed: Locator | None = None) -> None:
     """The picture `name` ("task-03-…") of this page stands in the guide, a ring around what is pressed next."""
-    language = str(page.evaluate("document.documentElement.lang"))[:2]
+    if pressed is not None:
+        pressed.wait_for()
+    # By a locator: a page that is on its way is waited for.
+    language = str(page.locator("html").get_attribute("lang"))[:2]
     if os.environ.get(VARIABLE):
         _draw(page, picture_file(language, name), pressed)
         return
@@ -55,6 +58,7 @@ def guide_page(language: str, task: int) -> Path:
 
 
 def _draw(page: Page, target: Path, pressed: Locator | None) -> None:
+    page.wait_for_load_state()
     if pressed is not None:
         pressed.scroll_into_view_if_needed()
     image = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")

@@ -145,6 +145,7 @@ def set_a_tariff_for_companies(page: Page, words: Words) -> None:
     hand.press(words.new_prices, shown="task-07-tariffs")
     page.select_option("#id_group", "companies")
     page.fill("#id_hour", "30" if words is ENGLISH else "30,00")
+    picture(page, "task-07-companies", page.locator("#id_hour"))
     hand.press(words.try_it, shown="task-07-prices")
     expect(page.locator("section:has(#tried)")).to_contain_text(FIRM)
     hand.press(words.save, shown="task-07-tried")
