@@ -23,7 +23,7 @@ def hub_seed(
 ) -> None:
     """Invent a past for a hub that has none: members, trainings, use and prices. Only to try things out.
 
-    Example: interlock hub seed --dir try --machines 200 --members 10000 --sessions 2000000 --years 3
+    Example: interlock hub seed --machines 20 --sessions 50000
     """
     from interlock.hub import commands
 

@@ -46,7 +46,8 @@ def test_french_keeps_every_placeholder() -> None:
     for message in french():
         wanted = [set(PLACEHOLDER.findall(one)) for one in texts(message.id)]
         given = [set(PLACEHOLDER.findall(one)) for one in texts(message.string)]
-        if any(one != wanted[-1] for one in given):
+        # A singular may leave the number out where English does: "every day".
+        if any(one not in (wanted[-1], wanted[0]) for one in given) or given[-1] != wanted[-1]:
             wrong.append(message.id)
     assert wrong == []
 
@@ -62,8 +63,13 @@ def test_french_uses_the_typographic_apostrophe() -> None:
 
 def test_the_compiled_catalogue_says_what_its_source_says() -> None:
     with catalogue.FRENCH.with_suffix(".mo").open("rb") as built:
-        compiled = {tuple(texts(m.id)): texts(m.string) for m in read_mo(built) if m.id}
-    source = {tuple(texts(m.id)): texts(m.string) for m in french()}
+        # Babel reads the context of a compiled message as bytes.
+        compiled = {
+            (str(m.context or b"", "utf-8"), *texts(m.id)): texts(m.string)  # type: ignore[arg-type]
+            for m in read_mo(built)
+            if m.id
+        }
+    source = {(m.context or "", *texts(m.id)): texts(m.string) for m in french()}
     assert compiled == source, "python -m tests.hub.catalogue"
 
 
