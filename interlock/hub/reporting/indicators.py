@@ -6,7 +6,7 @@ counted raises the version; whoever only words it better does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from django.utils.functional import Promise
@@ -23,11 +23,14 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """One thing that is counted. `adds_up`: the values of several labs, or of two periods, may be added."""
+    """One thing that is counted. `adds_up`: the values of several labs, or of two periods, may be added.
+
+    Its words say nothing of which it is: they hash and compare as the language that reads them has it.
+    """
 
     id: str
-    title: str | Promise
-    definition: str | Promise
+    title: str | Promise = field(compare=False)
+    definition: str | Promise = field(compare=False)
     unit: Unit = Unit.COUNT
     adds_up: bool = True
     version: int = 1
