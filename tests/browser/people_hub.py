@@ -18,7 +18,7 @@ from pathlib import Path
 
 from interlock.protocol.credentials import hub_access_from_wire, node_keys_from_wire
 from interlock.protocol.records import RecordType
-from tests.browser.hub_process import ROOT, START_S_MAX, STOP_S_MAX, SpokenNode
+from tests.browser.hub_process import CHILD_S_MAX, ROOT, START_S_MAX, STOP_S_MAX, SpokenNode
 from tests.waiting import wait_until
 
 
@@ -96,6 +96,6 @@ def _hub(*arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=CHILD_S_MAX,
     )
     return done.stdout

@@ -11,14 +11,14 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from tests.browser.hub_process import ROOT, Hub
+from tests.browser.hub_process import CHILD_S_MAX, ROOT, Hub
 
 
 def work_in(hub: Hub) -> dict[str, str]:
     """The hub has one or two of everything that the workshop's pages show; the saw's links by purpose."""
     command = [sys.executable, "-m", "tests.browser.workshop_hub", str(hub.folder / "hub")]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=CHILD_S_MAX
     )
     links: dict[str, str] = json.loads(done.stdout)
     return links
