@@ -66,7 +66,7 @@ def make_template(root: Path) -> None:
     """A lab in `root` whose node has the rights of the sample lab and is switched off; every test
     works on a copy."""
     command = [sys.executable, "-m", "tests.real.prepare", str(root)]
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=480)
     with Lab(root) as lab:
         lab.start()
         wait_until(lab.has_rights, READY_S, "a node with rights")

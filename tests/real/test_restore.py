@@ -20,7 +20,7 @@ FOLLOWED_S = 90.0
 
 def hub_command(*arguments: str) -> str:
     command = [sys.executable, "-m", "interlock", "hub", *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=480)
     return done.stdout.strip()
 
 
