@@ -112,7 +112,7 @@ def test_a_training_that_ends_soon_is_told_to_its_member_once_and_to_nobody_else
     assert [telling.reminders(console(), lab.small.lab) for _ in range(2)] == [1, 0]
     sent = OutboxMail.objects.get()
     assert (sent.to, sent.language) == ("ada@example.org", "fr")
-    assert sent.subject == "Votre formation «\u00a0Table saw\u00a0» arrive à son terme"
+    assert sent.subject == "Votre habilitation «\u00a0Table saw\u00a0» arrive à son terme"
     # It was renewed and ends again later: that is another case.
     Authorisation.objects.update(until_at=now + timedelta(days=10))
     assert telling.reminders(console(), lab.small.lab) == 1
