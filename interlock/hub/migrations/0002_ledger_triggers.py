@@ -22,5 +22,5 @@ def remove(_apps: Any, _schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """No table changes."""
 
-    dependencies = [("hub", "0006_the_whole_hub")]
+    dependencies = [("hub", "0001_first")]
     operations = [migrations.RunPython(install, remove)]
