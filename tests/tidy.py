@@ -67,16 +67,17 @@ ROOMS: dict[str, Room] = {
     "__init__": _room(only_pure=True),
     "errors": _room(only_pure=True),
     "clock": _room("errors", no_network=True),
+    "findings": _room(only_pure=True),
     "config": _room("core protocol errors", no_network=True),
     "core": _room(only_pure=True),
     "protocol": _room("core.model errors", "cryptography", only_pure=True),
     "cards": _room("core.model errors", "cryptography", only_pure=True),
     "readers": _room("core protocol cards config clock errors", _NODE_OUTSIDE, no_network=True),
     "node": _room(
-        "core protocol cards readers config clock errors", _NODE_OUTSIDE, no_network=True
+        "core protocol cards readers config clock errors findings", _NODE_OUTSIDE, no_network=True
     ),
     "sync": _room("core.model protocol config clock errors", "click requests urllib3"),
-    "hub": _room("clock core protocol config errors", _HUB_OUTSIDE),
+    "hub": _room("clock core protocol config errors findings", _HUB_OUTSIDE),
     "desk": _room(
         "core.model protocol cards readers config clock errors", "click cryptography requests"
     ),

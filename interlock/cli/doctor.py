@@ -20,7 +20,7 @@ from interlock.cli.parts import (
 )
 
 if TYPE_CHECKING:
-    from interlock.node.findings import Finding
+    from interlock.findings import Finding
 
 MARKS = {"good": "✓", "care": "!", "bad": "✗", "unknown": "?"}
 COLOURS = {"good": "green", "care": "yellow", "bad": "red", "unknown": "cyan"}
@@ -40,7 +40,7 @@ def doctor(config: Path, as_json: bool, lang: str | None, root: Path) -> int:
     Example: interlock doctor
     interlock doctor --json
     """
-    from interlock.node.findings import Verdict
+    from interlock.findings import Verdict
 
     findings = _findings(config, lang, root)
     if as_json:

@@ -30,8 +30,9 @@ def hub_doctor(directory: Path, as_json: bool, lang: str | None, port: int) -> i
     commands.open_hub(directory)
     from django.utils import translation
 
+    from interlock.findings import Verdict
     from interlock.hub.directory import HubDirectory
-    from interlock.hub.doctor import Verdict, examine
+    from interlock.hub.doctor import examine
 
     hub = HubDirectory(directory)
     with translation.override(lang or hub.config().language):

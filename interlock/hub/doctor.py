@@ -14,9 +14,7 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from django.db import DatabaseError, connection
@@ -25,6 +23,7 @@ from django.utils.translation import gettext as _
 from interlock import __version__
 from interlock.clock import Clock
 from interlock.errors import InterlockError
+from interlock.findings import Finding, Verdict
 from interlock.hub.backup import KEY_NAME
 from interlock.hub.directory import HubDirectory
 from interlock.hub.jobs.every import JOBS
@@ -43,34 +42,6 @@ DAMAGE_LINES_MAX = 5
 REACH_S = 5.0
 COMMAND_S = 5.0
 BYTES_PER_GB = 1_000_000_000
-
-
-class Verdict(StrEnum):
-    """How bad it is. CARE works and should not stay so; UNKNOWN could not be looked at."""
-
-    GOOD = "good"
-    CARE = "care"
-    BAD = "bad"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report: `name` is stable for programs, the other two are for people."""
-
-    name: str
-    verdict: Verdict
-    what: str
-    remedy: str = ""
-
-    def to_wire(self) -> dict[str, str]:
-        """The finding as one JSON object."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict.value,
-            "what": self.what,
-            "remedy": self.remedy,
-        }
 
 
 def examine(hub: HubDirectory, clock: Clock, people_port: int) -> list[Finding]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from interlock.errors import InterlockError, StoreError
+from interlock.findings import Finding
 from interlock.node.doctor_pi import Run
-from interlock.node.findings import Finding
 from interlock.protocol.control import Op
 
 UNITS = ("interlock-node", "interlock-sync")

@@ -12,8 +12,8 @@ from typing import Any
 
 from interlock.config import NodeConfig, digest, warnings
 from interlock.errors import InterlockError
+from interlock.findings import Finding, Say, Verdict
 from interlock.node.doctor_pins import examine_pins
-from interlock.node.findings import Finding, Say, Verdict
 from interlock.node.words import N_
 from interlock.protocol.control import Op
 

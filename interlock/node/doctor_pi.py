@@ -18,8 +18,8 @@ from pathlib import Path
 
 from interlock import __version__
 from interlock.config import NodeConfig
+from interlock.findings import Finding, Say, Verdict
 from interlock.node.cache import cache_files
-from interlock.node.findings import Finding, Say, Verdict
 from interlock.node.pins import driver_trouble
 from interlock.node.words import N_
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from interlock.config import NodeConfig
-from interlock.node.findings import Finding, Say, Verdict
+from interlock.findings import Finding, Say, Verdict
 from interlock.node.words import N_
 
 _LET_GO = N_("Let go of it; else its contact or wire is broken")

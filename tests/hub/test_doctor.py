@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from interlock.findings import Finding, Verdict
 from interlock.hub.authority import Certificates
 from interlock.hub.backup import KEY_NAME
 from interlock.hub.directory import HubConfig, HubDirectory
-from interlock.hub.doctor import BACKUP_BAD, JOBS_BAD, Finding, Verdict, examine
+from interlock.hub.doctor import BACKUP_BAD, JOBS_BAD, examine
 from interlock.hub.jobs.every import JOBS
 from interlock.hub.models import JobRun, Lab, MailSettings
 from interlock.sim.clocks import VirtualClock

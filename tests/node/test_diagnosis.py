@@ -13,9 +13,9 @@ import pytest
 from interlock.core.events import SnapshotActivated
 from interlock.core.model import Cache, Demands, Now, Reservation
 from interlock.errors import LinkError, StoreError
+from interlock.findings import Finding, Verdict
 from interlock.node.answers import moment_to_wire
 from interlock.node.diagnosis import pack
-from interlock.node.findings import Finding, Verdict
 from interlock.node.flight import Moment
 from interlock.protocol.control import Op
 from tests.node.node_rig import ADA, NodeBench

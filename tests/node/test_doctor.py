@@ -13,9 +13,9 @@ import pytest
 
 from interlock.config import NodeConfig, digest, parse_node
 from interlock.errors import LinkError
+from interlock.findings import Finding, Verdict
 from interlock.node.doctor import Node, ask_node, examine_node
 from interlock.node.doctor_pi import PERSIST, WALLS, Pi, examine_pi
-from interlock.node.findings import Finding, Verdict
 from interlock.protocol.control import Op
 from tests.node.node_rig import NodeBench
 

@@ -1,4 +1,4 @@
-"""What a look at a Pi or its machine says, in words: a line of the doctor's report."""
+"""What a look at a Pi, its machine or the hub says, in words: a line of a doctor's report."""
 
 from __future__ import annotations
 
