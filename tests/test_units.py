@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from interlock.sim.supervised import JOBS_NICE, NODE_NICE, SYNC_NICE
+
 pytestmark = [
     pytest.mark.fast,
     pytest.mark.skipif(
@@ -112,6 +114,14 @@ def test_sync_sees_its_own_credential_and_a_copy_of_the_wiring_and_nothing_else_
     assert "LoadCredential=node.toml:/etc/interlock/node.toml\n" in text
     assert "--config %d/node.toml" in keys("interlock-sync.service")["ExecStart"]
     assert "node.json" not in text
+
+
+@pytest.mark.parametrize(
+    ("unit", "nice"),
+    [(NODE, NODE_NICE), ("interlock-sync.service", SYNC_NICE), (BY_TIMER[1], JOBS_NICE)],
+)
+def test_the_demo_s_service_manager_is_as_nice_as_systemd(unit: str, nice: int) -> None:
+    assert int(keys(unit)["Nice"]) == nice
 
 
 def test_the_builder_of_badge_lists_may_make_itself_nicer() -> None:

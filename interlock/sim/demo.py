@@ -42,7 +42,14 @@ from interlock.sim.network import Cable
 from interlock.sim.node import switch_on
 from interlock.sim.panel_server import Lab, MachineAddress, PanelServer, fittings_of
 from interlock.sim.processes import ServiceManager
-from interlock.sim.supervised import Unit, dying_with_us
+from interlock.sim.supervised import (
+    JOBS_NICE,
+    NODE_NICE,
+    SYNC_NICE,
+    WORLD_NICE,
+    Unit,
+    dying_with_us,
+)
 from interlock.sim.world_process import WORLD_SOCKET
 from interlock.sync.node_link import NodeClient
 
@@ -205,8 +212,11 @@ class Demo:
         at = ("--config", str(folder.node_toml))
         self._machines[machine.id] = MachineParts(
             folder,
-            _unit(f"{machine.id}-node", "sim", "node", *at, "--world", str(folder.world)),
-            _unit(f"{machine.id}-sync", "sync", "run", *at),
+            replace(
+                _unit(f"{machine.id}-node", "sim", "node", *at, "--world", str(folder.world)),
+                nice=NODE_NICE,
+            ),
+            replace(_unit(f"{machine.id}-sync", "sync", "run", *at), nice=SYNC_NICE),
             Cable(HOST, ports[NODES], ports[machine.id]),
             boot_id=boot_id,
         )
@@ -251,13 +261,13 @@ class Demo:
 
     def _jobs_unit(self) -> Unit:
         unit = _unit("hub-jobs", "hub", "jobs", "--dir", str(self.folder / "hub"))
-        return replace(unit, notifies=False, watchdog_s=None)
+        return replace(unit, notifies=False, watchdog_s=None, nice=JOBS_NICE)
 
     def _world_unit(self, machine: DemoMachine) -> Unit:
         folder = self._machines[machine.id].folder
         at = ("--config", str(folder.node_toml), "--dir", str(folder.world))
         unit = _unit(f"{machine.id}-world", "sim", "world", *at)
-        return replace(unit, notifies=False, watchdog_s=None)
+        return replace(unit, notifies=False, watchdog_s=None, nice=WORLD_NICE)
 
     # ----------------------------------------------------------------------------------- waiting
 

@@ -140,7 +140,7 @@ class Faults(Protocol):
     def cut_power(self, machine: str, on: bool) -> None:
         """Pi and machine are without mains, or get them back (a new boot id).
 
-        The world's own share (`mains` and `pi` at world.sock) is already done when this is called.
+        The world's own share (`mains` and `pi` at world.sock) follows a cut at once, and is done when power is back.
         """
 
     def kill_node(self, machine: str) -> None:

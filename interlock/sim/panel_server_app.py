@@ -231,10 +231,17 @@ class PanelApp:
                 raise ProtocolError(f"unknown fault {fault!r:.40}")
 
     async def _cut_power(self, link: MachineLink, on: bool) -> None:
-        """The wires first, the processes after: what runs without power would not be believed."""
+        """Power goes from the processes first and comes back to the wires first.
+
+        A Pi without power sees nothing; a node that still ran would record a contactor that dropped out.
+        """
+        processes = asyncio.to_thread(self._faults.cut_power, link.machine.id, on)
+        if on:
+            await processes
         await link.ask("mains", on=not on)
         await link.ask("pi", on=not on)
-        await asyncio.to_thread(self._faults.cut_power, link.machine.id, on)
+        if not on:
+            await processes
 
     def _link(self, request: dict[str, Any]) -> MachineLink:
         name = fields.text(request, "machine")

@@ -34,6 +34,12 @@ preexec_fn, which is unsafe beside other threads."""
 
 MESSAGE_BYTES_MAX = 4_096
 
+NODE_NICE, SYNC_NICE, JOBS_NICE = -5, 5, 10
+"""As our units in systemd/ have it."""
+
+WORLD_NICE = -10
+"""Hardware waits for no program: a monostable of 240 ms drops the contactor while its world is not scheduled."""
+
 
 class Phase(Enum):
     """Where a service stands."""
@@ -49,7 +55,10 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One service; the defaults are those of our units in systemd/ (8-installation.md)."""
+    """One service; the defaults are those of our units in systemd/ (8-installation.md).
+
+    `nice` below 0 needs root; without it the service runs like everybody else.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -60,6 +69,7 @@ class Unit:
     restart_s: float = 1.0
     start_s: float = 30.0
     stop_s: float = 5.0
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,9 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
+        # It is still the shim, of one thread: what it becomes inherits this.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, unit.nice)
         self._tell_keeper(f"+{self._process.pid}")
         self._pidfd = os.pidfd_open(self._process.pid)
         self._selector.register(self._pidfd, selectors.EVENT_READ, self._ended)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +21,8 @@ MEMBER = ("Camille Laurent", "Trained for everything")
 WOOD_CENTS_PER_HOUR = 1_200
 """The sample lab's tariff of the saw, as its page shows it: €12.00 an hour of work."""
 
-POWER_CUT_S_MAX = 6
-"""Progress is recorded every 2 s in the demo, plus the time of the clicks."""
+DARK_MS = 4_000
+"""Power stays away so long: whoever billed the time without power would bill this too."""
 
 
 @pytest.fixture
@@ -29,6 +31,10 @@ def demo() -> Iterator[RunningDemo]:
         demo = RunningDemo(Path(folder))
         yield demo
         demo.end()
+        # Shown with a failure only: why a session ended that nobody ended.
+        sys.stdout.write(
+            (Path(folder) / "run" / "logs" / "saw-node.log").read_text(errors="replace")
+        )
         assert not alive(demo.family), "the demo left processes behind"
 
 
@@ -59,6 +65,7 @@ def _work(saw: Station) -> None:
 def _stop_work(saw: Station) -> None:
     saw.push("machine_stop")
     saw.motor(False)
+    saw.coil("on")
     saw.lay(*MEMBER)
     saw.coil("off")
     saw.lamp("white")
@@ -106,15 +113,18 @@ def _a_session_while_the_network_is_unplugged(saw: Station, hub: Hub) -> None:
 
 def _a_power_cut_in_mid_session(saw: Station, hub: Hub) -> None:
     saw.part(".leave input").check()
+    began = time.monotonic()
     _work(saw)
     saw.page.wait_for_timeout(2_500)
     saw.fault("cut_power")
     saw.coil("off")
+    with_power_s = time.monotonic() - began
+    saw.page.wait_for_timeout(DARK_MS)
     saw.fault("cut_power")
     saw.lamp("white")
     rows = hub.ended(3)
     assert "power" in rows[0][3].lower(), rows[0]
-    assert seconds(hub.newest(), "Machine enabled") <= POWER_CUT_S_MAX
+    assert 2 <= seconds(hub.newest(), "Machine enabled") <= with_power_s
     saw.page.wait_for_timeout(2_000)
     saw.coil("off")
     saw.motor(False)

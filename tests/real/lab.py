@@ -33,7 +33,7 @@ from interlock.sim.network import Cable
 from interlock.sim.node import switch_on
 from interlock.sim.physics import Facts
 from interlock.sim.processes import ServiceManager
-from interlock.sim.supervised import Phase, Unit
+from interlock.sim.supervised import NODE_NICE, SYNC_NICE, WORLD_NICE, Phase, Unit
 from interlock.sim.world_process import WORLD_SOCKET
 from interlock.sync.node_link import NodeClient
 from tests.real.hands import Hands
@@ -176,14 +176,15 @@ class Lab:
         self.manager.wait_ready(HUB)
 
     def start_sync(self) -> None:
-        self.manager.start(self._unit(SYNC, "sync", "run", *self._at))
+        unit = self._unit(SYNC, "sync", "run", *self._at)
+        self.manager.start(replace(unit, nice=SYNC_NICE))
 
     def start_node(self) -> None:
         unit = self._unit(NODE, "sim", "node", *self._at, "--world", str(self.world_folder))
         if self.in_1970:
             at = (str(self.folder.node_toml), str(self.world_folder))
             unit = replace(unit, command=(sys.executable, "-m", "tests.real.node_main", *at))
-        self.manager.start(unit)
+        self.manager.start(replace(unit, nice=NODE_NICE))
 
     def switch_on(self) -> None:
         """The Pi boots: a new boot id, its node starts. `boots` knows when, in microseconds."""
@@ -259,7 +260,8 @@ class Lab:
             *("-m", "tests.real.world_main", str(self.folder.node_toml), str(self.world_folder)),
             *(str(self._history_file), "1" if self.strict else "0"),
         )
-        return Unit(WORLD, (sys.executable, *arguments), notifies=False, watchdog_s=None)
+        command = (sys.executable, *arguments)
+        return Unit(WORLD, command, notifies=False, watchdog_s=None, nice=WORLD_NICE)
 
     # -------------------------------------------------------------------------------------- hands
 

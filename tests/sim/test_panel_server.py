@@ -81,6 +81,7 @@ class Stream:
 def stream(lab: RunningLab) -> Iterator[Stream]:
     stream = Stream(lab)
     stream.until(lambda all_of: {"", "saw", "laser"} <= set(all_of))
+    stream.until(lambda all_of: all(all_of[machine]["world"] for machine in ("saw", "laser")))
     yield stream
     stream.close()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,12 @@ def is_alive(pid: int) -> bool:
 
 def sessions_of(manager: ServiceManager, *names: str) -> frozenset[int]:
     return frozenset(pid_of(manager, name) for name in names)
+
+
+def test_a_service_runs_as_nicely_as_its_unit_says(manager: ServiceManager) -> None:
+    manager.start(replace(unit("well"), nice=5))
+    manager.wait_ready("one")
+    assert os.getpriority(os.PRIO_PROCESS, pid_of(manager)) == 5
 
 
 def test_a_service_is_ready_when_it_says_so(manager: ServiceManager) -> None:
