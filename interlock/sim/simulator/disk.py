@@ -179,6 +179,7 @@ class JournalShell:
 
     def __init__(
         self,
+        journal: Journal,
         platter: Platter,
         disk: Disk,
         *,
@@ -190,7 +191,7 @@ class JournalShell:
         start_deadline_ms: int,
     ) -> None:
         """`later(us, act)` acts so many microseconds from now, unless the process has died by then."""
-        self.journal = ModelledJournal(platter, disk, boot_id)
+        self.journal = journal
         self.work = JournalWork(self.journal, stamp, start_deadline_ms, NothingToForget())
         self.durable: list[tuple[int, str]] = []
         self._disk, self._boot_id, self._platter = disk, boot_id, platter

@@ -29,7 +29,7 @@ from interlock.node.journal_work import NO_TICKET
 from interlock.node.loop import TICK_US, Loop, Silence
 from interlock.node.timekeeping import Timekeeper, marks_from_wire
 from interlock.sim.simulator.bench import EXTRACTION_LINE, RELAY_LINE, Bench
-from interlock.sim.simulator.disk import Disk, JournalShell, Platter
+from interlock.sim.simulator.disk import Disk, JournalShell, ModelledJournal, Platter
 from interlock.sim.simulator.fitting import Fitting
 from interlock.sim.simulator.hub_model import BEGUN_MS, LAB, NODE, HubModel, Snapshot
 from interlock.sim.simulator.schedule import Act, Schedule
@@ -144,25 +144,9 @@ class Life:
         card.bench.claim(owner)
         card.bench.follow_pins(card.schedule.now_us)
         self.time = Timekeeper(card.clock, entropy=card.chance.randbytes)
-        self.shell = JournalShell(
-            card.platter,
-            card.disk,
-            boot_id=card.clock.boot_id,
-            stamp=self._stamp,
-            later=self.later,
-            emit=self._journal_says,
-            boot_ms=card.clock.boot_ms,
-            start_deadline_ms=card.fit.rules.start_deadline_ms,
-        )
-        self.reading = Reading(
-            card.slot,
-            card.chance,
-            emit=self.emit,
-            look_up=self._look_up,
-            cache=self._cache,
-            boot_ms=card.clock.boot_ms,
-        )
         self.inbox = Inbox()
+        self.shell = self._new_shell()
+        self.reading = self._new_reading()
         self._unopened = not self.shell.journal.usable
         self._pins = _Pins(card, owner)
         self.loop = self._new_loop(self._recovered())
@@ -175,11 +159,10 @@ class Life:
         self.shell.begin()
         if self._unopened:
             self.emit(JournalFailed("it could not be opened"))
-        if card.snapshot is not None:
-            self._activate(card.snapshot)
+        self._use_first_snapshot()
         self._tick_at(self._grid(TICK_US))
         self._poll_at(self._grid(POLL_US))
-        self.later(500_000, self._sync_again)
+        self._begin_sync()
         self.later(SAVE_US, self._save_again)
 
     def later(self, us: int, act: Act) -> None:
@@ -241,6 +224,40 @@ class Life:
             self._syncing = True
             nonce = self.time.fresh_nonce()
             self.later(self._card.chance.randrange(20_000, 400_000), lambda: self._greeted(nonce))
+
+    # ------------------------------------------------------- what the full stack has real ones of
+
+    def _new_shell(self) -> JournalShell:
+        card = self._card
+        return JournalShell(
+            ModelledJournal(card.platter, card.disk, card.clock.boot_id),
+            card.platter,
+            card.disk,
+            boot_id=card.clock.boot_id,
+            stamp=self._stamp,
+            later=self.later,
+            emit=self._journal_says,
+            boot_ms=card.clock.boot_ms,
+            start_deadline_ms=card.fit.rules.start_deadline_ms,
+        )
+
+    def _new_reading(self) -> Reading:
+        card = self._card
+        return Reading(
+            card.slot,
+            card.chance,
+            emit=self.emit,
+            look_up=self._look_up,
+            cache=self._cache,
+            boot_ms=card.clock.boot_ms,
+        )
+
+    def _use_first_snapshot(self) -> None:
+        if self._card.snapshot is not None:
+            self._activate(self._card.snapshot)
+
+    def _begin_sync(self) -> None:
+        self.later(500_000, self._sync_again)
 
     # -------------------------------------------------------------------------------------- ticks
 

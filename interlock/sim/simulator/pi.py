@@ -385,11 +385,14 @@ class Pi:
             self._at(RESTART_US, self._start)
             return
         self._owners += 1
-        life = Life(self.card, self._owners, self._exited)
+        life = self._new_life()
         self.life = life
         self.witness.process_ready()
         self.on_ready()
         life.begin()
+
+    def _new_life(self) -> Life:
+        return Life(self.card, self._owners, self._exited)
 
     def _exited(self) -> None:
         self.life = None
