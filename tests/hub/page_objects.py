@@ -84,7 +84,8 @@ OF_A_MEMBER = {
 OF_A_TRAINING = {"training", "training-edit", "training-hold"}
 OF_A_TARIFF = {"billing-tariff", "billing-prices"}
 OF_A_MONTH = {
-    *("billing-month", "billing-close", "billing-send", "billing-entries-csv"),
+    *("billing-month", "billing-close", "billing-closing-progress", "billing-send"),
+    *("billing-entries-csv",),
     *("billing-entries-xlsx", "billing-statements-csv", "billing-statements-xlsx"),
 }
 BY_A_SECRET = {

@@ -34,6 +34,7 @@ billing                 oma     -
 billing-add             oma     oma
 billing-allot           -       oma
 billing-close           oma     oma
+billing-closing-progress oma    -
 billing-edit-payer      om      om
 billing-end-pass        -       oma
 billing-entitle         -       oma

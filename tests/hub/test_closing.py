@@ -16,7 +16,7 @@ from django.db.models import ProtectedError
 from interlock.errors import ConfigError, StoreError
 from interlock.hub import ingest, ledger, ledger_triggers
 from interlock.hub.billing import reprice
-from interlock.hub.domain.corrections import correct_line, correct_session, reassign
+from interlock.hub.domain.corrections import adjust, correct_line, correct_session, reassign
 from interlock.hub.domain.entitlements import credit_account
 from interlock.hub.domain.labs import create_group, create_payer
 from interlock.hub.domain.materials import MaterialPrice, add_material, create_material
@@ -42,6 +42,7 @@ from interlock.hub.models import (
     LineKind,
     PassKind,
     PassUse,
+    PayerKind,
     Period,
     Session,
     Statement,
@@ -110,6 +111,30 @@ def test_a_closed_month_stands_on_numbered_statements_that_add_up() -> None:
         (DECEMBER, "closed"),
         (NOVEMBER, "closed"),
     ]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_closing_that_is_stopped_at_any_step_closed_nothing(step: int) -> None:
+    lab, _ = november()
+    other = create_payer(on(3), lab.lab, "Other", PayerKind.PERSON)
+    adjust(on(3), other, 500, "A day at the fair", "promised")
+    before = everything()
+    heads = (lab.lab.statement_seq, bytes(lab.lab.ledger_head))
+    seen = 0
+
+    def stop(_done: int, _total: int) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        close(on(17), lab.lab, NOVEMBER, stop)
+    lab.lab.refresh_from_db()
+    assert everything() == before
+    assert (lab.lab.statement_seq, bytes(lab.lab.ledger_head)) == heads
+    assert close(on(17), lab.lab, NOVEMBER).statements_count == 2
+    assert ledger.verify_ledger(lab.lab) == 2
 
 
 def closed_november() -> tuple[SmallLab, Journal, Statement]:

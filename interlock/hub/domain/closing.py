@@ -39,8 +39,8 @@ def close(
     """The month is closed and its statements issued. Raises ConfigError: it is not over, an earlier one is
     open, or it is closed already; then nothing changed."""
     require(actor, lab, Permission.CLOSE_PERIODS)
-    _require_closable(lab, month, actor.now())
-    payers = _payers_of(lab, month)
+    require_closable(lab, month, actor.now())
+    payers = payers_of(lab, month)
     total = 2 * len(payers)
     for first in range(0, len(payers), CHUNK_PAYERS):
         chunk = payers[first : first + CHUNK_PAYERS]
@@ -49,11 +49,42 @@ def close(
         progress(first + len(chunk), total)
     with transaction.atomic():
         locked = Lab.objects.select_for_update().get(pk=lab.pk)
-        _require_closable(locked, month, actor.now())
+        require_closable(locked, month, actor.now())
         closing = _Closing(locked, month, actor.now())
         period = closing.run(lambda done: progress(min(total, len(payers) + done), total))
         log_deed(actor, lab, Topic.OTHER, "month_closed", str(period), after=_described(period))
     return period
+
+
+def require_closable(lab: Lab, month: date, at: datetime) -> None:
+    """Return when the month can be closed. Raises ConfigError."""
+    named = f"{month:%Y-%m}"
+    if month != month_of(month):
+        raise ConfigError(_("a month is named by its first day"), where=month.isoformat())
+    if next_month(month) > day_of(lab, at):
+        raise ConfigError(
+            _("this month is not over"),
+            where=named,
+            remedy=_("Close it on the first day of the next one or later"),
+        )
+    if Period.objects.filter(lab=lab, month__gte=month, closed_at__isnull=False).exists():
+        raise ConfigError(_("this month is closed already"), where=named)
+    first = open_month(lab, at)
+    if month > first:
+        raise ConfigError(
+            _("an earlier month is still open"),
+            where=f"{first:%Y-%m}",
+            remedy=_("Close the months one after the other"),
+        )
+
+
+def payers_of(lab: Lab, month: date) -> list[int]:
+    """Whoever has a session or a line in that month, by their numbers."""
+    zone = zoneinfo.ZoneInfo(lab.time_zone)
+    used = billable().filter(in_span(month_span(month), zone), lab=lab)
+    billed = open_lines(lab).filter(month=month)
+    ids = {*used.values_list("payer", flat=True), *billed.values_list("payer", flat=True)}
+    return sorted(ids)
 
 
 class _Closing:
@@ -126,37 +157,6 @@ class _Closing:
             open_month=next_month(self._month), statement_seq=self._number, ledger_head=self._head
         )
         return period
-
-
-def _require_closable(lab: Lab, month: date, at: datetime) -> None:
-    """Return when the month can be closed. Raises ConfigError."""
-    named = f"{month:%Y-%m}"
-    if month != month_of(month):
-        raise ConfigError(_("a month is named by its first day"), where=month.isoformat())
-    if next_month(month) > day_of(lab, at):
-        raise ConfigError(
-            _("this month is not over"),
-            where=named,
-            remedy=_("Close it on the first day of the next one or later"),
-        )
-    if Period.objects.filter(lab=lab, month__gte=month, closed_at__isnull=False).exists():
-        raise ConfigError(_("this month is closed already"), where=named)
-    first = open_month(lab, at)
-    if month > first:
-        raise ConfigError(
-            _("an earlier month is still open"),
-            where=f"{first:%Y-%m}",
-            remedy=_("Close the months one after the other"),
-        )
-
-
-def _payers_of(lab: Lab, month: date) -> list[int]:
-    """Whoever has a session or a line in that month."""
-    zone = zoneinfo.ZoneInfo(lab.time_zone)
-    used = billable().filter(in_span(month_span(month), zone), lab=lab)
-    billed = open_lines(lab).filter(month=month)
-    ids = {*used.values_list("payer", flat=True), *billed.values_list("payer", flat=True)}
-    return sorted(ids)
 
 
 def _price_again(lab: Lab, month: date, payers: Iterable[int], at: datetime) -> None:

@@ -6,22 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from django.contrib import messages
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext, pgettext
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
-from interlock.errors import InterlockError
-from interlock.hub import billing
+from interlock.hub import billing, closing_process
+from interlock.hub.closing_process import State
 from interlock.hub.domain import periods
 from interlock.hub.domain import statements as deeds
 from interlock.hub.models import Line, Period, Statement
 from interlock.hub.pages import formats, sessions
 from interlock.hub.pages.access import Viewer, page
-from interlock.hub.pages.actions import sentence
 from interlock.hub.pages.billing.words import (
     day_words,
     last_day,
@@ -30,7 +29,6 @@ from interlock.hub.pages.billing.words import (
     month_words,
     next_month,
 )
-from interlock.hub.pages.proof import proven
 from interlock.hub.permissions import Permission
 
 ROWS_PER_PAGE = 50
@@ -99,47 +97,6 @@ def overview(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def month(request: HttpRequest, viewer: Viewer, year: int, number: int) -> HttpResponse:
     """Any month."""
     return _month(request, viewer, month_at(year, number))
-
-
-@require_http_methods(["GET", "POST"])
-@page(Permission.CLOSE_PERIODS)
-@proven
-def close(request: HttpRequest, viewer: Viewer, year: int, number: int) -> HttpResponse:
-    """What closing will do; then it is done."""
-    wanted = month_at(year, number)
-    if _period(viewer, wanted) is not None:
-        return redirect("billing-month", year, number)
-    trouble = ""
-    if request.method == "POST":
-        try:
-            period = periods.close(viewer.actor, viewer.lab, wanted)
-        except InterlockError as error:
-            trouble = sentence(error)
-        else:
-            said = ngettext(
-                "%(month)s is closed: %(n)s statement is issued.",
-                "%(month)s is closed: %(n)s statements are issued.",
-                period.statements_count,
-            )
-            named = {"month": month_title(wanted), "n": period.statements_count}
-            messages.success(request, said % named)
-            return redirect("billing-month", year, number)
-    preview = periods.preview(viewer.lab, wanted)
-    context = {
-        "month": month_title(wanted),
-        "month_words": month_words(wanted),
-        "address": address_of(wanted),
-        "payers": len(preview),
-        "lines": sum(one.lines for one in preview),
-        "gross": formats.euros(sum(one.totals.gross_cents for one in preview)),
-        "first_number": f"{viewer.lab.statement_seq + 1:06}",
-        "last_number": f"{viewer.lab.statement_seq + len(preview):06}",
-        "to_check": periods.count_to_check(viewer.lab, wanted),
-        "ends": day_words(last_day(wanted)),
-        "is_over": _is_over(viewer, wanted),
-        "trouble": trouble,
-    }
-    return render(request, "hub/billing/close.html", context)
 
 
 def address_of(month: date) -> str:
@@ -237,6 +194,12 @@ def _next_when_open(
         )
     close_it = gettext("Close %(month)s") % {"month": month_words(wanted)}
     address = reverse("billing-close", args=[wanted.year, wanted.month])
+    told = closing_process.told(settings.HUB.path, viewer.lab.pk)
+    if told is not None and told.month == wanted and told.state is State.RUNNING:
+        said = gettext("%(month)s is being closed.") % {"month": month_title(wanted)}
+        if not viewer.may(Permission.CLOSE_PERIODS):
+            return Next("in-use", "sessions", said)
+        return Next("in-use", "sessions", said, address, gettext("See how far it is"))
     if to_check:
         said = ngettext(
             "%(n)s session should be looked at before this month is closed.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from interlock.hub.pages.billing import (
+    closing,
     files,
     head,
     lines,
@@ -22,7 +23,12 @@ _MONTH = "billing/<int:year>-<int:month>/"
 urlpatterns = [
     path("billing/", month.overview, name="billing"),
     path("billing/<int:year>-<int:number>/", month.month, name="billing-month"),
-    path("billing/<int:year>-<int:number>/close/", month.close, name="billing-close"),
+    path("billing/<int:year>-<int:number>/close/", closing.close, name="billing-close"),
+    path(
+        "billing/<int:year>-<int:number>/close/progress/",
+        closing.progress,
+        name="billing-closing-progress",
+    ),
     path(_MONTH + "payers/<int:number>/", lines.payer_month, name="billing-payer-month"),
     path(_MONTH + "send/", statement.send_all, name="billing-send"),
     path(_MONTH + "entries.csv", files.entries_csv, name="billing-entries-csv"),
