@@ -60,12 +60,14 @@ def doctor(config: Path, as_json: bool, lang: str | None, root: Path) -> int:
 def diagnose(config: Path, out: Path) -> None:
     """Pack what somebody far away needs to find a fault: no name, no badge, no secret.
 
-    The doctor's findings, the node's state, its last 10,000 events, its log and its configuration.
+    The doctor's findings, the node's state, its last 10,000 events, those before its last faults, its log and its
+    configuration.
 
     Example: interlock diagnose --out saw.zip
     """
     from interlock.node.diagnosis import pack
     from interlock.node.doctor_pi import run_command
+    from interlock.node.flight_keeper import recordings_of
 
     names = pack(
         out,
@@ -73,6 +75,7 @@ def diagnose(config: Path, out: Path) -> None:
         findings=_findings(config, "en", Path("/")),
         config_file=config,
         run=run_command,
+        recordings=recordings_of(config),
     )
     talk(f"{out}: {', '.join(names)}. Look at it, then send it to whoever helps you.")
 

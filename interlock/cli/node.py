@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from interlock.cli.parts import (
+    EXIT_FAULT,
     FILE,
     Group,
     config_option,
@@ -233,6 +234,32 @@ def node_end_session(config: Path, socket_path: Path | None, now: bool) -> None:
 
     node_at(socket_path, config).ask(Op.CUT_NOW if now else Op.END_SESSION)
     talk("Told.")
+
+
+@node.command("replay-flight")
+@click.argument("file", type=FILE)
+@json_option
+def node_replay_flight(file: Path, as_json: bool) -> int:
+    """Whether what a node recorded before a fault or crash (flight-*.jsonl.gz in its state folder) is decided alike.
+
+    The file names nobody: send it to whoever helps.
+
+    Example: interlock node replay-flight /var/lib/interlock/flight-000001-fault.jsonl.gz
+    """
+    from interlock.core import machine
+    from interlock.node.flight_file import replay_flight
+
+    found = replay_flight(file, machine.step)
+    for difference in found.differences:
+        talk(difference)
+    answer = {
+        "why": found.why,
+        "software": found.software,
+        "events": found.moments,
+        "differences": len(found.differences),
+    }
+    print_values(answer, as_json)
+    return EXIT_FAULT if found.differences else 0
 
 
 @sync.command("run")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,17 @@ Ask = Callable[..., dict[str, Any]]
 
 
 def pack(
-    target: Path, *, ask: Ask, findings: list[Finding], config_file: Path, run: Run
+    target: Path,
+    *,
+    ask: Ask,
+    findings: list[Finding],
+    config_file: Path,
+    run: Run,
+    recordings: Sequence[Path] = (),
 ) -> list[str]:
     """`target` is a new ZIP file; the names in it. Raises StoreError when it cannot be written.
+
+    `recordings` are what the node kept before faults and crashes (`flight_keeper`), and name nobody either.
 
     What cannot be had (no node runs, no systemd) is in the archive as the reason why.
     """
@@ -54,13 +62,15 @@ def pack(
         with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as archive:
             for name, text in parts.items():
                 archive.writestr(name, text)
+            for recording in recordings:
+                archive.write(recording, recording.name)
     except OSError as error:
         raise StoreError(
             f"cannot be written: {error.strerror}",
             where=str(target),
             remedy="Name another file with --out",
         ) from error
-    return sorted(parts)
+    return sorted([*parts, *(recording.name for recording in recordings)])
 
 
 def _asked(ask: Ask, op: Op, **arguments: Any) -> dict[str, Any]:

@@ -38,9 +38,9 @@ from interlock.core.events import (
 )
 from interlock.core.model import Inputs, Now
 from interlock.core.outputs import panel as panel_of
-from interlock.core.states import MachineState
+from interlock.core.states import MachineState, State
 from interlock.node import panel as panels
-from interlock.node.flight import FlightRecorder, Step
+from interlock.node.flight import FlightRecorder, Recording, Step
 from interlock.node.inbox import Inbox
 
 LOG = logging.getLogger(__name__)
@@ -160,9 +160,10 @@ class Loop:
         now: Callable[[], Now],
         silences: Sequence[Silence] = (),
         feed_watchdog: Callable[[], None] = lambda: None,
+        faulted: Callable[[Recording], None] = lambda recording: None,
         step: Step = machine.step,
     ) -> None:
-        """`state` is what the machine begins with: coil off."""
+        """`state` is what the machine begins with: coil off. `faulted` gets what led to a latched fault."""
         self.state = state
         self.state_since_ms = state.gate_ms
         self.began_ms = state.gate_ms
@@ -182,6 +183,7 @@ class Loop:
         self._now = now
         self._silences = silences
         self._feed_watchdog = feed_watchdog
+        self._faulted = faulted
         self._termination_asked = False
         self._running = True
 
@@ -253,6 +255,7 @@ class Loop:
 
     def _follow(self, event: Event, now: Now) -> None:
         before = self.state.state
+        self.flight.begin(event, now)
         self.state, effects = self._step(self.state, event, now)
         self.steps += 1
         if self.state.state is not before:
@@ -265,6 +268,8 @@ class Loop:
             if not (isinstance(effect, SetRelay) and not effect.on):
                 self._perform(effect, now)
         self.flight.note(event, now, effects)
+        if self.state.state is State.FAULT and before is not State.FAULT:
+            self._faulted(self.flight.recording())
         if effects and not isinstance(event, InputsSampled):
             LOG.info("%s at %d ms: %s", type(event).__name__, now.boot_ms, _words(effects))
 

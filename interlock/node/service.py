@@ -49,6 +49,7 @@ from interlock.node.break_glass import BreakGlassDoor
 from interlock.node.build_orders import BuildOrders
 from interlock.node.control import ControlServer, Users
 from interlock.node.currents import CURRENT_BY_CONVERTER, CurrentWorker
+from interlock.node.flight_keeper import FlightKeeper
 from interlock.node.inbox import Inbox
 from interlock.node.journal import Journal
 from interlock.node.journal_facts import Stamp
@@ -187,9 +188,19 @@ class _Node:
             gc.freeze()
             self._notifier.say("READY=1")
             with terminated_by_signals(self._loop.request_termination):
-                self._loop.run()
+                self._fly()
             self._notifier.say("STOPPING=1")
         return self._exit_code
+
+    def _fly(self) -> None:
+        """The loop runs; of one that dies, what led to it is kept. Its relay is off by then."""
+        has_died = True
+        try:
+            self._loop.run()
+            has_died = False
+        finally:
+            if has_died:
+                self._flights.crashed(self._loop.flight.recording(), self._feed)
 
     # ---------------------------------------------------------------------------------------- birth
 
@@ -223,6 +234,8 @@ class _Node:
             beside={CONFIG_DIGEST: digest(config)},
         )
         self._reader = self._new_reader(cache)
+        self._feed = feeder(self._notifier, self._environ, clock)
+        self._flights = FlightKeeper(self._state_dir, machine.step, clock)
         self._loop = self._new_loop(recovery)
         self._say_boot(journal, recovery)
         self._start(stack)
@@ -243,6 +256,8 @@ class _Node:
             # Else it would write that nothing is known of time over everything that is.
             self._saver.start()
             stack.callback(self._saver.stop)
+        self._flights.start()
+        stack.callback(self._flights.stop)
         self._reader.start()
         stack.callback(self._reader.stop, READER_STOP_S)
         if self._current is not None:
@@ -332,7 +347,8 @@ class _Node:
                 Silence(self._reader, "reader", silence_ms, ReaderFailed, ReaderRecovered),
                 Silence(self._journal, "journal", silence_ms, JournalFailed, JournalRecovered),
             ),
-            feed_watchdog=feeder(self._notifier, self._environ, self._clock),
+            feed_watchdog=self._feed,
+            faulted=self._flights.keep,
         )
 
     def _new_server(self) -> ControlServer:
