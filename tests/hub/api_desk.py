@@ -71,26 +71,61 @@ def tag_of(uid: str) -> bytes:
     return badge_tag(settings.HUB.badge_key(), bytes.fromhex(uid))
 
 
-WRITES: list[tuple[str, str, object]] = [
-    ("POST", "/members/{member}/badges", {"uid": STRANGER}),
-    ("PUT", "/badges/{badge}/condition", {"condition": "lost"}),
-    ("PUT", "/badges/{badge}/card-key", CARD_KEY),
-    ("DELETE", "/badges/{badge}/card-key", None),
-    ("POST", "/taps", {"uid": STRANGER}),
-    ("POST", "/old-ids", {"lines": [{"member": "Ada Martin", "old_id": 0}]}),
+S = tokens.Scope
+WRITES: list[tuple[str, str, object, tokens.Scope]] = [
+    ("POST", "/members/{member}/badges", {"uid": STRANGER}, S.BADGES_WRITE),
+    ("PUT", "/badges/{badge}/condition", {"condition": "lost"}, S.BADGES_WRITE),
+    ("PUT", "/badges/{badge}/card-key", CARD_KEY, S.CARD_KEYS_WRITE),
+    ("DELETE", "/badges/{badge}/card-key", None, S.CARD_KEYS_WRITE),
+    ("POST", "/taps", {"uid": STRANGER}, S.BADGES_WRITE),
+    ("POST", "/old-ids", {"lines": [{"member": "Ada Martin", "old_id": 0}]}, S.BADGES_WRITE),
+    ("POST", "/members", {"name": "Bob"}, S.MEMBERS_WRITE),
+    ("PATCH", "/members/{member}", {"language": "fr"}, S.MEMBERS_WRITE),
+    ("PUT", "/members/{member}/status", {"status": "suspended"}, S.MEMBERS_WRITE),
+    ("PUT", "/members/{member}/erasure", {"name": "Bob", "why": "moved"}, S.MEMBERS_ERASE),
+    ("PUT", "/machines/saw/lock-out", {"why": "blade"}, S.LOCK_OUTS_WRITE),
+    ("DELETE", "/machines/saw/lock-out", None, S.LOCK_OUTS_WRITE),
+    (
+        *("POST", "/members/{member}/authorisations"),
+        *({"training": "saw-basics", "level": "supervised"}, S.AUTHORISATIONS_WRITE),
+    ),
+    ("PUT", "/authorisations/{held}/revocation", {"why": "rusty"}, S.AUTHORISATIONS_WRITE),
+    (
+        *("POST", "/payers/{payer}/adjustments"),
+        *({"cents": 500, "words": "Key ring", "why": "lost"}, S.LINES_WRITE),
+    ),
 ]
-READS: list[tuple[str, str, object]] = [
-    ("GET", "/members", None),
-    ("GET", "/members/{member}", None),
-    ("GET", "/members/{member}/badges", None),
-    ("GET", "/badges", None),
-    ("GET", "/badges/{badge}", None),
-    ("POST", "/badges/lookup", {"uid": STRANGER}),
-    ("GET", "/card-keys?scheme=desfire_aes", None),
-    ("GET", "/unknown-badges", None),
+READS: list[tuple[str, str, object, tokens.Scope]] = [
+    ("GET", "/members", None, S.MEMBERS_READ),
+    ("GET", "/members/{member}", None, S.MEMBERS_READ),
+    ("GET", "/groups", None, S.MEMBERS_READ),
+    ("GET", "/members/{member}/badges", None, S.BADGES_READ),
+    ("GET", "/badges", None, S.BADGES_READ),
+    ("GET", "/badges/{badge}", None, S.BADGES_READ),
+    ("POST", "/badges/lookup", {"uid": STRANGER}, S.BADGES_READ),
+    ("GET", "/card-keys?scheme=desfire_aes", None, S.BADGES_READ),
+    ("GET", "/unknown-badges", None, S.BADGES_READ),
+    ("GET", "/machines", None, S.MACHINES_READ),
+    ("GET", "/machines/saw", None, S.MACHINES_READ),
+    ("GET", "/use", None, S.SESSIONS_READ),
+    ("GET", "/sessions", None, S.SESSIONS_READ),
+    ("GET", "/trainings", None, S.TRAININGS_READ),
+    ("GET", "/authorisations", None, S.TRAININGS_READ),
+    ("GET", "/authorisations/{held}", None, S.TRAININGS_READ),
+    ("GET", "/payers", None, S.BILLS_READ),
+    ("GET", "/materials", None, S.BILLS_READ),
+    ("GET", "/months", None, S.BILLS_READ),
+    ("GET", "/lines", None, S.BILLS_READ),
+    ("GET", "/statements", None, S.BILLS_READ),
 ]
-SCOPES = {
-    "/members": tokens.Scope.MEMBERS_READ,
-    "/members/{member}": tokens.Scope.MEMBERS_READ,
-    "/badges/{badge}/card-key": tokens.Scope.CARD_KEYS_WRITE,
-}
+"""Method, path, body and the one scope it asks for."""
+
+
+def address_of(path: str, small: SmallLab) -> str:
+    """The path with the numbers of that lab."""
+    return path.format(
+        member=small.member.public_id,
+        badge=small.badge.pk,
+        held=small.member.authorisations.get(revoked_at=None).pk,
+        payer=small.member.payer_id,
+    )

@@ -57,6 +57,9 @@ def test_members_are_found_by_name_and_e_mail_and_come_in_pages() -> None:
             "language": "en",
             "status": "active",
             "until_at": None,
+            "joined_on": "2023-11-14",
+            "group": None,
+            "payer": one.small.member.payer_id,
             "badges": 1,
         }
     ]

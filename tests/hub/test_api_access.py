@@ -22,10 +22,10 @@ from interlock.hub.permissions import Actor
 from tests.hub.api_desk import (
     ALL,
     READS,
-    SCOPES,
     STRANGER,
     WRITES,
     Desk,
+    address_of,
     desk,
 )
 from tests.hub.lab import console, small_lab
@@ -93,15 +93,12 @@ def test_this_computer_and_https_are_no_open_wire() -> None:
     access.refuse_open_wire(RequestFactory().get("/", REMOTE_ADDR="10.0.0.7", secure=True))
 
 
-@pytest.mark.parametrize(("method", "path", "body"), READS + WRITES)
+@pytest.mark.parametrize(("method", "path", "body", "needed"), READS + WRITES)
 def test_each_address_asks_for_its_own_scope_and_no_other(
-    method: str, path: str, body: object
+    method: str, path: str, body: object, needed: tokens.Scope
 ) -> None:
-    reads = (method, path, body) in READS
-    default = tokens.Scope.BADGES_READ if reads else tokens.Scope.BADGES_WRITE
-    needed = SCOPES.get(path, default)
     small = desk([needed])
-    address = path.format(member=small.small.member.public_id, badge=small.small.badge.pk)
+    address = address_of(path, small.small)
     assert small.ask(method, address, body)[0] in (200, 201, 409)
     others = [scope for scope in ALL if scope is not needed]
     wide = tokens.create_token(console(), small.small.lab, "other", others)

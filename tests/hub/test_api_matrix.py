@@ -22,20 +22,48 @@ pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 PREFIX = "/api/v1"
 RULES: dict[str, Scope | None] = {
     "DELETE /badges/{number}/card-key": Scope.CARD_KEYS_WRITE,
+    "DELETE /machines/{slug}/lock-out": Scope.LOCK_OUTS_WRITE,
+    "GET /authorisations": Scope.TRAININGS_READ,
+    "GET /authorisations/{number}": Scope.TRAININGS_READ,
     "GET /badges": Scope.BADGES_READ,
     "GET /badges/{number}": Scope.BADGES_READ,
     "GET /card-keys": Scope.BADGES_READ,
+    "GET /groups": Scope.MEMBERS_READ,
+    "GET /lines": Scope.BILLS_READ,
+    "GET /lines/{number}": Scope.BILLS_READ,
+    "GET /machines": Scope.MACHINES_READ,
+    "GET /machines/{slug}": Scope.MACHINES_READ,
+    "GET /materials": Scope.BILLS_READ,
     "GET /me": None,
     "GET /members": Scope.MEMBERS_READ,
     "GET /members/{member_id}": Scope.MEMBERS_READ,
     "GET /members/{member_id}/badges": Scope.BADGES_READ,
+    "GET /members/{member_id}/data": Scope.MEMBERS_ERASE,
+    "GET /months": Scope.BILLS_READ,
+    "GET /payers": Scope.BILLS_READ,
+    "GET /sessions": Scope.SESSIONS_READ,
+    "GET /sessions/{number}": Scope.SESSIONS_READ,
+    "GET /statements": Scope.BILLS_READ,
+    "GET /statements/{number}": Scope.BILLS_READ,
+    "GET /trainings": Scope.TRAININGS_READ,
     "GET /unknown-badges": Scope.BADGES_READ,
+    "GET /use": Scope.SESSIONS_READ,
+    "PATCH /members/{member_id}": Scope.MEMBERS_WRITE,
     "POST /badges/lookup": Scope.BADGES_READ,
+    "POST /lines/{number}/corrections": Scope.LINES_WRITE,
+    "POST /members": Scope.MEMBERS_WRITE,
+    "POST /members/{member_id}/authorisations": Scope.AUTHORISATIONS_WRITE,
     "POST /members/{member_id}/badges": Scope.BADGES_WRITE,
     "POST /old-ids": Scope.BADGES_WRITE,
+    "POST /payers/{number}/adjustments": Scope.LINES_WRITE,
+    "POST /payers/{number}/materials": Scope.LINES_WRITE,
     "POST /taps": Scope.BADGES_WRITE,
+    "PUT /authorisations/{number}/revocation": Scope.AUTHORISATIONS_WRITE,
     "PUT /badges/{number}/card-key": Scope.CARD_KEYS_WRITE,
     "PUT /badges/{number}/condition": Scope.BADGES_WRITE,
+    "PUT /machines/{slug}/lock-out": Scope.LOCK_OUTS_WRITE,
+    "PUT /members/{member_id}/erasure": Scope.MEMBERS_ERASE,
+    "PUT /members/{member_id}/status": Scope.MEMBERS_WRITE,
 }
 """What a token has to be made for; None: any token that lives."""
 
@@ -51,7 +79,7 @@ def operations() -> Iterator[tuple[str, Any]]:
 
 def ask(verb: str, path: str, secret: str | None) -> int:
     """The status of a request that carries nothing but the token."""
-    address = PREFIX + path.replace("{member_id}", "nobody").replace("{number}", "1")
+    address = PREFIX + path.format(member_id="nobody", number=1, slug="nothing")
     headers = {"Idempotency-Key": "0123456789"}
     if secret is not None:
         headers["Authorization"] = f"Bearer {secret}"
@@ -101,6 +129,8 @@ def test_a_token_of_one_lab_finds_nothing_of_another() -> None:
         f"/members/{other.member.public_id}": 404,
         f"/members/{other.member.public_id}/badges": 404,
         f"/badges/{other.badge.pk}": 404,
+        f"/members/{other.member.public_id}/data": 404,
+        f"/authorisations/{other.member.authorisations.get().pk}": 404,
     }
     assert {path: client.get(PREFIX + path).status_code for path in theirs} == theirs
     listed = client.get(f"{PREFIX}/members").json()

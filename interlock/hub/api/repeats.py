@@ -76,7 +76,7 @@ def _known(caller: Caller, key: str, fingerprint: bytes) -> ApiAnswer | None:
 
 def _key(request: HttpRequest) -> str | None:
     key = request.headers.get(HEADER, "")
-    if not key and request.method in ("PUT", "DELETE"):
+    if not key and request.method in ("PUT", "PATCH", "DELETE"):
         return None
     if not _KEY.fullmatch(key):
         raise Problem(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from django.db.models import Model, QuerySet
-from ninja import Query, Schema
+from ninja import Path, Query, Schema
 from pydantic import AfterValidator, ConfigDict, Field
 
+from interlock.hub import days
 from interlock.hub.domain.badges import KEY_VERSION_MAX
 from interlock.hub.domain.unknown import code_of, is_badge, place_of
 from interlock.hub.models import Badge, CardKey, Member, UnknownBadge
@@ -23,28 +24,37 @@ LINES_MAX = 200
 """Old ids of one request: a second of the hub's single writer."""
 NUMBER_MAX = 2**63 - 1
 """What a database's integer holds."""
+SECOND_MAX = 4_102_444_799
+"""The last second of 2099, as everywhere at the hub (days.LAST)."""
 
 M = TypeVar("M", bound=Model)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text that every database can keep and every page can show. Raises ValueError."""
     if not text.isprintable():
         raise ValueError("must not contain control characters")
     return text
 
 
-Label = Annotated[str, Field(max_length=64), AfterValidator(_printable)]
-Why = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Label = Annotated[str, Field(max_length=64), AfterValidator(printable)]
+Why = Annotated[str, Field(max_length=200), AfterValidator(printable)]
 Uid = Annotated[
     str,
     Field(pattern=r"^[0-9A-Fa-f]{2}(?:[ :.-]?[0-9A-Fa-f]{2}){3,9}$", examples=["04a1b2c3d4e5f6"]),
 ]
 """4, 7 or 10 bytes; the domain says which other counts do not exist."""
+LongWhy = Annotated[str, Field(max_length=500), AfterValidator(printable)]
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Second = Annotated[int, Field(ge=0, le=SECOND_MAX)]
 Number = Annotated[int, Field(ge=1, le=NUMBER_MAX)]
+RowNumber = Annotated[int, Path(ge=1, le=NUMBER_MAX)]
+Which = Annotated[int | None, Query(ge=1, le=NUMBER_MAX)]
+WhichSlug = Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
+WhichDay = Annotated[date | None, Query(ge=days.FIRST, le=days.LAST)]
 Page = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 Size = Annotated[int, Query(ge=1, le=SIZE_MAX)]
-SearchText = Annotated[str, Query(max_length=100), AfterValidator(_printable)]
+SearchText = Annotated[str, Query(max_length=100), AfterValidator(printable)]
 SchemeName = Literal["desfire_aes", "ntag424_aes"]
 Condition = Literal["active", "lost", "stolen", "retired"]
 
@@ -89,7 +99,7 @@ class CardKeyBody(Asked):
 class OldIdLine(Asked):
     """A member (id, e-mail or name) and the number that the old readers knew their badge by."""
 
-    member: Annotated[str, Field(min_length=1, max_length=254), AfterValidator(_printable)]
+    member: Annotated[str, Field(min_length=1, max_length=254), AfterValidator(printable)]
     old_id: Annotated[int, Field(ge=0, lt=1 << 40)]
     label: Label = ""
 
@@ -114,7 +124,7 @@ class Problem(Schema):
 
 
 class MemberOut(Schema):
-    """A member, as far as a desk needs to know them."""
+    """A member. `group` and `payer` are what the rest of the API calls them."""
 
     id: str
     name: str
@@ -122,6 +132,9 @@ class MemberOut(Schema):
     language: str
     status: str
     until_at: int | None
+    joined_on: date | None
+    group: str | None
+    payer: int | None
     badges: int
 
 
@@ -274,6 +287,9 @@ def member_told(member: Member) -> dict[str, Any]:
         "language": member.language,
         "status": member.status,
         "until_at": second(member.until_at),
+        "joined_on": day(member.joined_on),
+        "group": None if member.group is None else member.group.slug,
+        "payer": member.payer_id,
         "badges": getattr(member, "badges_held", 0),
     }
 
@@ -318,6 +334,21 @@ def unknown_told(row: UnknownBadge) -> dict[str, Any]:
     }
 
 
+def named(member: Member | None) -> dict[str, Any] | None:
+    """Who a member is, None for nobody."""
+    return None if member is None else {"id": member.public_id, "name": member.name}
+
+
 def second(at: datetime | None) -> int | None:
     """The UTC second of an instant."""
     return None if at is None else int(at.timestamp())
+
+
+def instant(at: int | None) -> datetime | None:
+    """The instant of a UTC second."""
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def day(one: date | None) -> str | None:
+    """A calendar day of the lab, YYYY-MM-DD."""
+    return None if one is None else one.isoformat()

@@ -8,7 +8,17 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from interlock import __version__
-from interlock.hub.api import badges, lists, people, problems
+from interlock.hub.api import (
+    badges,
+    bills,
+    lists,
+    machines,
+    members,
+    people,
+    problems,
+    sessions,
+    trainings,
+)
 
 
 class DescribedAPI(NinjaAPI):
@@ -30,7 +40,7 @@ class DescribedAPI(NinjaAPI):
 api = DescribedAPI(
     title="Interlock",
     version=__version__,
-    description="What the enrolment desk asks of the hub. docs/badges.md shows it at work.",
+    description="What programs read and write at the hub: docs/api.md begins with three examples.",
     urls_namespace="api-v1",
     # ninja's page of documentation loads scripts from elsewhere; the description itself is enough.
     docs_url=None,
@@ -40,3 +50,5 @@ problems.install(api)
 api.add_router("", people.router)
 api.add_router("", badges.router)
 api.add_router("", lists.router)
+for _more in (members, machines, sessions, trainings, bills):
+    api.add_router("", _more.router)

@@ -38,13 +38,39 @@ class Scope(StrEnum):
     BADGES_READ = "badges:read"
     BADGES_WRITE = "badges:write"
     CARD_KEYS_WRITE = "card-keys:write"
+    MEMBERS_WRITE = "members:write"
+    MEMBERS_ERASE = "members:erase"
+    MACHINES_READ = "machines:read"
+    LOCK_OUTS_WRITE = "lock-outs:write"
+    TRAININGS_READ = "trainings:read"
+    AUTHORISATIONS_WRITE = "authorisations:write"
+    SESSIONS_READ = "sessions:read"
+    BILLS_READ = "bills:read"
+    LINES_WRITE = "lines:write"
+    METRICS_READ = "metrics:read"
 
+
+OF_THE_DESK = frozenset(
+    {Scope.MEMBERS_READ, Scope.BADGES_READ, Scope.BADGES_WRITE, Scope.CARD_KEYS_WRITE}
+)
+"""What the enrolment desk needs, and what a form proposes: every other scope is chosen on purpose."""
 
 PERMISSION_OF = {
     Scope.MEMBERS_READ: Permission.VIEW_MEMBERS,
     Scope.BADGES_READ: Permission.VIEW_MEMBERS,
     Scope.BADGES_WRITE: Permission.EDIT_BADGES,
     Scope.CARD_KEYS_WRITE: Permission.EDIT_BADGES,
+    Scope.MEMBERS_WRITE: Permission.EDIT_MEMBERS,
+    Scope.MEMBERS_ERASE: Permission.ERASE_MEMBERS,
+    Scope.MACHINES_READ: Permission.VIEW_MACHINES,
+    Scope.LOCK_OUTS_WRITE: Permission.LOCK_OUT,
+    Scope.TRAININGS_READ: Permission.VIEW_MEMBERS,
+    # A token is made by whoever may grant any training: a trainer's own are granted by their login.
+    Scope.AUTHORISATIONS_WRITE: Permission.GRANT_ANY,
+    Scope.SESSIONS_READ: Permission.VIEW_SESSIONS,
+    Scope.BILLS_READ: Permission.VIEW_PRICES,
+    Scope.LINES_WRITE: Permission.CORRECT_USE,
+    Scope.METRICS_READ: Permission.VIEW_NODES,
 }
 
 

@@ -27,6 +27,19 @@ SCOPES = (
     (Scope.BADGES_READ.value, gettext_lazy("read whose badge is whose")),
     (Scope.BADGES_WRITE.value, gettext_lazy("give out and block badges")),
     (Scope.CARD_KEYS_WRITE.value, gettext_lazy("store the keys of genuine badges")),
+    (Scope.MEMBERS_WRITE.value, gettext_lazy("create, change and suspend members")),
+    (Scope.MEMBERS_ERASE.value, gettext_lazy("hand out and erase all that is kept of a member")),
+    (Scope.MACHINES_READ.value, gettext_lazy("read the machines and their state")),
+    (Scope.LOCK_OUTS_WRITE.value, gettext_lazy("lock machines out and release them")),
+    (Scope.TRAININGS_READ.value, gettext_lazy("read who holds which training")),
+    (Scope.AUTHORISATIONS_WRITE.value, gettext_lazy("grant and revoke trainings")),
+    (Scope.SESSIONS_READ.value, gettext_lazy("read who used what")),
+    (Scope.BILLS_READ.value, gettext_lazy("read lines and statements")),
+    (Scope.LINES_WRITE.value, gettext_lazy("write lines: materials, adjustments, corrections")),
+    (
+        Scope.METRICS_READ.value,
+        gettext_lazy("read the hub's figures for a monitor; they name nobody"),
+    ),
 )
 
 
@@ -56,7 +69,7 @@ class NewToken(Form):
         choices=SCOPES,
         label=gettext_lazy("It may"),
         widget=forms.CheckboxSelectMultiple,
-        initial=[code for code, _words in SCOPES],
+        initial=[scope.value for scope in deeds.OF_THE_DESK],
     )
     days = forms.IntegerField(
         min_value=1,
