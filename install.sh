@@ -28,13 +28,15 @@ UNATTENDED=no
 OFFLINE=
 FROM=
 ADDRESS=
+# on, off, or as it is.
+OVERLAY=
 # Below which folder a real computer is installed; empty: this computer itself.
 TARGET=
 case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
     fr*) UI_LANGUAGE=fr ;;
     *) UI_LANGUAGE=en ;;
 esac
-# An unpacked release tarball, to be removed at the end.
+# An unpacked release tarball, or what a run of the tests makes: removed at the end.
 SCRATCH=
 PREPARE=no
 STEP="reading the command line"
@@ -63,6 +65,8 @@ On a real Raspberry Pi or server, as root (docs/install.md):
   doctor             look at everything, change nothing
 
   --from FOLDER      node: where node.toml, *.node.json and *.sync.json are, for example a USB stick
+  --overlay          node: from the next start on the card is never written, but for the data, which
+                     need a partition of their own; --no-overlay: as before
   --address NAME     hub: the name or address by which machines reach it; by default its first address
   --offline FILE     use a release tarball instead of the internet
   --unattended       wait until nobody uses the machine, instead of stopping with a message
@@ -383,11 +387,36 @@ workers() {
     fi
 }
 
+# What is tested is the wheel, as it will be installed, and not this folder: it stands in an environment of its
+# own, made anew for each run, that finds the libraries in .venv, and behind them this folder for tests/ alone.
+make_wheel_environment() {
+    local folder=$REPORTS/venv ours libraries='import sysconfig; print(sysconfig.get_path("purelib"))'
+    local pip=("$VENV/bin/python" -m pip --no-input --disable-pip-version-check)
+    "$VENV/bin/python" -m venv --without-pip "$folder"
+    # The builder is one of the libraries: after --prepare nothing needs the internet.
+    "${pip[@]}" wheel --no-deps --no-build-isolation --wheel-dir "$REPORTS" "$ROOT"
+    "${pip[@]}" --python "$folder/bin/python" install --no-deps --no-index "$REPORTS"/interlock_fablab-*.whl
+    ours=$("$folder/bin/python" -c "$libraries")
+    printf 'import site; site.addsitedir("%s")\n' "$("$VENV/bin/python" -c "$libraries")" >"$ours/libraries.pth"
+}
+
+require_wheel() {
+    [[ ! -x $REPORTS/venv/bin/python ]] || return 0
+    step "Installing the wheel that is tested" \
+        "The log says what the builder did not find; delete $VENV if it is older than this checkout." \
+        make_wheel_environment
+    STEP="running the tests"
+    REMEDY="Read the messages above."
+}
+
 pytest_stage() {
-    local name=$1 code=0 began=$SECONDS report
+    local name=$1 code=0 began report
+    require_wheel
+    began=$SECONDS
     report=$REPORTS/$name.xml
-    local pytest=("$VENV/bin/python" -m pytest -q -m "${MARKERS[$name]}" -rfEs
-        --junitxml="$report" -o junit_duration_report=call)
+    # Neither Python (PYTHONSAFEPATH) nor pytest may put this folder before the wheel; tests/test_release.py looks.
+    local pytest=(env PYTHONSAFEPATH=1 INTERLOCK_TEST_WHEEL=1 "$REPORTS/venv/bin/python" -m pytest -q
+        --import-mode=append -m "${MARKERS[$name]}" -rfEs --junitxml="$report" -o junit_duration_report=call)
     if [[ $name != root ]]; then
         pytest+=(-p xdist -n "$(workers "$name")" --dist loadfile --max-worker-restart 0)
     fi
@@ -470,6 +499,9 @@ run_tests() {
     cd "$ROOT"
     if [[ $DRY_RUN == no ]]; then
         REPORTS=$(mktemp -d)
+        SCRATCH=$REPORTS
+        # Tests run some of it as other users.
+        chmod 755 "$REPORTS"
     else
         REPORTS=/tmp/REPORTS
     fi
@@ -481,7 +513,6 @@ run_tests() {
         esac
     done
     if [[ $DRY_RUN == no ]]; then
-        rm -rf "$REPORTS"
         closing_words
     fi
 }
@@ -512,6 +543,8 @@ on_a_real_computer() { # FUNCTION
     source "$ROOT/systemd/install/release.sh"
     # shellcheck source=systemd/install/commands.sh
     source "$ROOT/systemd/install/commands.sh"
+    # shellcheck source=systemd/install/overlay.sh
+    source "$ROOT/systemd/install/overlay.sh"
     begin
     "$1"
 }
@@ -551,6 +584,8 @@ main() {
             --force) FORCE=yes ;;
             --prepare) PREPARE=yes ;;
             --unattended) UNATTENDED=yes ;;
+            --overlay) OVERLAY=on ;;
+            --no-overlay) OVERLAY=off ;;
             --offline | --from | --root | --lang | --address)
                 value_of "$1" "${2:-}"
                 case $1 in
@@ -575,6 +610,10 @@ main() {
         exit "$EXIT_USAGE"
     fi
     local command=${rest[0]}
+    if [[ -n $OVERLAY && $command != node ]]; then
+        complain "--overlay and --no-overlay belong to the command node."
+        exit "$EXIT_USAGE"
+    fi
     case $command in
         demo) demo "${rest[@]:1}" ;;
         test) run_tests "${rest[@]:1}" ;;

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -43,7 +42,7 @@ markers = ["fast: f", "real: r", "browser: b", "root: o"]
 """
 
 BACKEND = '''\
-"""A build backend that needs nothing: one wheel that points at this folder and at pytest."""
+"""A build backend that needs nothing: a wheel with the toy, or one that points at this folder and at pytest."""
 import os
 import zipfile
 
@@ -51,10 +50,17 @@ DIST = "interlock_fablab-0.dist-info"
 
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    return build_wheel(wheel_directory, editable=True)
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None, editable=False):
     name = "interlock_fablab-0-py3-none-any.whl"
     extras = "".join(f"Provides-Extra: {e}\\n" for e in ("sync", "hub", "dev"))
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
-        wheel.writestr("here.pth", os.getcwd() + "\\n" + os.environ.get("PYTEST_IS_IN", ""))
+        if editable:
+            wheel.writestr("here.pth", os.getcwd() + "\\n" + os.environ.get("PYTEST_IS_IN", ""))
+        else:
+            wheel.write("toy.py")
         wheel.writestr(
             f"{DIST}/METADATA",
             f"Metadata-Version: 2.1\\nName: interlock-fablab\\nVersion: 0\\n{extras}",
@@ -78,8 +84,10 @@ def main():
 TESTS = """\
 import pytest
 
+import toy
+
 @pytest.mark.fast
-def test_true(): pass
+def test_the_wheel_is_what_is_tested(): assert "site-packages" in toy.__file__, toy.__file__
 
 @pytest.mark.fast
 @pytest.mark.real
@@ -127,8 +135,8 @@ def checkout(tmp_path: Path) -> Path:
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose environment is made, and whose pytest is ours: for the stages of `test`."""
     folder = make_checkout(tmp_path_factory.mktemp("ready"))
-    site = sysconfig.get_path("purelib")
-    done = install(folder, "--force", "test", "--prepare", PYTEST_IS_IN=site)
+    site = Path(pytest.__file__).parent.parent
+    done = install(folder, "--force", "test", "--prepare", PYTEST_IS_IN=str(site))
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -71,6 +71,9 @@ echo "$(basename "$0") $*" >>"{calls}"
 {then}
 """
 
+CMDLINE_TXT = "console=serial0,115200 root=PARTUUID=1-02 rootwait\n"
+FSTAB = "PARTUUID=1-02 / ext4 defaults,noatime 0 1\n"
+DATA_PARTITION = "LABEL=interlock /var/lib/interlock ext4 noatime,nofail 0 2\n"
 CONFIG_TXT = "# the owner's own lines\n[pi4]\narm_boost=1\n"
 
 
@@ -88,6 +91,8 @@ class Pi:
             "etc/passwd": "root:x:0:0::/root:/bin/sh\n",
             "etc/group": "root:x:0:\nspi:x:990:\n",
             "boot/firmware/config.txt": CONFIG_TXT,
+            "boot/firmware/cmdline.txt": CMDLINE_TXT,
+            "etc/fstab": FSTAB,
             "usr/lib/python3/dist-packages/spidev.so": "",
         }.items():
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +107,7 @@ class Pi:
             f"""case "$2" in
             get_spi) test -e {folder}/spi && echo 0 || echo 1 ;;
             do_spi) touch {folder}/spi ;;
+            enable_overlayfs) sed -i 's/^/overlayroot=tmpfs /' {self.root}/boot/firmware/cmdline.txt ;;
             esac""",
         )
         # The numbers are those of the line they stand in: nobody else on this computer has them.

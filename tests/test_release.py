@@ -6,13 +6,16 @@ the real ones.
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import interlock
 from tests.release import bill_of, hashes_in, pack, sha256, wheel_of
 from tests.test_install import install
 from tests.test_install_pi import Pi
@@ -44,6 +47,23 @@ def put_wheel(folder: Path, name: str, line: str, version: str = "1") -> Path:
             f"{stem}-{version}.dist-info/METADATA", f"Name: {name}\nVersion: {version}\n{line}\n"
         )
     return path
+
+
+@pytest.mark.skipif(
+    "INTERLOCK_TEST_WHEEL" not in os.environ,
+    reason="a developer's pytest tests the folder; install.sh test tests the wheel",
+)
+def test_the_suite_tests_the_wheel_and_takes_only_its_tests_from_this_folder() -> None:
+    here = Path(interlock.__file__)
+    assert here.parent.parent.name == "site-packages"
+    assert REPOSITORY not in here.parents
+    assert Path(__file__).is_relative_to(REPOSITORY)
+    # `-m` would put the folder one stands in before everything else.
+    seen = subprocess.run(
+        [sys.executable, "-m", "inspect", "--details", "interlock"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"Origin: {here}\n" in seen.stdout
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:

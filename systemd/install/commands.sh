@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC1091,SC2034,SC2153
-# (Variables are shared: install.sh sources the three files of this folder.)
+# (Variables are shared: install.sh sources the files of this folder.)
 #
 # What `sudo ./install.sh node`, hub, upgrade, rollback, uninstall and doctor do, from the first look to
 # the last sentence. Sourced by install.sh after system.sh and release.sh.
@@ -42,6 +42,8 @@ begin() {
 
 install_roles() { # ROLE…
     local role
+    require_a_card_that_keeps
+    if [[ $OVERLAY == on ]]; then require_fit_for_overlay; fi
     open_source
     for role in "$@"; do
         recognise_system "$role"
@@ -101,8 +103,14 @@ require_hub() {
 
 install_node() {
     local wanted=(node)
+    if [[ $OVERLAY == off ]]; then
+        switch_overlay_off
+        # What runs now keeps nothing: the installation is for after the restart.
+        if is_overlaid; then return; fi
+    fi
     if has_role hub; then wanted+=(hub); fi
     install_roles "${wanted[@]}"
+    if [[ $OVERLAY == on ]]; then switch_overlay_on; fi
     say_next_for_node
 }
 
@@ -142,6 +150,7 @@ upgrade() {
 rollback() {
     local name
     require_a_role
+    require_a_card_that_keeps
     name=$(pointed "$PREVIOUS")
     if [[ -z $name || ! -e $TARGET$RELEASES/$name/RELEASE ]]; then
         complain "$(t "There is no release to go back to. What to do: sudo ./install.sh upgrade installs one." \
@@ -170,6 +179,7 @@ confirm() {
 # interlock-firstboot.service, once node.toml and keys are there: what `node` does with them, and the start.
 configure() {
     require_a_role
+    require_a_card_that_keeps
     STEP=$(t "setting this computer up for its machine" "réglage de cet ordinateur pour sa machine")
     take_configuration
     set_up_pi
@@ -194,6 +204,7 @@ configure() {
 image() {
     local name
     require_a_role
+    require_a_card_that_keeps
     if has_role hub; then
         complain "$(t "This is a hub: two of it would contradict each other. Nothing was changed." \
             "C'est un hub : deux copies se contrediraient. Rien n'a été changé.")"
@@ -228,6 +239,7 @@ image() {
 
 uninstall() {
     local role unit
+    require_a_card_that_keeps
     require_no_session
     for role in node hub; do
         for unit in $(units_of "$role"); do
@@ -246,6 +258,7 @@ uninstall() {
     # Drop-ins of the owner's stay, and then so does their folder.
     rmdir "$TARGET${NODE_DROP_IN%/*}" 2>/dev/null || true
     remove_boot_block
+    if grep -qsw "$OVERLAY_OURS" "$TARGET$(boot_words)"; then switch_overlay_off; fi
     if is_live && [[ $DRY_RUN == no ]]; then systemctl daemon-reload; fi
     say "$(t "Interlock is gone; its configuration ($CONFIG_DIR) and data ($STATE_DIR, $HUB_DIR) are still there, with the users that own them." \
         "Interlock est retiré ; sa configuration ($CONFIG_DIR) et ses données ($STATE_DIR, $HUB_DIR) sont encore là, avec les utilisateurs à qui elles appartiennent.")"
@@ -260,6 +273,7 @@ look() {
     require_a_role
     say "$(t "Release: $(pointed "$CURRENT"); before it: $(pointed "$PREVIOUS")" \
         "Version : $(pointed "$CURRENT") ; avant elle : $(pointed "$PREVIOUS")")"
+    if has_role node; then require_data_on_the_card || code=$EXIT_FAULT; fi
     if has_role node && is_configured; then
         "$TARGET$CURRENT/venv/bin/interlock" doctor --lang "$UI_LANGUAGE" \
             --config "$TARGET$CONFIG_DIR/node.toml" || code=$?
@@ -294,9 +308,9 @@ say_next_for_node() {
         say "$(t "If anything is odd, run: sudo ./install.sh doctor" \
             "Si quelque chose est étrange, lancez : sudo ./install.sh doctor")"
     fi
-    if is_a_pi && ! grep -qs 'boot=overlay\|overlayroot=' "$TARGET/proc/cmdline"; then
-        say "$(t "(A card that is never written lasts longer: overlay in docs/install.md.)" \
-            "(Une carte jamais écrite dure plus longtemps : overlay dans docs/install.fr.md.)")"
+    if is_a_pi && [[ $OVERLAY != on ]] && ! is_overlaid; then
+        say "$(t "(A card that is never written lasts longer: --overlay, see docs/install.md.)" \
+            "(Une carte jamais écrite dure plus longtemps : --overlay, voir docs/install.fr.md.)")"
     fi
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC1091,SC2034,SC2153
-# (Variables are shared: install.sh sources the three files of this folder.)
+# (Variables are shared: install.sh sources the files of this folder.)
 #
 # Releases: built in a folder of their own, tried there, switched to by one symlink, and taken back when
 # the machine does not come up with them. Sourced by install.sh after system.sh.

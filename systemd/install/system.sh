@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC1091,SC2034,SC2153
-# (Variables are shared: install.sh sources the three files of this folder.)
+# (Variables are shared: install.sh sources the files of this folder.)
 #
 # The computer around a release: packages, users, folders, boot settings and units, each only where it
 # is missing. Sourced by install.sh; every path stands below $TARGET, which is empty on a real computer.

@@ -14,13 +14,18 @@ from pathlib import Path
 
 from tests.waiting import wait_until
 
-SUITE = "bookworm"
+SUITE = os.environ.get("INTERLOCK_SUITE", "bookworm")
+"""Which Debian: `INTERLOCK_SUITE=trixie` tries 13, by hand; it takes as long again."""
+SUITES = {"bookworm": "3.11", "trixie": "3.13"}
+"""Which Python each of them has."""
 PACKAGES = "python3,python3-venv,systemd,systemd-sysv,dbus,passwd,ca-certificates"
 
 CACHE = Path("/var/tmp/interlock-nspawn")
 """The files of the bare Debian stay here from one run to the next (250 MB)."""
 
 MAKE_S_MAX, BOOT_S_MAX, END_S_MAX, RUN_S_MAX = 400, 150, 120, 900
+RESTARTS = 133
+"""What systemd-nspawn --keep-unit ends with when its computer restarts: the boot is its caller's."""
 
 STUBS = {
     "python3-lgpio": {
@@ -34,11 +39,16 @@ STUBS = {
 }
 """Raspberry Pi OS has these packages, plain Debian lacks some: apt finds empty ones in a folder."""
 
+OWNER_S = "# the owner's own\n"
+"""What config.txt said before anything of ours."""
+
 RASPI_CONFIG = '#!/bin/sh\ntest "$2" = get_spi && echo 0\nexit 0\n'
 
 
 def why_not() -> str:
     """Why no Debian can be booted here; empty where one can."""
+    if SUITE not in SUITES:
+        return f"INTERLOCK_SUITE is {SUITE!r}; known are {', '.join(SUITES)}"
     if os.geteuid() != 0:
         return "booting a Debian needs root"
     missing = [n for n in ("mmdebstrap", "systemd-nspawn", "dpkg-deb") if shutil.which(n) is None]
@@ -63,7 +73,7 @@ def make_pi(folder: Path) -> Path:
     subprocess.run(["tar", "-C", root, "-xf", _tarball()], check=True)
     for name, text in {
         "etc/rpi-issue": "Raspberry Pi reference (a container)\n",
-        "boot/firmware/config.txt": "# the owner's own\n",
+        "boot/firmware/config.txt": OWNER_S,
         "etc/apt/sources.list": "deb [trusted=yes] file:/srv/debs ./\n",
         "usr/bin/raspi-config": RASPI_CONFIG,
     }.items():
@@ -104,6 +114,12 @@ class Computer:
             return state.stdout.strip() in ("running", "degraded")
 
         wait_until(booted, BOOT_S_MAX, "the Debian has booted")
+
+    def has_gone_to_restart(self) -> None:
+        """It shut itself down in order to boot again, and is off; `switch_on` is the boot."""
+        assert self._nspawn is not None
+        assert self._nspawn.wait(END_S_MAX) == RESTARTS
+        self._nspawn = None
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """`command` as root in there; its output. Raises AssertionError when it fails and `ok`."""

@@ -34,6 +34,8 @@ class Surroundings:
                 node_toml,
                 "--dir",
                 folder,
+                # The worst kernel: whatever a dead process drove stays driven until somebody else drives it.
+                "--no-strict-gpiod",
             ]
         )
         self.power_on()
