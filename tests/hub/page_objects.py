@@ -21,6 +21,7 @@ NUMBERED: dict[str, type[models.Model]] = {
     "billing-edit-payer": hub.Payer,
     "billing-end-pass": hub.Pass,
     "billing-entitle": hub.Payer,
+    "billing-prepays": hub.Payer,
     "billing-give-time": hub.Payer,
     "billing-hand-over": hub.Statement,
     "billing-line": hub.Line,

@@ -53,6 +53,7 @@ billing-new-tariff      oma     oma
 billing-payer           oma     -
 billing-payer-month     oma     -
 billing-payers          oma     -
+billing-prepays         -       oma
 billing-prices          oma     oma
 billing-retire          -       oma
 billing-sell-pass       -       oma
@@ -98,6 +99,7 @@ import-forget           -       om
 import-look             om      om
 import-take-back        -       om
 intervention            omk     omk
+lab-rules               oma     oma
 letter                  om      -
 lock-out                -       omk
 lock-out-for-problem    -       omk

@@ -14,6 +14,9 @@ from interlock.hub.domain import limits
 from interlock.hub.models import Group, Lab, Payer, PayerKind, Topic
 from interlock.hub.permissions import Actor, Permission, require
 
+VOLUNTEER_CENTS_MAX = 1_000_00
+"""Nobody's hour is worth a thousand euros: a slip of the comma."""
+
 
 @transaction.atomic
 def create_lab(actor: Actor, slug: str, config: HubConfig) -> Lab:
@@ -93,6 +96,33 @@ def set_memberships(actor: Actor, lab: Lab, season_ends: str, *, asks_consent: b
     lab.season_ends, lab.asks_consent = season_ends, asks_consent
     lab.save(update_fields=["season_ends", "asks_consent"])
     log_deed(actor, lab, Topic.OTHER, "memberships_changed", lab.slug, before=before, after=after)
+
+
+@transaction.atomic
+def set_volunteer_value(actor: Actor, lab: Lab, cents_per_hour: int) -> None:
+    """An hour of volunteer time is worth so much in reports from now on, those of past months too. Raises
+    ConfigError."""
+    require(actor, lab, Permission.EDIT_LAB)
+    if not 0 <= cents_per_hour <= VOLUNTEER_CENTS_MAX:
+        raise ConfigError(
+            _("must lie between %(least)d and %(most)d")
+            % {"least": 0, "most": VOLUNTEER_CENTS_MAX},
+            where="volunteer_cents_per_hour",
+        )
+    before = lab.volunteer_cents_per_hour
+    if before == cents_per_hour:
+        return
+    lab.volunteer_cents_per_hour = cents_per_hour
+    lab.save(update_fields=["volunteer_cents_per_hour"])
+    log_deed(
+        actor,
+        lab,
+        Topic.OTHER,
+        "volunteer_value_set",
+        lab.slug,
+        before={"cents_per_hour": before},
+        after={"cents_per_hour": cents_per_hour},
+    )
 
 
 @transaction.atomic

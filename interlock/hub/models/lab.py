@@ -35,8 +35,9 @@ class Lab(models.Model):
     wall_key = models.CharField(max_length=64, blank=True, default="")
     wall_names = models.BooleanField(_("names on the wall screen"), default=False)
     public_page = models.BooleanField(_("public page"), default=False)
-    # What an hour of volunteer time is worth in reports and in accounts 86 and 87: the French minimum
-    # wage of January 2026, gross.
+    # What an hour of volunteer time is worth in reports and in accounts 86 and 87: the lab sets its own. It
+    # begins with the French minimum wage, gross, of 1 January 2026 (SMIC, raised by 1.18 % to 12.02 €:
+    # council of ministers of 17 December 2025, vie-publique.fr/discours/301401); no rule asks for that one.
     volunteer_cents_per_hour = models.PositiveIntegerField(
         _("value of a volunteer hour"), default=1_202
     )

@@ -172,7 +172,6 @@ def _page(
         "groups": groups,
         "tried": tried,
         "machines": Machine.objects.filter(lab=viewer.lab, within_hours=True),
-        "shows_tokens": viewer.may(Permission.EDIT_TOKENS),
     }
     return render(request, "hub/settings.html", context)
 

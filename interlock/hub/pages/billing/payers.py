@@ -22,7 +22,7 @@ from interlock.hub.domain import payers as deeds
 from interlock.hub.models import AccountEntry, Member, Pass, PassKind, Payer, PayerKind, Statement
 from interlock.hub.pages import formats
 from interlock.hub.pages.access import Viewer, page
-from interlock.hub.pages.actions import attempt, sentence
+from interlock.hub.pages.actions import WHY_LENGTH_MAX, attempt, sentence
 from interlock.hub.pages.billing.lines import payer_of
 from interlock.hub.pages.billing.month import statement_row
 from interlock.hub.pages.billing.payer_forms import (
@@ -97,6 +97,7 @@ def payers(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "kinds": PayerKind.choices,
         "filtered": bool(wanted or kind),
         "may_edit": viewer.may(Permission.EDIT_MEMBERS),
+        "may_account": viewer.may(Permission.EDIT_ACCOUNTS),
     }
     return render(request, "hub/billing/payers.html", context)
 
@@ -162,6 +163,25 @@ def entitle(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
         return gettext("%(name)s may use %(amount)s more.") % named
 
     return _asked(request, viewer, number, "entitlement", EntitlementForm(request.POST), deed)
+
+
+@require_POST
+@page(Permission.EDIT_ACCOUNTS)
+def set_prepays(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
+    """The payer pays in advance from now on, or by statement."""
+    found, in_advance = payer_of(viewer, number), "in_advance" in request.POST
+    why = request.POST.get("why", "").strip()[:WHY_LENGTH_MAX]
+    said = (
+        gettext("%(name)s pays in advance: only what stands on the account can be used.")
+        if in_advance
+        else gettext("%(name)s pays by statement, after the month.")
+    )
+    attempt(
+        request,
+        lambda: deeds.set_prepays(viewer.actor, found, in_advance, why),
+        said % {"name": found.name},
+    )
+    return redirect("billing-payer", number)
 
 
 @require_POST

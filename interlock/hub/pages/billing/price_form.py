@@ -19,6 +19,8 @@ from interlock.hub.pages.formfields import DATE_WIDGET, Form
 
 ROUNDINGS_MIN = (5, 10, 15, 30, 60)
 """Started blocks that labs use; another one, set by a program, is offered beside them."""
+FORGIVE_S_MAX = 3_600
+"""Longer than an hour is no wrong tap."""
 
 
 class PriceForm(Form):
@@ -49,6 +51,13 @@ class PriceForm(Form):
     minimum = EurosField(required=False, label=gettext_lazy("A session costs at least, in euros"))
     free = MinutesField(
         required=False, label=gettext_lazy("Free minutes at the start of a session")
+    )
+    forgive = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=FORGIVE_S_MAX,
+        label=gettext_lazy("Shorter than so many seconds costs nothing"),
+        help_text=gettext_lazy("A wrong tap is no use. Empty: every second counts."),
     )
     daily_cap = EurosField(required=False, label=gettext_lazy("At most a day, in euros"))
     monthly_cap = EurosField(required=False, label=gettext_lazy("At most a month, in euros"))
@@ -98,7 +107,7 @@ class PriceForm(Form):
         return wanted
 
     def prices(self) -> Prices:
-        """What was typed; rules that the form does not show stay as they were."""
+        """What was typed."""
         wanted = self.cleaned_data
         kind, _, minutes = wanted["rounding"].partition(":")
         return Prices(
@@ -110,7 +119,7 @@ class PriceForm(Form):
             minimum_cents=wanted["minimum"] or 0,
             free_s=wanted["free"] or 0,
             daily_cap_cents=wanted["daily_cap"],
-            forgive_s=self.old.forgive_s,
+            forgive_s=wanted["forgive"] or 0,
             monthly_cap_cents=wanted["monthly_cap"],
             included_s=wanted["included"] or 0,
             free_purposes=tuple(wanted["free_purposes"]),
@@ -171,6 +180,7 @@ def _shown(old: Prices) -> dict[str, Any]:
         "setup": old.setup_cents or None,
         "minimum": old.minimum_cents or None,
         "free": old.free_s or None,
+        "forgive": old.forgive_s or None,
         "daily_cap": old.daily_cap_cents,
         "monthly_cap": old.monthly_cap_cents,
         "included": old.included_s or None,

@@ -55,6 +55,7 @@ urlpatterns = [
     path("billing/payers/<int:number>/edit/", payers.edit, name="billing-edit-payer"),
     path("billing/payers/<int:number>/add/", lines.add, name="billing-add"),
     path("billing/payers/<int:number>/account/", payers.entitle, name="billing-entitle"),
+    path("billing/payers/<int:number>/in-advance/", payers.set_prepays, name="billing-prepays"),
     path("billing/payers/<int:number>/pass/", payers.sell_pass, name="billing-sell-pass"),
     path("billing/payers/<int:number>/time/", payers.give_time, name="billing-give-time"),
     path("billing/payers/<int:number>/sponsored/", payers.allot, name="billing-allot"),
