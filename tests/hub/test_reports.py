@@ -18,7 +18,7 @@ from django.urls import reverse
 from interlock.clock import Clock
 from interlock.hub import rollup
 from interlock.hub.directory import HubConfig
-from interlock.hub.domain import labs, machines
+from interlock.hub.domain import activities, labs, machines
 from interlock.hub.history.plan import Sizes
 from interlock.hub.history.writing import make_history
 from interlock.hub.models import (
@@ -27,6 +27,7 @@ from interlock.hub.models import (
     Line,
     MachineDay,
     MemberMonth,
+    Public,
     Session,
     StaleDay,
     UseHour,
@@ -279,6 +280,16 @@ def test_the_report_is_read_and_filed_in_both_languages(language: str) -> None:
     assert kinds["report-csv"][2][:3] == b"\xef\xbb\xbf"
     assert kinds["report-xlsx"][2][:2] == b"PK"
     assert {status for status, _, _ in kinds.values()} == {200}
+
+
+def test_a_year_with_workshops_and_no_machine_used_draws_no_empty_columns() -> None:
+    lab = page_lab()
+    held = activities.Held("Robots", date(2026, 1, 5), 60, people={Public.ADULTS: 7})
+    activities.enter(Actor(settings.HUB_CLOCK), lab.small.lab, held)
+    where = reverse("reports") + "?first=2026-01-01&last=2026-01-31"
+    page = lab.client("owner").get(where).content.decode()
+    assert "Workshops and visits" in page
+    assert "columns-chart" not in page
 
 
 def test_a_report_asks_as_often_for_few_sessions_as_for_many() -> None:
