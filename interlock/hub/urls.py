@@ -1,10 +1,11 @@
-"""Addresses to views: nodes speak to `/node/v1/…`, programs to `/api/v1/…`, people to everything else."""
+"""Addresses to views: nodes speak to `/node/v1/…`, programs to `/api/v1/…` and `/metrics`, people to all else."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
 from interlock.hub import enrolment_api, node_api
+from interlock.hub.api.metrics import metrics
 from interlock.hub.api.v1 import api
 from interlock.protocol import enrolment, hubapi
 
@@ -18,5 +19,6 @@ urlpatterns = [
     path(hubapi.PATH_INTERLOCKS.lstrip("/"), node_api.interlocks),
     path(hubapi.PATH_COMMANDS.lstrip("/"), node_api.commands),
     path("api/v1/", api.urls),
+    path("metrics", metrics, name="metrics"),
     path("", include("interlock.hub.pages.urls")),
 ]

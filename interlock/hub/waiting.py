@@ -80,6 +80,16 @@ class Waiting:
         for sleepers in list(self._asleep.values()):
             _wake(sleepers)
 
+    @property
+    def listening(self) -> frozenset[int]:
+        """The nodes whose long poll waits at this moment; asked from any thread."""
+        return frozenset(self._asleep)
+
+    @property
+    def streams(self) -> int:
+        """How many boards are open live, of all labs."""
+        return self._streams
+
     # ------------------------------------------------------------------------------ a node's poll
 
     async def changes(self, scope: Scope, receive: Receive, send: Send) -> None:
