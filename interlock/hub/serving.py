@@ -34,6 +34,9 @@ GRACE_S = 5
 """After this long an answer under way is cut: shorter than the 10 s after which systemd kills."""
 RENEW_EVERY_S = 3_600
 """How often the certificate is looked at; it is renewed months before it ends."""
+FOLLOW_EVERY_S = 1.0
+"""How soon one that another process issued is shown: once the authority was replaced, nodes hear with their next
+greeting that they believe no other."""
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +81,19 @@ class NodeDoor:
         context.load_cert_chain(self.certificates.server_file)
         return context
 
-    def renew(self, context: ssl.SSLContext) -> None:
-        """New connections see the newest certificate, issued if need be; those that are open stay."""
+    def renew(self) -> None:
+        """The certificate is good for long enough, issued if need be. Raises ConfigError, OSError."""
         if self.certificates.ensure_server(self.names):
             log.info("the hub has a new certificate for nodes")
-        # Also when another process, such as the jobs, issued it.
+
+    def show(self, context: ssl.SSLContext) -> None:
+        """New connections see what is in the file; those that are open stay. Raises OSError."""
         context.load_cert_chain(self.certificates.server_file)
+
+    def issue_seen(self) -> tuple[int, int]:
+        """What differs when somebody, such as the jobs, has written the file anew. Raises OSError."""
+        found = self.certificates.server_file.stat()
+        return found.st_ino, found.st_mtime_ns
 
 
 def serve(listener: socket.socket, door: NodeDoor, on_ready: Callable[[], None]) -> None:
@@ -134,7 +144,7 @@ class _Server(uvicorn.Server):
         self._front = front
         self._door = door
         self._on_ready = on_ready
-        self._renewing: asyncio.Task[None] | None = None
+        self._keeping: tuple[asyncio.Task[None], ...] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, then say so."""
@@ -145,13 +155,16 @@ class _Server(uvicorn.Server):
         await self._open(context)
         for listener in (*(sockets or []), self._door.listener):
             listener.listen(BACKLOG)
-        self._renewing = asyncio.create_task(self._renew(context))
+        self._keeping = (
+            asyncio.create_task(self._renew()),
+            asyncio.create_task(self._follow(context)),
+        )
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer those who wait, then close."""
-        if self._renewing is not None:
-            self._renewing.cancel()
+        for task in self._keeping:
+            task.cancel()
         self._front.close()
         await super().shutdown([*(sockets or []), self._door.listener])
 
@@ -180,13 +193,30 @@ class _Server(uvicorn.Server):
             )
         )
 
-    async def _renew(self, context: ssl.SSLContext) -> None:
+    async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             try:
-                await asyncio.to_thread(self._door.renew, context)
+                await asyncio.to_thread(self._door.renew)
             except (InterlockError, OSError) as error:
                 log.error("the certificate for nodes cannot be renewed: %s", error)
+
+    async def _follow(self, context: ssl.SSLContext) -> None:
+        """Whoever issues the certificate, here or elsewhere, new connections see it."""
+        seen: tuple[int, int] | None = None
+        is_read = True
+        while True:
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            try:
+                # Looked at before it is read: what is written in between is read once more.
+                found = self._door.issue_seen()
+                if found != seen:
+                    await asyncio.to_thread(self._door.show, context)
+                seen, is_read = found, True
+            except OSError as error:
+                if is_read:
+                    log.error("the certificate for nodes cannot be read: %s", error)
+                is_read = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -79,7 +79,8 @@ def wrong_lab(template: Path) -> Iterator[WrongLab]:
     root = Path(tempfile.mkdtemp(prefix="il-"))
     try:
         shutil.copytree(template, root, dirs_exist_ok=True)
-        with WrongLab(root) as lab:
+        lab = WrongLab(root)
+        with lab:
             lab.cable.unplug(silent=False)
             lab.set_wall(None)
             lab.start()

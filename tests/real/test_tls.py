@@ -262,7 +262,7 @@ def test_the_next_authority_reaches_a_node_by_itself_and_only_with_the_hubs_sign
     late = Trust(site.access, SystemClock())
     site.manager.ask("finish")
     assert not (site.keys / "authority-1.key").exists()
-    # A hub that runs takes the new certificate within the hour; here it starts again.
+    # A hub that runs shows the new certificate within a second (test_renewal.py); here it starts again.
     assert site.hub.stop() == 0
     again = HubProcess(site.folder)
     try:
