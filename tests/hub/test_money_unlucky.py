@@ -277,3 +277,70 @@ def test_a_statement_without_its_salt_is_a_forgery() -> None:
         with pytest.raises(StoreError, match="was altered"):
             ledger.verify_ledger(lab.lab)
         transaction.set_rollback(True)
+
+
+# --- a closed session that somebody else should have paid ---
+
+
+def two_payers(prices: Prices, hers: int) -> tuple[SmallLab, Payer]:
+    """November, closed: Ada paid her first `hers` hours herself; one more was Zora's."""
+    lab = small_lab(prices)
+    journal = Journal.of(lab.enrolled)
+    zora = create_payer(on(0), lab.lab, "Zora")
+    for number in range(hers):
+        used(lab, journal, 1 + number / 10, 3_600)
+    change_member(on(2), lab.member, payer=zora)
+    used(lab, journal, 3, 3_600)
+    close(on(17), lab.lab, NOVEMBER)
+    return lab, zora
+
+
+@pytest.mark.parametrize(
+    ("prices", "hers", "theirs"),
+    [
+        (Prices(cents_per_hour=1_200, monthly_cap_cents=1_500, forgive_s=0), [1_200, 300], [300]),
+        # Three hours of Ada's, the second and third of them beyond what is included: Zora had none left.
+        (
+            Prices(cents_per_hour=1_200, included_s=3_600, forgive_s=0),
+            [0, 1_200, 1_200],
+            [1_200, 1_200],
+        ),
+        # Half an hour of hers is still included; the second that moves finds it used up.
+        (
+            Prices(cents_per_hour=1_200, included_s=5_400, forgive_s=0),
+            [0, 600, 1_200],
+            [600, 1_200],
+        ),
+        (
+            Prices(cents_per_hour=1_200, daily_cap_cents=1_500, forgive_s=0),
+            [1_200, 300],
+            [1_200, 300],
+        ),
+    ],
+    ids=["month's cap", "included time is used up", "included time is left", "day's cap"],
+)
+def test_a_closed_session_costs_its_new_payer_what_their_caps_and_included_time_leave(
+    prices: Prices, hers: list[int], theirs: list[int]
+) -> None:
+    _, zora = two_payers(prices, len(hers))
+    lines = Line.objects.filter(kind=LineKind.SESSION).order_by("session__started_at")
+    *mine, last = lines
+    assert ([line.cents for line in mine], last.payer) == (hers, zora)
+    asked = [line for line in mine if line.cents]
+    due = []
+    for line in asked:
+        assert line.session is not None
+        back, *rest = reassign(on(18), line.session, payer=zora, why="was hers")
+        assert (back.payer, back.cents) == (line.payer, -line.cents)
+        due += [one.cents for one in rest if one.cents]
+    assert due == theirs
+
+
+def test_a_closed_session_that_was_moved_away_takes_nothing_of_the_months_cap() -> None:
+    lab, zora = two_payers(Prices(cents_per_hour=1_200, monthly_cap_cents=1_500, forgive_s=0), 1)
+    ada = payer_of(lab) if lab.member.payer != zora else Payer.objects.get(name="Ada Martin")
+    hers, theirs = Session.objects.order_by("started_at")
+    # Zora's own goes to a third payer; then Ada's costs her the whole hour.
+    reassign(on(18), theirs, payer=create_payer(on(18), lab.lab, "Third"), why="was theirs")
+    back, due = reassign(on(18), hers, payer=zora, why="was hers")
+    assert (back.payer, back.cents, due.payer, due.cents) == (ada, -1_200, zora, 1_200)

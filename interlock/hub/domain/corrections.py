@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 
 from django.db import transaction
@@ -21,6 +20,7 @@ from interlock.hub.bill_inputs import month_span, terms_of, use_of, version_for,
 from interlock.hub.billing import billable_day, day_of, reprice
 from interlock.hub.changes import log_deed
 from interlock.hub.domain import limits
+from interlock.hub.domain.moved_sessions import Cost, cost_elsewhere
 from interlock.hub.domain.tariffs import CENTS_MAX, SECONDS_MAX, check_vat
 from interlock.hub.models import Lab, Line, LineKind, Payer, Purpose, Session, Topic
 from interlock.hub.open_months import month_for_today, open_month
@@ -176,15 +176,16 @@ def _reassign_closed(actor: Actor, line: Line, payer: Payer, purpose: str, why: 
     if not was:
         raise ConfigError(_("nothing is owed for it any more"), where=str(line))
     session = line.session
-    cents = _elsewhere_cents(line, session, purpose, was) if session else was
+    cost = cost_elsewhere(line, session, payer, purpose, was) if session else Cost(was, 0)
     step = {"kind": "correction", "was_cents": was, "should_cents": 0}
     back = _correct(actor, line, -was, why, step)
     due = _line_like(line, LineKind.ADJUSTMENT, payer, actor)
     due.used_in, due.member = session, session.member if session else None
-    due.words = _words(line)
-    if not cents:
+    due.words, due.included_s = _words(line), cost.included_s
+    if not cost.cents and not cost.included_s:
         return [back]
-    return [back, _write(actor, due, cents, why, {"kind": "reassigned", "of_cents": was})]
+    # Also for nothing: it has used up what a later one no longer has.
+    return [back, _write(actor, due, cost.cents, why, {"kind": "reassigned", "of_cents": was})]
 
 
 def _correct(actor: Actor, line: Line, cents: int, why: str, step: Mapping[str, object]) -> Line:
@@ -264,27 +265,6 @@ def _month_cents(session: Session, enabled_ms: int, busy_ms: int) -> int:
         day: date = row.ended_at.astimezone(zone).date()
         uses.append(use_of(row, day, terms_of(version) if version else None))
     return sum(priced.price_cents for priced in pricing.price(uses))
-
-
-def _elsewhere_cents(line: Line, session: Session, purpose: str, owed: int) -> int:
-    """What somebody else owes for a closed session: its price by itself, for that purpose and with the times
-    it was corrected to; or the amount that it was corrected to, at most its price where the purpose is another."""
-    last = Line.objects.filter(corrects=line).order_by("pk").last()
-    step = {} if last is None else last.steps[0]
-    by_amount = last is not None and "enabled_s" not in step
-    if by_amount and purpose == session.purpose:
-        return owed
-    rows = bill_inputs.rows_of(Session.objects.filter(pk=session.pk))
-    if "enabled_s" in step:
-        enabled_ms, busy_ms = step["enabled_s"] * 1_000, step["busy_s"] * 1_000
-        rows = [row._replace(enabled_ms=enabled_ms, busy_ms=busy_ms) for row in rows]
-    versions = versions_of(row.tariff_id for row in rows if row.tariff_id)
-    cents = 0
-    for row in rows:
-        version = version_for(versions, row.tariff_id, row.group_id, row.started_at)
-        use = use_of(row, day_of(session.lab, row.ended_at), terms_of(version) if version else None)
-        cents += pricing.price([replace(use, purpose=purpose)])[0].price_cents
-    return min(cents, owed) if by_amount else cents
 
 
 def _payer_for(session: Session, purpose: str) -> Payer | None:
