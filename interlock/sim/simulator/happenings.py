@@ -10,7 +10,7 @@ from interlock.errors import ConfigError
 
 
 class Kind(StrEnum):
-    """What happens; the value beside it says with what."""
+    """What happens; the value beside it says with what. The last four befall the full stack only."""
 
     LAY = "lay"
     LIFT = "lift"
@@ -34,6 +34,10 @@ class Kind(StrEnum):
     LINK = "link"
     HUB = "hub"
     COMMAND = "command"
+    NET = "net"
+    SYNC = "sync"
+    SDCARD = "sdcard"
+    OFFICE = "office"
 
 
 FAULTS = frozenset(

@@ -27,7 +27,7 @@ from interlock.node.inbox import Inbox
 from interlock.node.journal_facts import Stamp
 from interlock.node.journal_work import NO_TICKET
 from interlock.node.loop import TICK_US, Loop, Silence
-from interlock.node.timekeeping import Timekeeper, marks_from_wire
+from interlock.node.timekeeping import Timekeeper, TimeMarks, marks_from_wire
 from interlock.sim.simulator.bench import EXTRACTION_LINE, RELAY_LINE, Bench
 from interlock.sim.simulator.disk import Disk, JournalShell, ModelledJournal, Platter
 from interlock.sim.simulator.fitting import Fitting
@@ -143,7 +143,7 @@ class Life:
         self._types: dict[int, str] = {}
         card.bench.claim(owner)
         card.bench.follow_pins(card.schedule.now_us)
-        self.time = Timekeeper(card.clock, entropy=card.chance.randbytes)
+        self.time = self._new_time(None)
         self.inbox = Inbox()
         self.shell = self._new_shell()
         self.reading = self._new_reading()
@@ -153,7 +153,6 @@ class Life:
 
     def begin(self) -> None:
         """Ticks, polls and greetings of the hub go on from here."""
-        card = self._card
         boot = {"software": __version__, "config_digest": "0" * 64, "clean": False}
         self._submit(WriteRecord(NO_TICKET, "boot", boot))
         self.shell.begin()
@@ -226,6 +225,9 @@ class Life:
             self.later(self._card.chance.randrange(20_000, 400_000), lambda: self._greeted(nonce))
 
     # ------------------------------------------------------- what the full stack has real ones of
+
+    def _new_time(self, marks: TimeMarks | None) -> Timekeeper:
+        return Timekeeper(self._card.clock, marks, entropy=self._card.chance.randbytes)
 
     def _new_shell(self) -> JournalShell:
         card = self._card
@@ -354,8 +356,7 @@ class Life:
         if self._unopened:
             return Recovered()
         if journal.marks.time is not None:
-            marks = marks_from_wire(journal.marks.time)
-            self.time = Timekeeper(self._card.clock, marks, entropy=self._card.chance.randbytes)
+            self.time = self._new_time(marks_from_wire(journal.marks.time))
         facts = journal.recover(self._stamp()).facts
         acked = journal.acknowledged
         return Recovered(

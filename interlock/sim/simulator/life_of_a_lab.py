@@ -15,6 +15,12 @@ MS_PER_HOUR = 3_600_000
 VISIT_EVERY_MS = 22_000
 FAULT_EVERY_MS = 45_000
 OPERATION_EVERY_MS = 60_000
+NET_EVERY_MS = 60_000
+SYNC_EVERY_MS = 120_000
+HUB_EVERY_MS = 150_000
+CARDS_SWAPPED, HUBS_RESTORED = 0.4, 0.5
+"""In how many lives it happens at all."""
+MANNERS = ("slow", "lossy", "doubling", "garbage", "half_open", "silent")
 STOPS = ("stop", "stop", "stop", "emergency", "emergency", "emergency")
 ALONE = ("ada", "ben", "eve", "exp", "day", "tom", "tra")
 STRANGERS = ("new", "sus", "lost", "old", "copy", "stranger", "tin", "tec", "ted")
@@ -30,6 +36,60 @@ def plan_of(seed: int, hours: float, nodes: int, *, faults: bool = True) -> Plan
         happenings = [one for one in happenings if one.kind not in FAULTS]
     ordered = sorted(one for one in happenings if one.at_ms < end_ms)
     return Plan(seed, nodes, end_ms, tuple(ordered))
+
+
+def full_plan_of(seed: int, hours: float, nodes: int) -> Plan:
+    """`plan_of`, and what befalls networks, cards and the hub of the full stack."""
+    plan = plan_of(seed, hours, nodes)
+    happenings = list(plan.happenings)
+    for node in range(nodes):
+        happenings += _Outside(seed, node, plan.end_ms).happenings()
+    ordered = sorted(one for one in happenings if one.at_ms < plan.end_ms)
+    return Plan(seed, nodes, plan.end_ms, tuple(ordered))
+
+
+class _Outside:
+    """What befalls one node's network, its card, and (with node 0) the hub."""
+
+    def __init__(self, seed: int, node: int, end_ms: int) -> None:
+        self._node, self._end_ms = node, end_ms
+        self._chance = Random(f"outside {seed} {node}")
+
+    def happenings(self) -> Iterator[Happening]:
+        chance = self._chance
+        for at_ms in self._moments(NET_EVERY_MS):
+            yield Happening(at_ms, self._node, Kind.NET, chance.choice(MANNERS))
+            for_ms = chance.choice([2_000, 20_000, 70_000])
+            yield Happening(at_ms + for_ms, self._node, Kind.NET, "ok")
+        for at_ms in self._moments(SYNC_EVERY_MS):
+            yield Happening(at_ms, self._node, Kind.SYNC, "kill")
+        if chance.random() < CARDS_SWAPPED:
+            copied_ms = chance.randrange(self._end_ms // 2)
+            yield Happening(copied_ms, self._node, Kind.SDCARD, "copy")
+            old_ms = chance.randrange(copied_ms, self._end_ms)
+            yield Happening(old_ms, self._node, Kind.SDCARD, "old")
+        if self._node == 0:
+            yield from self._office()
+
+    def _office(self) -> Iterator[Happening]:
+        chance = self._chance
+        for at_ms in self._moments(HUB_EVERY_MS):
+            yield Happening(at_ms, 0, Kind.OFFICE, "stop")
+            for_ms = chance.choice([1_000, 30_000, 90_000])
+            yield Happening(at_ms + for_ms, 0, Kind.OFFICE, "start")
+        for at_ms in self._moments(HUB_EVERY_MS):
+            yield Happening(at_ms, 0, Kind.OFFICE, f"price {chance.randrange(6, 40) * 100}")
+        if chance.random() < HUBS_RESTORED:
+            copied_ms = chance.randrange(self._end_ms // 2)
+            yield Happening(copied_ms, 0, Kind.OFFICE, "backup")
+            how = chance.choice(["restore", "restore", "restore unnoticed"])
+            yield Happening(chance.randrange(copied_ms, self._end_ms), 0, Kind.OFFICE, how)
+
+    def _moments(self, every_ms: int) -> Iterator[int]:
+        at_ms = int(self._chance.expovariate(1 / every_ms))
+        while at_ms < self._end_ms:
+            yield at_ms
+            at_ms += int(self._chance.expovariate(1 / every_ms)) + 1
 
 
 class _Script:

@@ -166,7 +166,10 @@ class Pi:
     def _emergency(self, value: str) -> None:
         latched = value == "on"
         witness = self.witness
-        witness.gate_us = witness.imposed_us = self._schedule.now_us
+        witness.imposed_us = self._schedule.now_us
+        if self.fit.emergency_sensed:
+            # Else no Pi can know: the chain itself keeps the coil dropped (S5).
+            witness.gate_us = witness.imposed_us
         witness.hazard("emergency")
         witness.emergency_since_us = witness.now_us if latched else None
         self._impose(emergency_stop=latched)

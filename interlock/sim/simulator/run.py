@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from interlock.sim.simulator.happenings import Happening, Kind, Plan
 from interlock.sim.simulator.hub_model import BEGUN_MS, HubModel
 from interlock.sim.simulator.invariants import Invariant, rule_of
 from interlock.sim.simulator.liveness import Liveness
-from interlock.sim.simulator.people import members
+from interlock.sim.simulator.people import Person, members
 from interlock.sim.simulator.pi import Parts, Pi
 from interlock.sim.simulator.replayed import disagreements
 from interlock.sim.simulator.schedule import Act, Schedule
@@ -80,10 +80,8 @@ class Run:
     def __init__(self, plan: Plan, parts: Parts) -> None:
         self._plan = plan
         self._schedule = Schedule()
-        self._hub = HubModel(members(BEGUN_MS // 1_000, plan.end_ms // 1_000))
-        self._pis = [
-            Pi(node, plan.seed, self._hub, self._schedule, parts) for node in range(plan.nodes)
-        ]
+        self._hub = self._new_hub(members(BEGUN_MS // 1_000, plan.end_ms // 1_000))
+        self._pis = [self._new_pi(node, parts) for node in range(plan.nodes)]
         self._sessions = 0
         for pi in self._pis:
             pi.on_relay = self._relay_of(pi)
@@ -97,13 +95,28 @@ class Run:
         try:
             with _quiet():
                 self._live(self._plan.end_ms * US_PER_MS)
-                Liveness(self._pis, self._hub, self._schedule).begin()
-                self._live(self._schedule.now_us + Liveness.LENGTH_US)
+                self._mended()
                 self._at_the_end()
         except Broken as broken:
             violation = broken.violation
         witnesses = tuple(pi.witness for pi in self._pis)
         return Verdict(violation, _digest(witnesses), self._tally(), witnesses)
+
+    def _mended(self) -> None:
+        Liveness(self._pis, self._hub, self._schedule).begin()
+        self._live(self._schedule.now_us + Liveness.LENGTH_US)
+
+    def _new_hub(self, people: Mapping[str, Person]) -> HubModel:
+        return HubModel(people)
+
+    def _new_pi(self, node: int, parts: Parts) -> Pi:
+        return Pi(node, self._plan.seed, self._hub, self._schedule, parts)
+
+    def _look(self, pi: Pi) -> None:
+        self._ask(invariants.EVERY_STEP, pi.witness)
+        if pi.witness.ended is not None:
+            self._ask(invariants.AT_RECORD, pi.witness)
+            pi.witness.ended = None
 
     def _live(self, until_us: int) -> None:
         schedule, pis = self._schedule, self._pis
@@ -116,10 +129,7 @@ class Run:
             if owner is None:
                 return
             for pi in pis if owner < 0 else (pis[owner],):
-                self._ask(invariants.EVERY_STEP, pi.witness)
-                if pi.witness.ended is not None:
-                    self._ask(invariants.AT_RECORD, pi.witness)
-                    pi.witness.ended = None
+                self._look(pi)
 
     def _ask(self, rules: tuple[Invariant, ...], witness: Witness) -> None:
         for rule in rules:
