@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from interlock.hub.changes import log_change
+from interlock.hub.erased import note_told
 from interlock.hub.models import Lab, Node, Topic
 from interlock.hub.timeline import moment
 from interlock.protocol.snapshots import SnapshotVersion
@@ -36,5 +37,6 @@ def write_confirmations(heard: Mapping[int, SnapshotVersion], wall_ms: int) -> N
         for begin in range(0, len(nodes), NODES_AT_ONCE):
             some = Node.objects.filter(pk__in=nodes[begin : begin + NODES_AT_ONCE])
             some.update(confirmed_epoch=epoch, confirmed_counter=counter)
+            note_told(nodes[begin : begin + NODES_AT_ONCE])
     for found in Lab.objects.filter(pk__in=labs).order_by("pk"):
         log_change(found, Topic.USE, "rights_confirmed", found.slug, moment(wall_ms))

@@ -18,6 +18,7 @@ from interlock.hub.changes import log_change
 from interlock.hub.domain import unknown
 from interlock.hub.domain.commands import waiting_commands
 from interlock.hub.domain.epochs import raise_epoch
+from interlock.hub.erased import note_told
 from interlock.hub.ingest import head_of
 from interlock.hub.models import Alarm, AlarmKind, Lab, Node, NodeRecord, Snapshot, Topic
 from interlock.hub.snapshots import current_version, tell_anew
@@ -122,6 +123,8 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     made = Snapshot.objects.filter(node=node).only("epoch", "counter", "digest").first()
     changed |= _list_trouble(node, hello, made, at)
     node.save(update_fields=_HEARD)
+    if confirmed:
+        note_told([node.pk])
     # Every node says hello, also in a week without a single record: nothing is kept longer than a day.
     unknown.purge(node.lab, at)
     changed |= _outdo(node, hello.version, made, at)

@@ -87,6 +87,7 @@ edit-machine            om      om
 end-enrolment           -       om
 end-wall                -       om
 enrolment-state         om      -
+erasures                om      -
 give-badge              om      om
 grant-training          -       omt
 grants                  omt     -

@@ -164,7 +164,7 @@ def test_it_names_nobody_and_no_badge() -> None:
     grow(lab, 2)
     # A name that is part of no word of the program, on everybody.
     Member.objects.update(name="Zebulon Quixworth", email="")
-    Payer.objects.filter(pk=lab.small.member.payer_id).update(name="Zebulon Quixworth")
+    Payer.objects.filter(members=lab.small.member).update(name="Zebulon Quixworth")
     User.objects.update(name="Zebulon Quixworth")
     secret = monitor(lab.small)
     answer = look(secret)

@@ -108,3 +108,10 @@ def test_a_manager_erases_only_with_the_right_name_and_a_trainer_not_at_all(
     assert "They are erased" in done.content.decode()
     assert not Member.objects.filter(pk=lab.member.pk).exists()
     assert settings.HUB.path.joinpath("erased.json").exists()
+
+
+def test_an_archive_of_all_somebody_did_counts_as_a_look_at_their_usage() -> None:
+    lab = small_lab()
+    manager = signed_in(lab.lab, RoleName.MANAGER)
+    assert manager.get(reverse("member-export", args=[lab.member.public_id])).status_code == 200
+    assert [look.member for look in UsageView.objects.all()] == [lab.member]

@@ -86,6 +86,9 @@ def erase_from_tables(actor: Actor, member: Member, needles: Needles, why: str) 
     log_deed(
         actor, lab, Topic.RIGHTS, "member_erased", "", after={"payer_kept": bool(kept)}, why=why
     )
+    # The lab's row is ours until the end of this: no other change takes the number.
+    seq = Lab.objects.values_list("rights_seq", flat=True).get(pk=lab.pk)
+    ErasedMember.objects.filter(lab=lab, digest=digest_of(needles.opaque[0])).update(rights_seq=seq)
     return kept
 
 

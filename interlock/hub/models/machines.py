@@ -111,6 +111,8 @@ class Node(models.Model):
     # The snapshot the node says it decides by.
     confirmed_epoch = models.PositiveBigIntegerField(null=True, blank=True)
     confirmed_counter = models.PositiveBigIntegerField(null=True, blank=True)
+    # Whoever was erased up to this change of rights, a list that it confirmed told it to forget (hub.erased).
+    forgot_seq = models.PositiveBigIntegerField(default=0)
     # Of its node.toml, by its own last word: other than at commissioning means another wiring.
     config_digest = models.CharField(max_length=64, blank=True)
     # Why it did not take the last list it was offered; empty once it decides by the newest.

@@ -80,6 +80,9 @@ class ErasedMember(models.Model):
     # Hexadecimal; of the public id and of every badge's tag.
     digests = models.JSONField()
     erased_at = models.DateTimeField()
+    # Lab.rights_seq of the change that erased them: a list made then or later says so. None: nobody knows
+    # any more (a restored hub), so that only the newest list counts.
+    rights_seq = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lab", "digest"], name="erased_once")]

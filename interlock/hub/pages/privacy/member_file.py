@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from interlock.errors import InterlockError
 from interlock.hub import retention, takeout
+from interlock.hub.domain import looks
 from interlock.hub.domain.erasure import erase_member
 from interlock.hub.models import Member
 from interlock.hub.pages.access import Viewer, page
@@ -65,7 +66,7 @@ def member_file(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRes
             messages.error(request, sentence(error))
             return redirect("member-data", public_id)
         messages.success(request, _erased(kept=bool(kept)))
-        return redirect("members")
+        return redirect("erasures")
     return render(request, "hub/privacy/member_data.html", _context(found) | {"form": form})
 
 
@@ -73,7 +74,11 @@ def member_file(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpRes
 @page(Permission.ERASE_MEMBERS)
 def member_export(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
     """Everything that names a member, as a ZIP."""
-    return _archive(viewer, member_of(viewer, public_id))
+    found = member_of(viewer, public_id)
+    # All of their usage is in it: that somebody looked is noted as on every other page.
+    today = viewer.now.astimezone(viewer.zone).date()
+    looks.note(viewer.user, viewer.lab, [found], today)
+    return _archive(viewer, found)
 
 
 @require_GET
@@ -121,7 +126,7 @@ def _context(member: Member) -> dict[str, object]:
 
 def _erased(*, kept: bool) -> str:
     said = gettext(
-        "They are erased. Machines forget them as soon as they have the new list; back-ups within 90 days."
+        "They are erased. Below stands which machines have forgotten them; back-ups do within 90 days."
     )
     if kept:
         said += " " + gettext("What was billed keeps the payer's name: the law asks for ten years.")
