@@ -75,7 +75,7 @@ def fingerprint(certificate: str) -> bytes:
     """SHA-256 of a certificate (PEM). Raises ProtocolError when it is none."""
     try:
         return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(SHA256())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ProtocolError("this is not a certificate in PEM", where="authority") from error
 
 
@@ -83,9 +83,9 @@ def validity_ms(der: bytes) -> tuple[int, int]:
     """From when until when (UTC milliseconds) a certificate (DER) says it is valid. Raises ProtocolError."""
     try:
         read = x509.load_der_x509_certificate(der)
-    except ValueError as error:
+        begins, ends = read.not_valid_before_utc, read.not_valid_after_utc
+    except (ValueError, x509.InvalidVersion) as error:
         raise ProtocolError("this is not a certificate", where="certificate") from error
-    begins, ends = read.not_valid_before_utc, read.not_valid_after_utc
     return int(begins.timestamp() * 1_000), int(ends.timestamp() * 1_000)
 
 

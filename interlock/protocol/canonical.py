@@ -35,7 +35,8 @@ def loads(frame: bytes, *, where: str, bytes_max: int = FRAME_BYTES_MAX) -> dict
             f"a message of {len(frame)} bytes is larger than {bytes_max}", where=where
         )
     try:
-        value = json.loads(frame, parse_float=_no_float, parse_constant=_no_float)
+        # Decoded here: `json.loads` would guess UTF-16 and UTF-32, and a message has one spelling.
+        value = json.loads(frame.decode(), parse_float=_no_float, parse_constant=_no_float)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"this is not JSON: {error}", where=where) from error
     if not isinstance(value, dict):

@@ -74,7 +74,7 @@ def code_from_text(text: str) -> EnrolmentCode:
     line = "".join(text.split()).upper()
     body, _, check = line.rpartition(":")
     parts = body.split(":")
-    if len(line) > CODE_LENGTH_MAX or parts[0] != _MARK or len(parts) < 5:
+    if not line.isascii() or len(line) > CODE_LENGTH_MAX or parts[0] != _MARK or len(parts) < 5:
         raise ProtocolError(
             "this is not an enrolment code",
             where="code",

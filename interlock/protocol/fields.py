@@ -54,11 +54,14 @@ def flag(source: Mapping[str, Any], key: str, *, default: bool = False) -> bool:
 def octets(source: Mapping[str, Any], key: str, length: int) -> bytes:
     """`length` bytes written as lower-case hexadecimal under `key`. Raises ProtocolError."""
     value = source.get(key)
-    if isinstance(value, str) and len(value) == 2 * length and value == value.lower():
+    if isinstance(value, str) and len(value) == 2 * length:
         try:
-            return bytes.fromhex(value)
+            octets = bytes.fromhex(value)
         except ValueError:
-            pass
+            octets = b""
+        # `fromhex` skips blanks and takes capitals: only what spells the same again is one spelling.
+        if octets.hex() == value:
+            return octets
     raise ProtocolError(f"{key} must be {length} bytes in lower-case hexadecimal")
 
 
