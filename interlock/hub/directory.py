@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -47,20 +48,28 @@ KEPT_MAX = 90
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """What hub.toml says. `hosts` are the names and addresses the hub may be called by; `node_address`
-    (empty: whatever the fab manager calls it by) and `node_port` are where nodes find it; `lan_servers` those
-    of the lab's own network that the hub may ask for a booking calendar."""
+    """What hub.toml says. `hosts` are the names and addresses the hub may be called by, that of `url` among
+    them: the address that people type, which links in e-mails begin with. `node_address` (empty: whatever the
+    fab manager calls it by) and `node_port` are where nodes find it; `lan_servers` those of the lab's own
+    network that the hub may ask for a booking calendar."""
 
     name: str
     time_zone: str = "Europe/Paris"
     language: str = "fr"
     hosts: tuple[str, ...] = ()
+    url: str = ""
     node_address: str = ""
     node_port: int = NODE_PORT
     lan_servers: tuple[str, ...] = ()
     backup_folder: str = ""
     backup_daily: int = 7
     backup_weekly: int = 4
+
+    def __post_init__(self) -> None:
+        host = _host_of(self.url)
+        if host and host not in self.hosts:
+            # A link that the hub writes is one that it answers.
+            object.__setattr__(self, "hosts", (*self.hosts, host))
 
     def names(self) -> list[str]:
         """Every name and address the hub answers to, which its certificate names too."""
@@ -82,6 +91,8 @@ class HubConfig:
             f"language = {_quoted(self.language)}\n\n[hub]\n"
             "# Further names and addresses by which people and nodes reach this hub.\n"
             f"hosts = [{hosts}]\n"
+            "# The address in the links of its e-mails, like https://hub.lab.example; empty: mails have none.\n"
+            f"url = {_quoted(self.url)}\n"
             "# Servers of the lab's own network (name or address, with :port where it has one) that the hub\n"
             "# may ask for a booking calendar; all others have to be public.\n"
             f"lan_servers = [{servers}]\n\n[nodes]\n"
@@ -206,7 +217,7 @@ _KEY_BYTES = {
 _NO_HUB = "Make a hub first: interlock hub init --dir DIR"
 _KNOWN = {
     "lab": ("name", "time_zone", "language"),
-    "hub": ("hosts", "lan_servers"),
+    "hub": ("hosts", "url", "lan_servers"),
     "nodes": ("address", "port"),
     "backup": ("folder", "daily", "weekly"),
 }
@@ -224,7 +235,7 @@ def read_config(path: Path) -> HubConfig:
         raise ConfigError(f"this is not TOML: {error}", where=str(path)) from error
     _refuse_unknown(path, tables)
     lab, hub = tables.get("lab", {}), tables.get("hub", {})
-    lists = {key: hub.get(key, []) for key in _KNOWN["hub"]}
+    lists = {key: hub.get(key, []) for key in ("hosts", "lan_servers")}
     for key, value in lists.items():
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise ConfigError("must be a list of texts", where=f"{path}: hub.{key}")
@@ -234,6 +245,7 @@ def read_config(path: Path) -> HubConfig:
     config = HubConfig(
         **lab,
         hosts=tuple(lists["hosts"]),
+        url=hub.get("url", ""),
         lan_servers=tuple(lists["lan_servers"]),
         node_address=nodes.get("address", ""),
         node_port=nodes.get("port", NODE_PORT),
@@ -249,6 +261,7 @@ def check_config(config: HubConfig, *, where: str) -> None:
         if not isinstance(getattr(config, key), str):
             raise ConfigError("must be text", where=f"{where}: lab.{key}")
     _check_backup(config, where)
+    _check_url(config.url, where)
     # Straight from the file, whatever the class says of it.
     port: object = config.node_port
     address: object = config.node_address
@@ -277,6 +290,27 @@ def check_config(config: HubConfig, *, where: str) -> None:
             where=f"{where}: lab.time_zone",
             remedy='Write one like "Europe/Paris"',
         ) from error
+
+
+def _host_of(url: object) -> str:
+    """The host of a hub's address; empty: it is none."""
+    if not isinstance(url, str) or not url.isprintable():
+        return ""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    is_bare = parts.scheme in ("http", "https") and not parts.path.strip("/") and not parts.query
+    return (parts.hostname or "") if is_bare else ""
+
+
+def _check_url(url: object, where: str) -> None:
+    if url != "" and not _host_of(url):
+        raise ConfigError(
+            "must be the hub's address with http or https, without a path, or empty",
+            where=f"{where}: hub.url",
+            remedy='Write one like "https://hub.lab.example"',
+        )
 
 
 def _check_backup(config: HubConfig, where: str) -> None:

@@ -21,7 +21,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from interlock.hub import smtp
-from interlock.hub.models import Lab, MailAttachment, MailSettings, OutboxMail
+from interlock.hub.models import Lab, MailAttachment, MailKind, MailSettings, OutboxMail
 from interlock.hub.permissions import Actor
 
 GIVE_UP_AFTER = timedelta(days=3)
@@ -91,7 +91,7 @@ def _tried(
     mail.tries += 1
     mail.trouble = ""
     try:
-        if kept.backend == MailSettings.Backend.SMTP:
+        if _leaves(kept):
             smtp.send(kept, mail, context)
         mail.state = State.SENT
     except smtp.Uncertain as error:
@@ -104,8 +104,17 @@ def _tried(
     if mail.state != State.WAITING:
         mail.done_at = actor.now()
     mail.trouble = mail.trouble[: smtp.TROUBLE_LENGTH_MAX]
-    mail.save(update_fields=["state", "tries", "trouble", "next_try_at", "done_at"])
+    changed = ["state", "tries", "trouble", "next_try_at", "done_at"]
+    if mail.kind == MailKind.LINK and mail.state == State.SENT and _leaves(kept):
+        # Whoever reads the outbox, or a back-up, does not choose somebody else's password.
+        mail.text = _("The link that stood here is with its reader alone.")
+        changed.append("text")
+    mail.save(update_fields=changed)
     return State(mail.state)
+
+
+def _leaves(kept: MailSettings) -> bool:
+    return kept.backend == MailSettings.Backend.SMTP
 
 
 def _later(mail: OutboxMail, now: datetime) -> None:

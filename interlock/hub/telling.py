@@ -15,12 +15,13 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from interlock.core.model import Fault
-from interlock.hub import mail
+from interlock.hub import links, mail
 from interlock.hub.entries import SECONDS_PER_DAY, right_of
 from interlock.hub.models import (
     Authorisation,
@@ -124,7 +125,7 @@ def _tell(lab: Lab, user: User, case: _Case) -> bool:
     with translation.override(language):
         named = {"machine": case.machine.name, "detail": _detail(case)}
         subject, text = _WORDS[case.kind]
-        body = f"{str(text) % named}\n\n{_foot(lab)}"
+        body = _letter(lab, str(text) % named, _page_of(case))
         made = mail.queue(
             lab,
             case.kind,
@@ -190,7 +191,7 @@ def _training_ends(actor: Actor, lab: Lab, held: Authorisation) -> bool:
             )
         subject = _("Your training “%(training)s” is about to end") % named
         refresher = _("Please ask the lab about a refresher if you need one.")
-        text = f"{said}\n\n{refresher}\n\n{_foot(lab)}"
+        text = _letter(lab, f"{said}\n\n{refresher}", reverse("me"))
         cause = f"{held.pk}:{int(ends.timestamp()) // SECONDS_PER_DAY}"
         kind = MailKind.TRAINING
         made = mail.queue(lab, kind, held.member, held.member.language, subject, text, cause=cause)
@@ -206,7 +207,7 @@ def _credit_low(actor: Actor, lab: Lab, member: Member) -> bool:
         else:
             subject = _("Your credit is running low")
             said = _("Please top it up before your next visit.")
-        text = f"{subject}. {said}\n\n{_foot(lab)}"
+        text = _letter(lab, f"{subject}. {said}", reverse("me"))
         cause = f"{month}:{member.credit}"
         made = mail.queue(
             lab, MailKind.LOW_CREDIT, member, member.language, subject, text, cause=cause
@@ -230,15 +231,24 @@ def _digest_to(actor: Actor, lab: Lab, user: User, local: datetime) -> bool:
             user,
             language,
             subject,
-            f"{lines}\n\n{_foot(lab)}",
+            _letter(lab, lines, reverse("board")),
             cause=local.date().isoformat(),
         )
     return made is not None
 
 
-def _foot(lab: Lab) -> str:
-    said = _("You can switch these e-mails off on your page of the hub.")
-    return f"{lab.name}\n{said}"
+def _page_of(case: _Case) -> str:
+    if case.kind is MailKind.PROBLEM:
+        return reverse("problems")
+    return reverse("machine", args=[case.machine.slug])
+
+
+def _letter(lab: Lab, said: str, page: str) -> str:
+    """The words, the page of the hub they speak of, and how not to get such mails."""
+    link = links.to_page(page)
+    off = _("You can switch these e-mails off on your page of the hub.")
+    foot = [lab.name, off, links.to_page(reverse("my-mail"))]
+    return "\n\n".join(filter(None, [said, link, "\n".join(filter(None, foot))]))
 
 
 _WORDS: dict[MailKind, tuple[words.Words, words.Words]] = {

@@ -7,6 +7,7 @@ database connection end with it. Prints the link for the first owner, or nothing
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from interlock.errors import ConfigError, InterlockError
@@ -37,12 +38,37 @@ def set_up(directory: Path, hub_url: str, node_url: str, *, history: bool = Fals
         sample_lab(hub)
         for machine in MACHINES:
             _add_node(hub, machine.id, MachineFolder(directory / "machines" / machine.id), node_url)
+        _open_mailbox()
         if history:
             _invent_history()
+    _name_the_hub(hub, hub_url)
     try:
         return commands.first_owner_link(hub, hub_url)
     except ConfigError:
         return ""
+
+
+def _open_mailbox() -> None:
+    """Every e-mail of the demo lands on the hub's own mail page and goes to nobody."""
+    from interlock.clock import SystemClock
+    from interlock.hub import commands
+    from interlock.hub.domain import post
+    from interlock.hub.permissions import Actor
+
+    post.set_way(Actor(SystemClock(), label="demo"), commands.the_lab(), post.Way("mailbox"))
+
+
+def _name_the_hub(hub: Path, hub_url: str) -> None:
+    """Links in e-mails lead to where this demo's hub is; in one step: the hub may be reading the file."""
+    from interlock.hub.directory import HubDirectory
+
+    folder = HubDirectory(hub)
+    config = replace(folder.config(), url=hub_url.rstrip("/"))
+    if config != folder.config():
+        part = folder.config_file.with_suffix(".new")
+        part.write_text(config.to_toml(), encoding="utf-8")
+        part.chmod(folder.config_file.stat().st_mode & 0o777)
+        part.replace(folder.config_file)
 
 
 def _invent_history() -> None:

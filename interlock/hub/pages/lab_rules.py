@@ -46,7 +46,6 @@ class MembershipForm(Form):
 
     month = forms.TypedChoiceField(
         coerce=int,
-        empty_value=0,
         required=False,
         label=gettext_lazy("The membership year ends in"),
         help_text=gettext_lazy("It is proposed for each new member; nobody's membership changes."),

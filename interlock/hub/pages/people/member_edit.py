@@ -12,17 +12,19 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from interlock.errors import InterlockError
-from interlock.hub import days
+from interlock.hub import days, links, mail
 from interlock.hub.domain import accounts, limits, profiles
 from interlock.hub.domain import members as deeds
 from interlock.hub.importing_cells import season_end, year_after
 from interlock.hub.models import (
     Group,
     Lab,
+    MailKind,
     Member,
     OneTimeLink,
     Payer,
@@ -229,15 +231,17 @@ def login(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponse:
         "role": RoleName.MEMBER.value,
     }
     form = LoginForm(request.POST if request.method == "POST" else None, initial=begin)
-    link = ""
+    link, is_sent = "", False
     if form.is_bound and form.is_valid():
         try:
             given = form.cleaned_data
-            link = _invited(viewer, found, given["email"], RoleName(given["role"]), request)
+            link, is_sent = _invited(
+                viewer, found, given["email"], RoleName(given["role"]), request
+            )
         except InterlockError as error:
             form.add_error(None, sentence(error))
         roles = list(Role.objects.filter(lab=viewer.lab, member=found).select_related("user"))
-    context = {"member": found, "roles": roles, "form": form, "link": link}
+    context = {"member": found, "roles": roles, "form": form, "link": link, "is_sent": is_sent}
     return render(request, "hub/people/login.html", context)
 
 
@@ -267,15 +271,34 @@ def take_role(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse
 @transaction.atomic
 def _invited(
     viewer: Viewer, found: Member, email: str, role: RoleName, request: HttpRequest
-) -> str:
-    """The member has a login with that role; the address of the link that sets its password."""
+) -> tuple[str, bool]:
+    """The member has a login with that role; the link that sets its password, and whether it goes by e-mail."""
     user = User.objects.filter(email__iexact=email.strip()).first()
     if user is None:
         user = accounts.create_user(email, found.name)
     if not Role.objects.filter(lab=viewer.lab, user=user, name=role).exists():
         accounts.give_role(viewer.actor, viewer.lab, user, role, found)
     token = accounts.create_link(viewer.actor, viewer.lab, OneTimeLink.Purpose.SET_PASSWORD, user)
-    return request.build_absolute_uri(reverse("welcome", args=[token]))
+    address = reverse("welcome", args=[token])
+    # By the name the hub has outside, if it has one: the mail is read elsewhere.
+    link = links.to_page(address) or request.build_absolute_uri(address)
+    return link, _sent(viewer.lab, user, found, link)
+
+
+def _sent(lab: Lab, user: User, found: Member, link: str) -> bool:
+    """Whether the link is on its way to the login's own address."""
+    language = user.language or found.language
+    with translation.override(language):
+        named = {"lab": lab.name, "name": user.name, "link": link}
+        subject = gettext("Your login at %(lab)s") % named
+        text = (
+            gettext(
+                "Hello %(name)s,\n\n%(lab)s has made you a login. This link works once and for a day; it lets you"
+                " choose your password:\n\n%(link)s\n\nIf you did not expect it, do nothing."
+            )
+            % named
+        )
+    return mail.queue(lab, MailKind.LINK, user, language, subject, text) is not None
 
 
 def _facts(found: Member, zone: ZoneInfo) -> dict[str, Any]:

@@ -145,8 +145,11 @@ def letter(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
     """One e-mail as it is read."""
     mine = OutboxMail.objects.filter(lab=viewer.lab, pk=number)
     found = one_of(mine.prefetch_related("attachments"))
+    # A link opens a login: only who may give roles reads one, as on the page that made it.
+    is_secret = found.kind == MailKind.LINK and not viewer.may(Permission.EDIT_ROLES)
     context = {
         "mail": found,
+        "is_secret": is_secret,
         "row": _row(found, viewer),
         "attachments": [one.name for one in found.attachments.all()],
         "may_try_again": found.state in AGAIN,
