@@ -74,6 +74,9 @@ def make_template(root: Path) -> None:
         lab.manager.stop(SYNC, NODE, HUB)
     shutil.rmtree(root / "run")
     shutil.rmtree(root / "world")
+    for left in (root / "hub").glob("*.socket"):
+        # No copy of a socket is one.
+        left.unlink()
 
 
 @contextlib.contextmanager
