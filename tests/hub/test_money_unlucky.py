@@ -305,6 +305,12 @@ def two_payers(prices: Prices, hers: int) -> tuple[SmallLab, Payer]:
             [0, 1_200, 1_200],
             [1_200, 1_200],
         ),
+        # An hour of hers is still included: the first costs nothing, and uses it up for the second.
+        (
+            Prices(cents_per_hour=1_200, included_s=7_200, forgive_s=0),
+            [0, 0, 1_200, 1_200],
+            [1_200],
+        ),
         # Half an hour of hers is still included; the second that moves finds it used up.
         (
             Prices(cents_per_hour=1_200, included_s=5_400, forgive_s=0),
@@ -317,7 +323,13 @@ def two_payers(prices: Prices, hers: int) -> tuple[SmallLab, Payer]:
             [1_200, 300],
         ),
     ],
-    ids=["month's cap", "included time is used up", "included time is left", "day's cap"],
+    ids=[
+        "month's cap",
+        "included time is used up",
+        "included time covers one",
+        "included time is left",
+        "day's cap",
+    ],
 )
 def test_a_closed_session_costs_its_new_payer_what_their_caps_and_included_time_leave(
     prices: Prices, hers: list[int], theirs: list[int]
