@@ -19,6 +19,8 @@ from interlock.cli.parts import (
     talk,
 )
 
+FULL_STACK = "With real journals, caches, sync and hub: slower, and the network fails too."
+
 
 @click.group(cls=Group)
 def sim() -> None:
@@ -101,24 +103,26 @@ def sim_commission(
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same run.")
 @click.option("--hours", type=float, default=0.25, show_default=True, help="Virtual hours.")
 @click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--full", is_flag=True, help=FULL_STACK)
 @click.option("--plan", type=FILE, help="Run this plan.txt of an earlier failure instead.")
 @click.option("--dir", "directory", type=FOLDER, help="Where a failure's trace and picture go.")
-def sim_run(seed: int, hours: float, nodes: int, plan: Path | None, directory: Path | None) -> int:
+def sim_run(
+    seed: int, hours: float, nodes: int, full: bool, plan: Path | None, directory: Path | None
+) -> int:
     """Live hours of machines, people and faults in virtual time, every safety rule checked at every step.
 
     Example: interlock sim run --seed 7 --hours 1 --nodes 3
     """
-    from interlock.sim.simulator.campaign import commit_of_this_tree, examine
+    from interlock.sim.simulator.campaign import commit_of_this_tree, examine, speed_of
     from interlock.sim.simulator.happenings import plan_from_text
-    from interlock.sim.simulator.life_of_a_lab import plan_of
-    from interlock.sim.simulator.run import run
 
+    speed = speed_of(full=full)
     if plan is None:
-        planned = plan_of(seed, hours, nodes)
+        planned = speed.plan(seed, hours, nodes)
     else:
         planned = plan_from_text(plan.read_text(encoding="utf-8").splitlines())
     commit = commit_of_this_tree()
-    verdict = run(planned)
+    verdict = speed.run(planned)
     tally = verdict.tally
     click.echo(
         f"seed {planned.seed} commit {commit} digest {verdict.digest}: {tally.events} events, "
@@ -128,7 +132,7 @@ def sim_run(seed: int, hours: float, nodes: int, plan: Path | None, directory: P
         return 0
     click.echo(f"VIOLATION {verdict.violation}")
     where = directory or Path(f"sim-failure-{planned.seed}")
-    smallest = examine(planned, verdict, where, commit)
+    smallest = examine(planned, verdict, where, commit, speed.run)
     talk(f"{len(smallest.happenings)} happenings are left: {where / 'trace.txt'}")
     return EXIT_FAULT
 
@@ -137,14 +141,15 @@ def sim_run(seed: int, hours: float, nodes: int, plan: Path | None, directory: P
 @click.option("--dir", "directory", type=FOLDER, required=True, help="Keeps what was run.")
 @click.option("--hours", type=float, required=True, help="Node-hours in all, earlier sittings too.")
 @click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
-def sim_campaign(directory: Path, hours: float, nodes: int) -> int:
+@click.option("--full", is_flag=True, help=FULL_STACK)
+def sim_campaign(directory: Path, hours: float, nodes: int, full: bool) -> int:
     """Run seed after seed until so many node-hours are lived; goes on where it was interrupted.
 
     Example: interlock sim campaign --dir campaign --hours 1000
     """
-    from interlock.sim.simulator.campaign import campaign, totals_of
+    from interlock.sim.simulator.campaign import campaign, speed_of, totals_of
 
-    violation = campaign(directory, hours, nodes=nodes, say=talk)
+    violation = campaign(directory, hours, nodes=nodes, speed=speed_of(full=full), say=talk)
     totals = totals_of(directory)
     click.echo(
         f"{totals.runs} runs, {totals.node_hours:g} node-hours, {totals.events} events, "

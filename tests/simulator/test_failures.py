@@ -16,6 +16,7 @@ from interlock.sim.simulator.campaign import (
     campaign,
     examine,
     finished_runs,
+    speed_of,
     totals_of,
 )
 from interlock.sim.simulator.happenings import plan_from_text
@@ -33,7 +34,7 @@ def test_a_failure_is_shrunk_told_and_drawn_and_its_plan_fails_again(tmp_path: P
     parts = TWICE_COUNTED.parts()
     verdict = run(plan, parts)
     assert verdict.violation is not None
-    smallest = examine(plan, verdict, tmp_path, "c0ffee", parts)
+    smallest = examine(plan, verdict, tmp_path, "c0ffee", lambda smaller: run(smaller, parts))
     assert len(smallest.happenings) <= 4 < len(plan.happenings)
     kept = plan_from_text((tmp_path / "plan.txt").read_text(encoding="utf-8").splitlines())
     assert kept == smallest
@@ -68,7 +69,7 @@ def test_a_campaign_stops_at_the_first_failure_and_leaves_its_artefacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(campaigns, "RUN_HOURS", HOURS)
-    found = campaign(tmp_path, 100.0, parts=TWICE_COUNTED.parts())
+    found = campaign(tmp_path, 100.0, speed=speed_of(full=False, parts=TWICE_COUNTED.parts()))
     assert found is not None
     last = list(finished_runs(tmp_path))[-1]
     assert last.violation == str(found)

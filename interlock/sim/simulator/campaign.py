@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from interlock.clock import perf_us
 from interlock.errors import StoreError
-from interlock.sim.simulator.happenings import Plan
-from interlock.sim.simulator.life_of_a_lab import plan_of
+from interlock.sim.simulator.happenings import FAULTS, OUTSIDE, Happening, Kind, Plan
+from interlock.sim.simulator.life_of_a_lab import full_plan_of, plan_of
 from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import Verdict, Violation, run
 from interlock.sim.simulator.shrink import Shrinking
 from interlock.sim.simulator.trace import write_artefacts
 
-RUN_HOURS = 0.25
+RUN_HOURS, FULL_RUN_HOURS = 0.25, 0.1
+"""Long enough for everything to happen twice, short enough that a failure is found on the same evening."""
+QUICK, FULL = "core + physics", "full stack"
 RUNS_FILE = "runs.jsonl"
 FAILURE = "failure"
+TOLD_APART = OUTSIDE | {Kind.DISK, Kind.READER}
+ENDS = frozenset({"ok", "up", "fixed", "copy", "start", "backup", "price", "+0"})
+"""What ends a fault, or prepares one, is none; nor is an operator's everyday work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,9 @@ class Finished:
     sessions: int
     seconds: float
     violation: str | None = None
+    speed: str = QUICK
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """By kind: how often it befell a machine of this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Totals:
     steps: int = 0
     sessions: int = 0
     seconds: float = 0.0
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     def grown(self, one: Finished) -> Totals:
         """These totals and one more run."""
@@ -60,7 +70,28 @@ class Totals:
             self.steps + one.steps,
             self.sessions + one.sessions,
             self.seconds + one.seconds,
+            dict(Counter(self.faults) + Counter(one.faults)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How a seed is lived: what befalls, and what judges it."""
+
+    name: str
+    plan: Callable[[int, float, int], Plan]
+    run: Callable[[Plan], Verdict]
+    hours: float
+
+
+def speed_of(*, full: bool, parts: Parts | None = None) -> Speed:
+    """The quick speed, with `parts`, or the full stack."""
+    if not full:
+        return Speed(QUICK, plan_of, lambda plan: run(plan, parts), RUN_HOURS)
+    # Needs Django and the hub's libraries, which a Pi has not.
+    from interlock.sim.simulator.full.run import run_full
+
+    return Speed(FULL, full_plan_of, run_full, FULL_RUN_HOURS)
 
 
 def commit_of_this_tree() -> str:
@@ -109,44 +140,56 @@ def campaign(
     hours: float,
     *,
     nodes: int = 1,
-    parts: Parts | None = None,
+    speed: Speed | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> Violation | None:
     """`hours` of node time are lived in all, this sitting's and those before it, or a rule broke and this is how."""
     directory.mkdir(parents=True, exist_ok=True)
+    speed = speed or speed_of(full=False)
     commit = commit_of_this_tree()
     known = list(finished_runs(directory))
+    if any(one.speed != speed.name for one in known):
+        raise StoreError(
+            "it is a campaign of the other speed",
+            where=str(directory),
+            remedy="Begin another folder",
+        )
     _write(directory, known)
     totals = totals_of(directory)
     seed = max((one.seed for one in known), default=-1) + 1
     while totals.node_hours < hours - 1e-9:
-        plan = plan_of(seed, RUN_HOURS, nodes)
+        plan = speed.plan(seed, speed.hours, nodes)
         begun_us = perf_us()
-        verdict = run(plan, parts)
-        one = _finished(plan, verdict, commit, (perf_us() - begun_us) / 1e6)
+        verdict = speed.run(plan)
+        seconds = (perf_us() - begun_us) / 1e6
+        one = _finished(plan, verdict, commit, seconds, speed.name)
         _write(directory, [one], mode="a")
         totals = totals.grown(one)
         say(f"seed {seed}: {totals.node_hours:g} of {hours:g} node-hours, {totals.events} events")
         if verdict.violation is not None:
-            examine(plan, verdict, directory / f"{FAILURE}-{seed}", commit, parts)
+            examine(plan, verdict, directory / f"{FAILURE}-{seed}", commit, speed.run)
             return verdict.violation
         seed += 1
     return None
 
 
 def examine(
-    plan: Plan, verdict: Verdict, directory: Path, commit: str, parts: Parts | None = None
+    plan: Plan,
+    verdict: Verdict,
+    directory: Path,
+    commit: str,
+    live: Callable[[Plan], Verdict] = run,
 ) -> Plan:
     """The failed run shrunk, with its artefacts in `directory`."""
     assert verdict.violation is not None
     write_artefacts(directory / "whole", plan, verdict, commit)
-    shrinking = Shrinking(lambda smaller: run(smaller, parts).violation, verdict.violation)
+    shrinking = Shrinking(lambda smaller: live(smaller).violation, verdict.violation)
     smallest = shrinking.smallest(plan)
-    write_artefacts(directory, smallest, run(smallest, parts), commit)
+    write_artefacts(directory, smallest, live(smallest), commit)
     return smallest
 
 
-def _finished(plan: Plan, verdict: Verdict, commit: str, seconds: float) -> Finished:
+def _finished(plan: Plan, verdict: Verdict, commit: str, seconds: float, speed: str) -> Finished:
     tally = verdict.tally
     lived_ms = plan.end_ms if verdict.violation is None else verdict.violation.at_us // 1_000
     return Finished(
@@ -158,7 +201,18 @@ def _finished(plan: Plan, verdict: Verdict, commit: str, seconds: float) -> Fini
         sessions=tally.sessions,
         seconds=round(seconds, 3),
         violation=None if verdict.violation is None else str(verdict.violation),
+        speed=speed,
+        faults=dict(Counter(_named(one) for one in plan.happenings if _counts(one, lived_ms))),
     )
+
+
+def _counts(one: Happening, lived_ms: int) -> bool:
+    ends = one.value.split(" ")[0] in ENDS | {"on" if one.kind is Kind.MAINS else "off"}
+    return one.kind in FAULTS | OUTSIDE and not ends and one.at_ms <= lived_ms
+
+
+def _named(one: Happening) -> str:
+    return f"{one.kind.value} {one.value}" if one.kind in TOLD_APART else one.kind.value
 
 
 def _write(directory: Path, runs: list[Finished], mode: str = "w") -> None:

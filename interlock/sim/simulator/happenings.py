@@ -48,6 +48,9 @@ FAULTS = frozenset(
 )
 """What breaks, as against what people and operators do: S13 compares a run with one that lacks them."""
 
+OUTSIDE = frozenset({Kind.NET, Kind.SYNC, Kind.SDCARD, Kind.OFFICE})
+"""What breaks, or is broken by people, around the nodes of the full stack."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Happening:

@@ -80,8 +80,8 @@ class FullLife(Life):
         assert isinstance(shell, FullShell)
         self.installer = _Installer(
             self,
-            shell,  # type: ignore[arg-type]  # what a JournalWorker answers, without its thread
-            self.reader,  # type: ignore[arg-type]  # what a ReaderWorker answers
+            shell,
+            self.reader,
             orders=_Builder(self),
             keys=box.keys,
             state_dir=box.sd.state_dir,
@@ -109,7 +109,8 @@ class FullLife(Life):
         """The answer to one line on the control socket."""
         self.reader.work.count()
         answer = self._door.said(line)
-        self.wake()
+        if len(self.inbox):
+            self.wake()
         return answer
 
     def install(self, snapshot: Snapshot) -> None:
