@@ -87,7 +87,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: `tomllib` lets through what `int` and Python's own stack say.
         raise ConfigError(f"is not TOML: {error}", where=str(path)) from error
 
 
@@ -186,14 +187,22 @@ def _checked(key: Key, path: str, value: Any) -> object:
         return None
     # `type` and not `isinstance`: true is no number.
     if type(value) is not key.kind:
-        raise ConfigError(f"{value!r:.60} is of the wrong type", where=path, remedy=key.expected)
+        raise ConfigError(f"{_shown(value)} is of the wrong type", where=path, remedy=key.expected)
     if isinstance(value, int) and key.kind is int and not key.low <= value <= key.high:
         raise ConfigError(
-            f"{value} is out of range ({key.reason})", where=path, remedy=key.expected
+            f"{_shown(value)} is out of range ({key.reason})", where=path, remedy=key.expected
         )
     if key.choices and value not in key.choices:
-        raise ConfigError(f"{value!r:.60} is not known", where=path, remedy=key.expected)
+        raise ConfigError(f"{_shown(value)} is not known", where=path, remedy=key.expected)
     free = isinstance(value, str) and not key.choices
     if free and not key.low <= len(value) <= key.high:
         raise ConfigError("is empty or too long", where=path, remedy=key.expected)
     return value
+
+
+def _shown(value: object) -> str:
+    """The beginning of what was written; Python refuses to spell numbers of thousands of digits."""
+    try:
+        return f"{value!r:.60}"
+    except ValueError:
+        return "a number of thousands of digits"

@@ -70,7 +70,8 @@ CHAIN_LINES = b"".join(canonical.dumps(link.to_wire()) + b"\n" for link in CHAIN
 
 def walked(content: bytes) -> str:
     """Lines as they come from a node or a back-up: whoever has no chain key changes nothing in them."""
-    prev, read = GENESIS, []
+    prev = GENESIS
+    read: list[Record] = []
     for line in content.splitlines():
         record = records.from_wire(canonical.loads(line, where="records"))
         records.verify(record, prev=prev, chain_key=KEY)

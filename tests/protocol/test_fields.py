@@ -109,14 +109,16 @@ def test_a_flag_is_true_or_false_and_absent_is_its_default() -> None:
 def test_a_choice_names_what_is_known() -> None:
     assert fields.choice({"b": "blocked"}, "b", BadgeState) is BadgeState.BLOCKED
     assert fields.choice({}, "b", BadgeState, BadgeState.ACTIVE) is BadgeState.ACTIVE
-    for value in ("BLOCKED", None, 1, [], {}):
+    others: list[Any] = ["BLOCKED", None, 1, [], {}]
+    for value in others:
         with pytest.raises(ProtocolError, match=r"b must be one of .*blocked.*, not "):
             fields.choice({"b": value}, "b", BadgeState)
 
 
 def test_a_list_of_objects_holds_objects_only_and_not_too_many() -> None:
     assert fields.objects({"l": [{}, {"a": 1}]}, "l", length_max=2) == [{}, {"a": 1}]
-    for value in (None, {}, "[]", [{}, {}, {}]):
+    many: list[Any] = [None, {}, "[]", [{}, {}, {}]]
+    for value in many:
         with pytest.raises(ProtocolError, match="l must be a list of at most 2 objects"):
             fields.objects({"l": value}, "l", length_max=2)
     with pytest.raises(ProtocolError, match="l must hold objects only"):
