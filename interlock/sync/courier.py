@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from interlock.clock import Clock
 from interlock.errors import LinkError
 from interlock.protocol.hubapi import BATCH_RECORDS_MAX
-from interlock.protocol.records import Head, head_from_wire
+from interlock.protocol.records import GENESIS, Head, head_from_wire
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sync.backoff import Backoff
 from interlock.sync.links import (
@@ -197,6 +197,8 @@ class Courier:
                 _name(answer.head),
                 _name(hello.acked),
             )
+            if answer.head.epoch < hello.acked.epoch:
+                return self._begun_anew(hello, answer)
         elif answer.head.seq > 0 and answer.head != hello.acked:
             no = self._node.ack(answer.head)
             if no is not None and answer.head.epoch >= hello.head.epoch:
@@ -208,6 +210,15 @@ class Courier:
             self._refused_records = False
         if not self._refused_records:
             self._say(self._connected())
+        self._carry_orders(answer.commands)
+        return 0
+
+    def _begun_anew(self, hello: NodeHello, answer: HubHello) -> int:
+        """A restored hub knows nothing of our present epoch. That began because another card had written under the
+        same numbers: what the hub holds of the one before may be that card's, so it gets ours from its first on."""
+        self._cursor = Head(answer.head.epoch, 0, GENESIS)
+        self._branch_from = hello.head.epoch
+        self._records_at_ms = 0
         self._carry_orders(answer.commands)
         return 0
 
