@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
 from interlock.hub import workbooks
+from interlock.hub.workbooks import ROWS_SEEN_MAX
 
 FILE_BYTES_MAX = 7 * 1_048_576
 """A little less than the front lets through as a page's body: the rest is the form around it."""
@@ -70,11 +71,13 @@ def read_sheet(raw: bytes, where: str) -> Sheet:
     too long, no list at all, letters or a format that nobody here knows."""
     if len(raw) > FILE_BYTES_MAX:
         raise _too_large(where)
+    rows: Iterable[tuple[int, tuple[str, ...]]]
     if workbooks.is_workbook(raw):
-        rows, notes = workbooks.read_rows(raw, where)
+        # The heading, the lines, and one that is too many.
+        rows, notes = workbooks.read_rows(raw, where, LINES_MAX + 2)
     else:
         workbooks.refuse_others(raw, where)
-        rows, notes = list(csv_rows(text_of(raw, where), where)), ()
+        rows, notes = csv_rows(text_of(raw, where), where), ()
     return sheet_of((Row(number, cells) for number, cells in rows), where, notes)
 
 
@@ -82,6 +85,8 @@ def sheet_of(rows: Iterable[Row], where: str, notes: tuple[str, ...] = ()) -> Sh
     """The first line that is not empty is the heading. Raises ConfigError: no line, or too many."""
     kept = []
     for row in rows:
+        if row.number > ROWS_SEEN_MAX:
+            raise _too_long(where)
         cells = tuple(cell[:CELL_LENGTH_MAX] for cell in row.cells)
         if not any(cells):
             continue

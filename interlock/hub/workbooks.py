@@ -12,10 +12,10 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -30,8 +30,13 @@ UNPACKED_BYTES_MAX = 100 * 1_048_576
 """Forty thousand lines of thirty columns take 60 MB of XML; a zip bomb takes gigabytes."""
 PARTS_MAX = 2_000
 """Files inside the zip: a sheet is one, so is a picture."""
+TAGS_MAX = 6_500_000
+"""In one sheet: 20,000 lines of fifty cells of text are 6 million. A tag of six letters takes a hundred bytes of
+memory once it is parsed."""
 ROWS_SEEN_MAX = 200_000
 """Rows that are only coloured count too; whoever formats a whole column has a million of them."""
+COLUMNS_SEEN = 201
+"""A row that is only coloured has 16,384 cells; text in the last one looked at is a column too many."""
 HEAD_BYTES = 1_024
 _ROOT_COMES_FIRST = re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*\?>)?\s*<[A-Za-z]")
 """What every spreadsheet writes: the declaration, then the root element; no document type between."""
@@ -66,16 +71,19 @@ def refuse_others(raw: bytes, where: str) -> None:
         raise ConfigError(_("it is a PDF"), where=where, remedy=_("Export it as CSV or XLSX"))
 
 
-def read_rows(raw: bytes, where: str) -> tuple[Rows, tuple[str, ...]]:
-    """The rows of the first sheet that has any, and what a person should know of how they were read.
-    Raises ConfigError: no XLSX, too large when unpacked, macros, formulas that nobody computed."""
+def read_rows(raw: bytes, where: str, rows_max: int) -> tuple[Rows, tuple[str, ...]]:
+    """The rows with text, at most `rows_max`, of the first sheet that has any, and what a person should know of
+    how they were read. Raises ConfigError: no XLSX, too large when unpacked, macros, formulas that nobody
+    computed."""
     found = _inspect(raw, where)
     # openpyxl warns of decorations that it leaves out; nobody here misses them.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             sheet, others = _first_sheet(raw, where)
-            rows = _rows(raw, sheet, where, has_formulas="formulas" in found)
+            rows = _rows(raw, sheet, rows_max)
+            if "formulas" in found:
+                _refuse_unsolved(raw, sheet, dict(rows), where)
         except _BROKEN as error:
             raise _damaged(where) from error
     notes = []
@@ -133,8 +141,15 @@ def _marks_of(source: Any, name: str, where: str) -> set[str]:
     found: set[str] = set()
     if not name.startswith("xl/worksheets/"):
         return found
-    seen = b""
+    seen, tags = b"", 0
     while block:
+        tags += block.count(b"<")
+        if tags > TAGS_MAX:
+            raise ConfigError(
+                _("it holds more cells than a list of people"),
+                where=where,
+                remedy=_("Take out pictures and sheets that are not needed, or save it as CSV"),
+            )
         # A mark may lie across two blocks.
         seen = seen[-MARK_BYTES_MAX:] + block
         found |= {word for mark, word in _MARKS.items() if mark in seen}
@@ -156,36 +171,40 @@ def _first_sheet(raw: bytes, where: str) -> tuple[str, bool]:
 
 
 def _has_text(sheet: Any) -> bool:
-    rows = sheet.iter_rows(max_row=ROWS_LOOKED_AT, values_only=True)
+    rows = sheet.iter_rows(max_row=ROWS_LOOKED_AT, max_col=COLUMNS_SEEN, values_only=True)
     return any(value is not None for row in rows for value in row)
 
 
-def _rows(raw: bytes, sheet: str, where: str, *, has_formulas: bool) -> Rows:
-    """Each row's text; a formula without a result is an error, not an empty cell."""
+def _rows(raw: bytes, sheet: str, rows_max: int) -> Rows:
+    """The number and the text of each row that has any, without the empty cells at its end."""
     with _opened(raw, results=True) as book:
-        rows = [
-            (number, tuple(_text(value) for value in row))
-            for number, row in enumerate(_first(book[sheet]), start=1)
-        ]
-    if has_formulas:
-        with _opened(raw, results=False) as book:
-            for (number, shown), written in zip(rows, _first(book[sheet]), strict=False):
-                _refuse_unsolved(number, shown, written, where)
-    return rows
+        texts = ((number, _texts(row)) for number, row in _numbered(book[sheet]))
+        return list(islice(((number, cells) for number, cells in texts if cells), rows_max))
 
 
-def _first(sheet: Any) -> Any:
-    return islice(sheet.iter_rows(values_only=True), ROWS_SEEN_MAX)
+def _numbered(sheet: Any) -> Iterator[tuple[int, tuple[object, ...]]]:
+    rows = sheet.iter_rows(max_col=COLUMNS_SEEN, values_only=True)
+    return enumerate(islice(rows, ROWS_SEEN_MAX), start=1)
 
 
-def _refuse_unsolved(number: int, shown: tuple[str, ...], written: Any, where: str) -> None:
-    pairs = zip(shown, written, strict=False)
-    if any(not value and str(formula or "").startswith("=") for value, formula in pairs):
-        raise ConfigError(
-            _("line %(number)d holds a formula without a result") % {"number": number},
-            where=where,
-            remedy=_("Open it in the spreadsheet and save it again, or save it as CSV"),
-        )
+def _texts(row: Sequence[object]) -> tuple[str, ...]:
+    last = next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)
+    return tuple(_text(value) for value in row[:last])
+
+
+def _refuse_unsolved(
+    raw: bytes, sheet: str, shown: Mapping[int, tuple[str, ...]], where: str
+) -> None:
+    """Return unless a formula was saved without its result, which would be an empty cell. Raises ConfigError."""
+    with _opened(raw, results=False) as book:
+        for number, written in _numbered(book[sheet]):
+            pairs = zip_longest(shown.get(number, ()), written, fillvalue="")
+            if any(not value and str(formula or "").startswith("=") for value, formula in pairs):
+                raise ConfigError(
+                    _("line %(number)d holds a formula without a result") % {"number": number},
+                    where=where,
+                    remedy=_("Open it in the spreadsheet and save it again, or save it as CSV"),
+                )
 
 
 @contextmanager
