@@ -30,6 +30,8 @@ FROM=
 ADDRESS=
 # on, off, or as it is.
 OVERLAY=
+# What this computer is to be called; empty: as it is.
+HOSTNAME_WANTED=
 # Below which folder a real computer is installed; empty: this computer itself.
 TARGET=
 case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
@@ -68,6 +70,7 @@ On a real Raspberry Pi or server, as root (docs/install.md):
   --overlay          node: from the next start on the card is never written, but for the data, which
                      need a partition of their own; --no-overlay: as before
   --address NAME     hub: the name or address by which machines reach it; by default its first address
+  --hostname NAME    node: what this computer is called in the network
   --offline FILE     use a release tarball instead of the internet
   --unattended       wait until nobody uses the machine, instead of stopping with a message
   --lang fr|en       the language of what is said
@@ -566,6 +569,14 @@ absolute() {
     VALUE=$(realpath -- "$2")
 }
 
+choose_hostname() {
+    if [[ ! $1 =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]]; then
+        complain "--hostname: up to 63 small letters, digits and hyphens, not '$1'."
+        exit "$EXIT_USAGE"
+    fi
+    HOSTNAME_WANTED=$1
+}
+
 choose_language() {
     case $1 in
         fr | en) UI_LANGUAGE=$1 ;;
@@ -586,10 +597,11 @@ main() {
             --unattended) UNATTENDED=yes ;;
             --overlay) OVERLAY=on ;;
             --no-overlay) OVERLAY=off ;;
-            --offline | --from | --root | --lang | --address)
+            --offline | --from | --root | --lang | --address | --hostname)
                 value_of "$1" "${2:-}"
                 case $1 in
                     --address) ADDRESS=$VALUE ;;
+                    --hostname) choose_hostname "$VALUE" ;;
                     --lang) choose_language "$VALUE" ;;
                     --offline) absolute "$1" "$2" && OFFLINE=$VALUE ;;
                     --from) absolute "$1" "$2" && FROM=$VALUE ;;

@@ -3,8 +3,9 @@
     python -m tests.release --out dist                  for computers like this one
     python -m tests.release --out dist --arch aarch64   for a Raspberry Pi
 
-The tarball holds the installer, the units and a wheel of everything for the Pythons of Debian 12 and 13, and a
-SHA256SUMS that `install.sh --offline` holds it to. Same commit and same wheels, same bytes.
+There are two tarballs: a node's alone, small enough for a workshop's line, and one with everything. Each holds the
+installer, the units, a wheel of each library for the Pythons of Debian 12 and 13, and a SHA256SUMS that
+`install.sh --offline` holds it to. Libraries are those of requirements.lock, byte for byte. Same commit, same bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -37,9 +39,15 @@ PYTHONS = ("3.11", "3.13")
 GLIBC = (17, 26, 28, 31, 34, 35, 36)
 """What wheels ask for, up to the 2.36 of Debian 12."""
 
-EXTRAS = "sync,readers,hub"
+EXTRAS = {"node": "sync,readers", "": "sync,readers,hub"}
+"""What a tarball is for, as its name says, and what that needs; without a word it is for everything."""
+NODE_BYTES_MAX = 25_000_000
+"""8-installation.md: a Pi on a workshop's line has it in a minute or two."""
+
+LOCK = REPOSITORY / "requirements.lock"
 MFRC522 = "mfrc522==0.0.7"
-"""As install.sh installs it: without its dependencies (docs/decisions/0001)."""
+"""As install.sh installs it: without its dependencies (docs/decisions/0001), and so not in the lock."""
+MFRC522_SHA256 = "874fd0385a7e40190063b60af83d615534b1f764c6b776fed1fcc94551c1e62f"
 
 SHIPPED = ("install.sh", "systemd", "config", "LICENSE", "CHANGELOG.md")
 SUMS = "SHA256SUMS"
@@ -58,17 +66,20 @@ def main() -> None:
 
 
 def build(out: Path, arch: str, pythons: tuple[str, ...] = PYTHONS) -> list[Path]:
-    """The files of a release stand in `out`: wheel, tarball, SBOM, SHA256SUMS."""
+    """The files of a release stand in `out`: wheel, tarballs with their SBOMs, SHA256SUMS."""
     out.mkdir(parents=True, exist_ok=True)
+    made = []
     with tempfile.TemporaryDirectory(prefix="interlock-release-") as scratch:
-        wheels = Path(scratch) / "wheels"
-        wheel = gather(wheels, arch, pythons)
-        whole = out / wheel.name
-        shutil.copyfile(wheel, whole)
-        sbom = out / f"interlock-{__version__}-{arch}.cdx.json"
-        sbom.write_text(json.dumps(bill_of(wheels), indent=1, ensure_ascii=False) + "\n")
-        tarball = pack(wheels, sbom, out / f"interlock-{__version__}-{arch}.tar.gz")
-    made = [whole, tarball, sbom]
+        for role in EXTRAS:
+            wheels = Path(scratch) / f"wheels-{role}"
+            ours = gather(wheels, arch, pythons, role)
+            stem = "-".join(filter(None, ("interlock", __version__, role, arch)))
+            sbom = out / f"{stem}.cdx.json"
+            sbom.write_text(json.dumps(bill_of(wheels), indent=1, ensure_ascii=False) + "\n")
+            made += [pack(wheels, sbom, out / f"{stem}.tar.gz"), sbom]
+            if role == "node" and made[-2].stat().st_size > NODE_BYTES_MAX:
+                raise SystemExit(f"{made[-2]}: more than {NODE_BYTES_MAX:,} bytes; what has grown?")
+        made.append(Path(shutil.copyfile(ours, out / ours.name)))
     (out / SUMS).write_text("".join(f"{sha256(path.read_bytes())}  {path.name}\n" for path in made))
     return [*made, out / SUMS]
 
@@ -80,15 +91,48 @@ def wheel_of(checkout: Path, wheels: Path) -> Path:
     return ours
 
 
-def gather(wheels: Path, arch: str, pythons: tuple[str, ...] = PYTHONS) -> Path:
-    """Our wheel, and in the same folder one of every library for every Python; ours is returned."""
+def gather(wheels: Path, arch: str, pythons: tuple[str, ...] = PYTHONS, role: str = "") -> Path:
+    """Our wheel, and in the same folder one of every library for every Python; ours is returned.
+
+    Raises SystemExit: a library is not the one that requirements.lock names.
+    """
     ours = wheel_of(REPOSITORY, wheels)
     tags = [f"manylinux_2_{minor}_{arch}" for minor in GLIBC] + [f"manylinux2014_{arch}"]
     only = ["--only-binary=:all:", *(f"--platform={tag}" for tag in tags)]
-    for python in pythons:
-        _pip("download", *only, f"--python-version={python}", "--dest", wheels, f"{ours}[{EXTRAS}]")
+    locked = lock_of(LOCK.read_text("utf-8"))
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
+        # Without its hashes: pip would want one of our own wheel, and looks at none of them in a constraint.
+        pins.write("".join(f"{name}=={version}\n" for name, version in locked))
+        pins.flush()
+        what = ["--constraint", pins.name, "--dest", wheels, f"{ours}[{EXTRAS[role]}]"]
+        for python in pythons:
+            _pip("download", *only, f"--python-version={python}", *what)
     _pip("download", "--no-deps", "--only-binary=:all:", "--dest", wheels, MFRC522)
+    name, version = MFRC522.split("==")
+    require_locked(wheels, locked | {(name, version): {MFRC522_SHA256}}, ours)
     return ours
+
+
+def lock_of(text: str) -> dict[tuple[str, str], set[str]]:
+    """(name, version) of each library of a requirements.lock, and the hashes that its files may have."""
+    found = {}
+    for block in re.split(r"\n(?=[A-Za-z0-9])", text):
+        pin = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;]+)", block)
+        if pin is not None:
+            hashes = set(re.findall(r"--hash=sha256:([0-9a-f]{64})\b", block))
+            found[_plain(pin[1]), pin[2]] = hashes
+    return found
+
+
+def require_locked(wheels: Path, locked: dict[tuple[str, str], set[str]], ours: Path) -> None:
+    """Return when every wheel but ours is one that the lock names. Raises SystemExit."""
+    for wheel in sorted(set(wheels.iterdir()) - {ours}):
+        said = metadata_of(wheel)
+        name, version = _plain(str(said["Name"])), str(said["Version"])
+        if sha256(wheel.read_bytes()) not in locked.get((name, version), set()):
+            raise SystemExit(
+                f"{wheel.name}: requirements.lock does not have it; its head says how it is made anew"
+            )
 
 
 def pack(wheels: Path, sbom: Path, tarball: Path) -> Path:
@@ -137,7 +181,7 @@ def bill_of(wheels: Path) -> dict[str, Any]:
 
 def _component(wheel: Path) -> dict[str, Any]:
     said = metadata_of(wheel)
-    name = str(said["Name"]).lower().replace("_", "-").replace(".", "-")
+    name = _plain(str(said["Name"]))
     licences = _licences(said)
     return {
         "type": "library",
@@ -157,6 +201,11 @@ def metadata_of(wheel: Path) -> Message:
             n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1
         )
         return Parser().parse(io.StringIO(archive.read(name).decode()), headersonly=True)
+
+
+def _plain(name: str) -> str:
+    """A library's name as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _licences(said: Message) -> list[dict[str, Any]]:

@@ -275,7 +275,15 @@ def test_a_tool_that_finds_fault_fails_the_run(ready: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["test", "slow"], ["node", "--lang", "de"], ["node", "--root", "/nowhere"]],
+    [
+        [],
+        ["fly"],
+        ["test", "slow"],
+        ["node", "--lang", "de"],
+        ["node", "--root", "/nowhere"],
+        ["node", "--hostname", "my saw; reboot"],
+        ["upgrade", "--overlay"],
+    ],
 )
 def test_a_wrong_command_line_is_exit_2_with_what_there_is(
     checkout: Path, arguments: list[str]
@@ -287,6 +295,8 @@ def test_a_wrong_command_line_is_exit_2_with_what_there_is(
         "The stages are: lint fast",
         "--lang is fr or en",
         "--root: there is no /nowhere",
+        "--hostname: up to 63 small letters",
+        "belong to the command node",
     )
     assert any(word in told.stderr for word in words)
 

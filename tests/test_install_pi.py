@@ -455,8 +455,13 @@ def test_the_first_boot_s_ready_machines_come_with_the_release_and_are_configure
     assert "i2c_arm" not in boot.read_text()
     for name in ("node.toml", "node.json", "sync.json"):
         (pi.root / "etc/interlock" / name).write_text("made by the first boot")
-    done = pi.install("configure")
+    (pi.root / "etc/hostname").write_text("raspberrypi\n")
+    hosts = pi.root / "etc/hosts"
+    hosts.write_text("127.0.0.1\tlocalhost\n127.0.1.1\t\traspberrypi\n")
+    done = pi.install("configure", "--hostname", "saw-2")
     assert (done.returncode, done.stderr) == (0, "")
+    assert (pi.root / "etc/hostname").read_text() == "saw-2\n"
+    assert hosts.read_text() == "127.0.0.1\tlocalhost\n127.0.1.1\tsaw-2\n"
     assert "dtparam=i2c_arm=on\n" in boot.read_text()
     assert (
         "/dev/i2c-1"

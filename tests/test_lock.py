@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires
@@ -13,24 +12,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.release import lock_of
+
 pytestmark = pytest.mark.fast
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("sync", "hub", "readers", "desk")
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;]+)", re.MULTILINE)
-_HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
 
 
 def locked() -> dict[str, tuple[Version, int]]:
     """Name to version and number of hashes."""
-    blocks = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text("utf-8"))
-    found: dict[str, tuple[Version, int]] = {}
-    for block in blocks:
-        pin = _PIN.match(block)
-        if pin is not None:
-            name = canonicalize_name(pin[1])
-            found[name] = Version(pin[2]), len(_HASH.findall(block))
-    return found
+    found = lock_of((ROOT / "requirements.lock").read_text("utf-8"))
+    return {name: (Version(version), len(hashes)) for (name, version), hashes in found.items()}
 
 
 def asked() -> list[Requirement]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import interlock
-from tests.release import bill_of, hashes_in, pack, sha256, wheel_of
+from tests.release import bill_of, hashes_in, lock_of, pack, require_locked, sha256, wheel_of
 from tests.test_install import install
 from tests.test_install_pi import Pi
 from tests.tidy import REPOSITORY
@@ -103,6 +103,34 @@ def test_the_bill_names_each_wheel_with_its_hash_and_licence(tmp_path: Path) -> 
     assert hashes == {path.name: sha256(path.read_bytes()) for path in wheels[1:]}
     (ours, *_) = bill["dependencies"]
     assert sorted(ours["dependsOn"]) == sorted(hashes)
+
+
+def test_a_library_that_is_not_the_locked_one_byte_for_byte_ends_the_build(tmp_path: Path) -> None:
+    ours = put_wheel(tmp_path, "interlock-fablab", "License-Expression: MIT")
+    good = put_wheel(tmp_path, "old.style", "License-Expression: MIT")
+    digest = sha256(good.read_bytes())
+    lock = f"# a head\nOld_Style==1 ; python_version < '9' \\\n    --hash=sha256:{digest}\n    # via us\n"
+    assert lock_of(lock) == {("old-style", "1"): {digest}}
+    require_locked(tmp_path, lock_of(lock), ours)
+    other = lock_of(lock.replace(digest, "0" * 64))
+    for wrong in (other, lock_of(lock.replace("==1", "==2")), {}):
+        with pytest.raises(SystemExit, match="does not have it"):
+            require_locked(tmp_path, wrong, ours)
+
+
+def test_a_hub_is_not_begun_with_a_node_s_tarball(tmp_path: Path) -> None:
+    pi = Pi(tmp_path / "here")
+    put_wheel(tmp_path / "wheels", "interlock-fablab", "License-Expression: MIT")
+    bill = tmp_path / "bill.json"
+    bill.write_text("{}")
+    node_s = pack(tmp_path / "wheels", bill, tmp_path / "interlock-1-node.tar.gz")
+    before = pi.tree()
+    told = install(pi.checkout, "--root", str(pi.root), "--offline", str(node_s), "hub")
+    assert told.returncode == 1
+    assert f"{node_s} is for a machine's computer alone" in told.stderr
+    assert "What to do: use the release's tarball without -node-" in told.stderr
+    assert {name: seen for name, seen in pi.tree().items() if name in before} == before
+    assert not (pi.root / "opt").exists()
 
 
 def test_the_tarball_names_the_hash_of_every_file_and_holds_the_installer(tmp_path: Path) -> None:

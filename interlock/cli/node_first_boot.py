@@ -21,6 +21,8 @@ INSTALLER = Path("/opt/interlock/current/installer")
 SERVICES = ("interlock-node.service", "interlock-sync.service")
 RUNNING_SYSTEMD = Path("/run/systemd/system")
 """Where sd_booted(3) looks."""
+BEGINNING = 4
+"""Letters that tell two words of a list apart (BIP-39); three times that and two spaces fit 16 columns."""
 START_S_MAX = 180
 """The health gate of the installer is a minute; a Zero 2 W under its first load takes a few times that."""
 
@@ -48,7 +50,7 @@ def node_first_boot(config: Path, card: Path, installer: Path) -> int:
         return first_boot(
             Places(card, config, installer / "config"),
             SystemClock(),
-            Hands(screen.show, lambda: _former(config), lambda: _started(installer)),
+            Hands(screen.show, lambda: _former(config), lambda: _started(installer, card)),
         )
     finally:
         screen.close()
@@ -94,12 +96,21 @@ def _former(config: Path) -> FormerNode | None:
     return former_life(config, load_node(config).paths.keys_file)
 
 
-def _started(installer: Path) -> str:
-    """The computer is configured for its machine and its services run; else why not."""
+def _started(installer: Path, card: Path) -> str:
+    """The computer has its name and its configuration, and its services run; else why not."""
+    from interlock.sync.card_file import read_card_file
+
     script = installer / "install.sh"
+    named = read_card_file(card).hostname
     try:
         done = subprocess.run(
-            ["/bin/bash", script, "configure", "--unattended"],
+            [
+                "/bin/bash",
+                script,
+                "configure",
+                "--unattended",
+                *(["--hostname", named] if named else []),
+            ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -133,7 +144,7 @@ class _Screen:
                 return
             self._display = self._display or display_of(screen)
             self._display.wake()
-            self._display.show(lines_of(words, screen.columns))
+            self._display.show(lines_of(words, screen.columns, screen.lines))
         except DeviceError as error:
             talk(str(error))
 
@@ -143,8 +154,18 @@ class _Screen:
             self._display.close()
 
 
-def lines_of(words: Sequence[str], columns: int) -> list[str]:
-    """The words on as few lines of the screen as they need: four at most where it has 20 columns, else two."""
+def lines_of(words: Sequence[str], columns: int, lines_max: int) -> list[str]:
+    """The words on a screen, in their order; where they do not all fit, the beginning of each.
+
+    No two words of a list begin with the same letters (protocol.words), so nothing is lost for whoever compares.
+    """
+    whole = _flowed(words, columns)
+    if len(whole) <= lines_max:
+        return whole
+    return _flowed([word[:BEGINNING] for word in words], columns)
+
+
+def _flowed(words: Sequence[str], columns: int) -> list[str]:
     lines = [""]
     for word in words:
         longer = f"{lines[-1]} {word}".strip()

@@ -23,18 +23,22 @@ USED = "used"
 CHOICES = {"profile": ("saw", "laser", "printer"), "language": ("en", "fr")}
 """What [computer] may say: one of these, or nothing."""
 
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""One label as DNS has it (RFC 1123, section 2.1), in the small letters that every tool shows."""
+
 _CODE_LINE = re.compile(r'^([ \t]*code[ \t]*=[ \t]*)"[^"\n]*"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
-    """What the file says: whose computer this will be, and the code; perhaps which ready machine, and the
-    language of its screen (both empty where [computer] does not say)."""
+    """What the file says: whose computer this will be, and the code; perhaps which ready machine, the language
+    of its screen and the computer's own name (each empty where [computer] does not say)."""
 
     machine: str
     code: str = field(repr=False)
     profile: str = ""
     language: str = ""
+    hostname: str = ""
 
     @property
     def is_used(self) -> bool:
@@ -64,7 +68,8 @@ def read_card_file(path: Path = CARD_FILE) -> CardFile:
             where=str(path),
             remedy=_MAKE_ANOTHER,
         )
-    return CardFile(machine, code, *(_choice(said, path, key) for key in CHOICES))
+    profile, language = (_choice(said, path, key) for key in CHOICES)
+    return CardFile(machine, code, profile, language, _hostname(said, path))
 
 
 def _choice(said: Mapping[str, Any], path: Path, key: str) -> str:
@@ -77,6 +82,19 @@ def _choice(said: Mapping[str, Any], path: Path, key: str) -> str:
         f"computer.{key} is {chosen!r}",
         where=str(path),
         remedy=f"Write one of: {', '.join(CHOICES[key])}; or leave it out",
+    )
+
+
+def _hostname(said: Mapping[str, Any], path: Path) -> str:
+    """The name of [computer], "" where it has none. Raises ConfigError: no computer can be called that."""
+    table = said.get("computer", {})
+    name = table.get("hostname", "") if isinstance(table, dict) else None
+    if name == "" or (isinstance(name, str) and _HOSTNAME.fullmatch(name)):
+        return name
+    raise ConfigError(
+        f"computer.hostname is {name!r}",
+        where=str(path),
+        remedy="Write up to 63 small letters, digits and hyphens, such as table-saw; or leave it out",
     )
 
 

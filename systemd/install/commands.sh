@@ -44,7 +44,7 @@ install_roles() { # ROLE…
     local role
     require_a_card_that_keeps
     if [[ $OVERLAY == on ]]; then require_fit_for_overlay; fi
-    open_source
+    open_source "$@"
     for role in "$@"; do
         recognise_system "$role"
     done
@@ -54,7 +54,10 @@ install_roles() { # ROLE…
     done
     require_python
     require_release "$@"
-    if [[ " $* " == *" node "* ]]; then set_up_pi; fi
+    if [[ " $* " == *" node "* ]]; then
+        name_computer
+        set_up_pi
+    fi
     if [[ " $* " == *" hub "* ]]; then require_hub; fi
     install_units "$SOURCE/systemd" "$@"
     switch_to "$RELEASE_NAME"
@@ -181,6 +184,7 @@ configure() {
     require_a_role
     require_a_card_that_keeps
     STEP=$(t "setting this computer up for its machine" "réglage de cet ordinateur pour sa machine")
+    name_computer
     take_configuration
     set_up_pi
     is_live && [[ $DRY_RUN == no ]] || return 0

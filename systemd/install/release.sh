@@ -38,7 +38,7 @@ SOURCE=$ROOT
 # ------------------------------------------------------------------------ what is to be built
 
 # A release tarball says what it holds and is held to it; it may be unpacked already.
-open_source() {
+open_source() { # ROLE…
     if [[ -n $OFFLINE ]]; then
         STEP=$(t "opening $OFFLINE" "ouverture de $OFFLINE")
         REMEDY=$(t "Download the file again and compare its SHA-256." \
@@ -50,6 +50,13 @@ open_source() {
     if [[ -d $SOURCE/wheels ]]; then
         STEP=$(t "checking the release's hashes" "vérification des empreintes de la version")
         (cd "$SOURCE" && sha256sum --quiet --strict -c SHA256SUMS)
+        if [[ " $* " == *" hub "* ]] && ! compgen -G "$SOURCE/wheels/[Dd]jango-*.whl" >/dev/null; then
+            complain "$(t "${OFFLINE:-$SOURCE} is for a machine's computer alone, and a hub is wanted here. Nothing was changed." \
+                "${OFFLINE:-$SOURCE} est pour l'ordinateur d'une machine seulement, et ici il faut un hub. Rien n'a été changé.")"
+            complain "$(t "What to do: use the release's tarball without -node- in its name." \
+                "Que faire : prendre l'archive de la version sans -node- dans son nom.")"
+            exit "$EXIT_FAULT"
+        fi
     fi
 }
 

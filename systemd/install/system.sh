@@ -190,6 +190,31 @@ take_configuration() {
 is_configured() { [[ -e $TARGET$CONFIG_DIR/node.toml && -e $TARGET$CONFIG_DIR/node.json ]]; }
 is_connected() { is_configured && [[ -e $TARGET$CONFIG_DIR/sync.json ]]; }
 
+# ------------------------------------------------------------------------ the computer's own name
+
+# Through systemd, because the first boot's own unit may write neither file; a machine works under any name.
+name_computer() {
+    local before hosts=/etc/hosts
+    before=$(cat "$TARGET/etc/hostname" 2>/dev/null || true)
+    if [[ -z $HOSTNAME_WANTED || $before == "$HOSTNAME_WANTED" ]]; then
+        return 0
+    fi
+    if ! is_live; then
+        put /etc/hostname <<<"$HOSTNAME_WANTED"
+        [[ ! -f $TARGET$hosts ]] || put "$hosts" < <(hosts_with_name "$TARGET$hosts")
+    elif [[ $DRY_RUN == yes ]]; then
+        say "would call this computer: $HOSTNAME_WANTED"
+    elif ! systemd-run --quiet --wait --collect hostnamectl set-hostname "$HOSTNAME_WANTED" >>"$LOG" 2>&1 ||
+        ! systemd-run --quiet --wait --collect sed -i "$(in_hosts)" "$hosts" >>"$LOG" 2>&1; then
+        complain "$(t "This computer could not be called $HOSTNAME_WANTED; everything else is as wanted." \
+            "Cet ordinateur n'a pas pu s'appeler $HOSTNAME_WANTED ; tout le reste est comme voulu.")"
+    fi
+}
+
+# The line by which Debian finds its own name without a network; sudo complains without it.
+in_hosts() { printf 's/^127\\.0\\.1\\.1[[:space:]].*/127.0.1.1\t%s/' "$HOSTNAME_WANTED"; }
+hosts_with_name() { sed "$(in_hosts)" "$1"; }
+
 # ------------------------------------------------------------------------ boot settings of a Pi
 
 boot_config() {

@@ -80,7 +80,9 @@ class Surroundings:
 
     def _connected(self) -> socket.socket:
         one = socket.socket(socket.AF_UNIX)
-        one.connect(str(self.folder / WORLD_SOCKET))
+        path = str(self.folder / WORLD_SOCKET)
+        # A socket has its name a moment before somebody listens there.
+        wait_until(lambda: one.connect_ex(path) == 0, START_S, "the world listens")
         return one
 
     def _watch(self) -> None:

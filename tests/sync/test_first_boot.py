@@ -110,6 +110,13 @@ def test_a_card_says_which_machine_it_is_and_refuses_what_it_does_not_know(tmp_p
     path.write_text(card(more='[computer]\nprofile = "laser"\nlanguage = "fr"\n'))
     read = read_card_file(path)
     assert (read.machine, read.profile, read.language) == ("saw", "laser", "fr")
+    assert read.hostname == ""
+    path.write_text(card(more='[computer]\nhostname = "table-saw"\n'))
+    assert read_card_file(path).hostname == "table-saw"
+    for wrong in ('"-saw"', '"saw;reboot"', '"Saw"', '"saw-"', f'"{"s" * 64}"', "7", '"saw\\n"'):
+        path.write_text(card(more=f"[computer]\nhostname = {wrong}\n"))
+        with pytest.raises(ConfigError, match=r"computer\.hostname is"):
+            read_card_file(path)
     path.write_text(card(more='[computer]\nlanguage = "de"\n'))
     with pytest.raises(ConfigError, match="language is 'de'"):
         read_card_file(path)
