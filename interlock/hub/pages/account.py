@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from interlock.errors import InterlockError
-from interlock.hub.domain import accounts
+from interlock.hub.domain import accounts, sign_ins
 from interlock.hub.models import OneTimeLink, User
 from interlock.hub.pages.access import hub_clock, public
 from interlock.hub.pages.actions import sentence
@@ -25,6 +25,7 @@ from interlock.hub.pages.formfields import Form
 from interlock.hub.pages.people.assistant import wants_setup
 from interlock.hub.pages.proof import sign_in_throttle, too_many
 from interlock.hub.pages.second_step import enter
+from interlock.hub.pages.throttle import household_of
 
 _NEW_PASSWORD = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 _EMAIL = forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True})
@@ -139,6 +140,8 @@ def _authenticated(request: HttpRequest, email: str, password: str) -> User:
         raise forms.ValidationError(too_many(wait_s))
     found = authenticate(request, username=email, password=password)
     if not isinstance(found, User):
+        named = User.objects.filter(email__iexact=email.strip()).first()
+        sign_ins.note_failure(hub_clock(), named, household_of(address), "password")
         raise forms.ValidationError(
             gettext("This e-mail and this password do not belong together.")
         )

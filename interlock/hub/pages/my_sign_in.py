@@ -1,8 +1,9 @@
-"""A person's own sign-in as a page: their telephone as a second factor, set up, counted and taken away;
-for owners also whether the lab demands it."""
+"""A person's own sign-in as a page: their telephone as a second factor, set up, counted and taken away; the
+browsers they are signed in with, and an end to the others; for owners also whether the lab demands it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import segno
@@ -10,12 +11,14 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from interlock.errors import InterlockError
 from interlock.hub.domain import second_factor as deeds
+from interlock.hub.domain import sign_ins
+from interlock.hub.pages import formats
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.actions import attempt, sentence
 from interlock.hub.pages.formfields import Form
@@ -24,6 +27,16 @@ from interlock.hub.permissions import Permission
 
 QR_SCALE, QR_BORDER = 6, 4
 """ISO/IEC 18004 asks for four light modules around; six pixels each are read from a hand's breadth."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRow:
+    """One browser in which they are signed in."""
+
+    agent: str
+    began: str
+    used: str
+    is_this: bool
 
 
 class FirstCode(Form):
@@ -50,9 +63,17 @@ def my_sign_in(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             gettext("Your password alone signs you in from now on."),
         )
         return redirect("my-sign-in")
+    if request.method == "POST" and "end-others" in request.POST:
+        ended = sign_ins.end_others(viewer.actor, request.session.session_key)
+        said = ngettext("%(n)d other login is over.", "%(n)d other logins are over.", ended)
+        messages.success(request, said % {"n": ended})
+        return redirect("my-sign-in")
     if request.method == "POST":
         context = _set_up(request, viewer)
-    return render(request, "hub/my_sign_in.html", {**_standing(viewer), **context})
+    logins = _logins(request, viewer)
+    return render(
+        request, "hub/my_sign_in.html", {**_standing(viewer), **context, "logins": logins}
+    )
 
 
 @require_POST
@@ -91,6 +112,20 @@ def _set_up(request: HttpRequest, viewer: Viewer) -> dict[str, Any]:
         "key": " ".join(offer.key[at : at + 4] for at in range(0, len(offer.key), 4)),
         "qr": drawn.svg_data_uri(scale=QR_SCALE, border=QR_BORDER, dark="#000", light="#fff"),
     }
+
+
+def _logins(request: HttpRequest, viewer: Viewer) -> list[LoginRow]:
+    """Where they are signed in, in words; this browser first."""
+    found = sign_ins.own_logins(viewer.user, request.session.session_key, viewer.now)
+    rows = []
+    for one in found:
+        seen_s = int((viewer.now - one.seen_at).total_seconds())
+        began = gettext("since %(moment)s") % {
+            "moment": formats.moment(one.began_at, viewer.zone, viewer.now)
+        }
+        used = gettext("last used: %(when)s") % {"when": formats.ago(max(0, seen_s))}
+        rows.append(LoginRow(one.agent or gettext("a browser"), began, used, one.is_this))
+    return rows
 
 
 def _standing(viewer: Viewer) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from interlock.hub.domain import second_factor
+from interlock.hub.domain import second_factor, sign_ins
 from interlock.hub.models import User
 from interlock.hub.pages.access import hub_clock, public
 from interlock.hub.pages.formfields import Form
 from interlock.hub.pages.proof import sign_in_throttle, too_many
+from interlock.hub.pages.throttle import household_of
 from interlock.hub.permissions import Actor
 
 HALF_WAY = "half_way"
@@ -53,6 +54,7 @@ class CodeForm(Form):
         if wait_s:
             raise forms.ValidationError(too_many(wait_s))
         if not second_factor.proves(self.user, code, Actor(hub_clock(), self.user)):
+            sign_ins.note_failure(hub_clock(), self.user, household_of(address), "code")
             raise forms.ValidationError(gettext("This code is wrong, or was used before."))
         sign_in_throttle().succeeded(name, address)
         return code
@@ -61,7 +63,7 @@ class CodeForm(Form):
 def enter(request: HttpRequest, user: User, target: str) -> HttpResponse:
     """On to `target`, signed in; or to the page that asks for a code, not signed in yet."""
     if not second_factor.is_set(user):
-        login(request, user)
+        _sign_in(request, user)
         return redirect(target)
     # A new session: nobody who knew the old one's key is half way in.
     request.session.flush()
@@ -81,9 +83,15 @@ def second_step(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request, user, request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         del request.session[HALF_WAY]
-        login(request, user)
+        _sign_in(request, user)
         return redirect(target)
     return render(request, "hub/second_step.html", {"form": form})
+
+
+def _sign_in(request: HttpRequest, user: User) -> None:
+    """They are signed in, in a browser that they will know again in their list."""
+    login(request, user)
+    request.session["agent"] = sign_ins.agent_of(request.headers.get("User-Agent", ""))
 
 
 def _half_way(request: HttpRequest) -> tuple[User | None, str]:
