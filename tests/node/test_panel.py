@@ -159,7 +159,7 @@ def test_every_reason_and_every_fault_says_what_to_do() -> None:
 
 def test_the_badges_language_comes_before_the_machines_and_an_unknown_one_does_not() -> None:
     refused = {"message": Message.REFUSED, "reason": Reason.NOT_TRAINED}
-    french = ("Il vous faut", "une formation")
+    french = ("Il vous faut", "une habilitation")
     assert panels.screen(shown(**refused, language="fr"), "en") == french  # type: ignore[arg-type]
     assert panels.screen(shown(**refused, language="tlh"), "fr") == french  # type: ignore[arg-type]
 
@@ -180,7 +180,7 @@ def test_an_open_interlock_is_named_wherever_it_stops_somebody() -> None:
 def test_what_would_be_refused_says_why() -> None:
     panel = shown(Message.WOULD_BE_REFUSED, reason=Reason.NOT_TRAINED)
     assert "Not trained" in " ".join(long(panel, "en"))
-    assert "Formation manquante" in " ".join(long(panel, "fr"))
+    assert "Pas d'habilitation" in " ".join(long(panel, "fr"))
 
 
 def test_a_number_keeps_its_unit_and_a_french_sign_its_word() -> None:

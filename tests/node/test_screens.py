@@ -232,7 +232,7 @@ def test_the_screen_is_told_only_what_changed() -> None:
     bench = Bench()
     assert bench.turn(5) == ["wake", READY]
     bench.panel = panel(Message.REFUSED, reason=Reason.NOT_TRAINED, language="fr")
-    assert bench.turn(5) == [("Il vous faut", "une formation")]
+    assert bench.turn(5) == [("Il vous faut", "une habilitation")]
     bench.panel = panel(since_ms=5)
     assert bench.turn(5) == [READY]
 

@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.text import slugify
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from interlock.core.model import Needs
@@ -319,9 +319,15 @@ def _terms(one: Training) -> str:
     """Validity, lapse and prerequisite, in a line."""
     said = []
     if one.validity_days is not None:
-        said.append(gettext("valid for %(n)d days") % {"n": one.validity_days})
+        valid = ngettext("valid for %(n)d day", "valid for %(n)d days", one.validity_days)
+        said.append(valid % {"n": one.validity_days})
     if one.lapse_days is not None:
-        said.append(gettext("lapses after %(n)d days without practice") % {"n": one.lapse_days})
+        lapses = ngettext(
+            "lapses after %(n)d day without practice",
+            "lapses after %(n)d days without practice",
+            one.lapse_days,
+        )
+        said.append(lapses % {"n": one.lapse_days})
     if one.prerequisite is not None:
         said.append(gettext("after “%(training)s”") % {"training": one.prerequisite.name})
     return " · ".join(said)

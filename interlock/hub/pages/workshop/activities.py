@@ -201,6 +201,22 @@ def period_of(request: HttpRequest, viewer: Viewer) -> tuple[Period, date, date]
     return form, first, max(first, last)
 
 
+def came(public: Public, n: int) -> str:
+    """`1 adult`, `12 children (under 12)`."""
+    words = {
+        Public.CHILDREN: ngettext("%(n)d child (under 12)", "%(n)d children (under 12)", n),
+        Public.TEENAGERS: ngettext("%(n)d teenager (12 to 17)", "%(n)d teenagers (12 to 17)", n),
+        Public.STUDENTS: ngettext(
+            "%(n)d student or apprentice", "%(n)d students and apprentices", n
+        ),
+        Public.ADULTS: ngettext("%(n)d adult", "%(n)d adults", n),
+        Public.SENIORS: ngettext("%(n)d senior (over 60)", "%(n)d seniors (over 60)", n),
+        Public.JOBSEEKERS: ngettext("%(n)d job seeker", "%(n)d job seekers", n),
+        Public.PROFESSIONALS: ngettext("%(n)d person of a company", "%(n)d people of companies", n),
+    }
+    return words[public] % {"n": n}
+
+
 def _form(
     request: HttpRequest,
     words: FormPage,
@@ -219,7 +235,7 @@ def _found(viewer: Viewer, number: int) -> Activity:
 
 def _row(one: Activity, viewer: Viewer) -> Row:
     counted = {head.public: head.people for head in one.headcounts.all()}
-    said = [f"{counted[public.value]} {public.label}" for public in Public if public in counted]
+    said = [came(public, counted[public.value]) for public in Public if public in counted]
     return Row(
         number=one.pk,
         title=one.title,
