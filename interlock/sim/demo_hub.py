@@ -6,6 +6,7 @@ database connection end with it. Prints the link for the first owner, or nothing
 
 from __future__ import annotations
 
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -74,12 +75,15 @@ def _name_the_hub(hub: Path, hub_url: str) -> None:
 def _invent_history() -> None:
     from interlock.clock import SystemClock
     from interlock.hub import commands
-    from interlock.hub.history.plan import Sizes
+    from interlock.hub.history.money import settle
+    from interlock.hub.history.plan import Plan, Sizes
     from interlock.hub.history.writing import make_history
     from interlock.hub.permissions import Actor
 
-    actor = Actor(SystemClock(), label="demo")
-    make_history(actor, commands.the_lab(), Sizes(), say=lambda _: None)
+    actor, sizes = Actor(SystemClock(), label="demo"), Sizes()
+    make_history(actor, commands.the_lab(), sizes, say=lambda _: None)
+    plan = Plan(commands.the_lab(), sizes, actor.now(), random.Random(sizes.seed))
+    settle(actor, plan, say=lambda _: None)
 
 
 def _add_node(hub: Path, machine: str, folder: MachineFolder, node_url: str) -> None:
