@@ -356,3 +356,27 @@ def test_a_closed_session_that_was_moved_away_takes_nothing_of_the_months_cap() 
     reassign(on(18), theirs, payer=create_payer(on(18), lab.lab, "Third"), why="was theirs")
     back, due = reassign(on(18), hers, payer=zora, why="was hers")
     assert (back.payer, back.cents, due.payer, due.cents) == (ada, -1_200, zora, 1_200)
+
+
+# --- what a closed month has used up ---
+
+
+@pytest.mark.parametrize(
+    ("prices", "late"),
+    [
+        (Prices(cents_per_hour=1_200, monthly_cap_cents=1_500, forgive_s=0), 300),
+        (Prices(cents_per_hour=1_200, included_s=5_400, forgive_s=0), 600),
+        (Prices(cents_per_hour=1_200, daily_cap_cents=1_500, forgive_s=0), 1_200),
+    ],
+    ids=["month's cap", "included time", "day's cap, on another day"],
+)
+def test_what_a_closed_month_used_up_is_used_up_for_a_session_that_arrives_late(
+    prices: Prices, late: int
+) -> None:
+    lab = small_lab(prices)
+    journal = Journal.of(lab.enrolled)
+    used(lab, journal, 1, 3_600)
+    close(on(17), lab.lab, NOVEMBER)
+    used(lab, journal, 5, 3_600)
+    line = Line.objects.get(kind=LineKind.SESSION, statement=None)
+    assert (line.cents, line.month, line.late) == (late, DECEMBER, True)
