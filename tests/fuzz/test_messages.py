@@ -303,7 +303,7 @@ def test_what_comes_through_a_door_is_refused_by_name_or_is_what_was_meant(door:
 def test_a_kept_case_ends_as_it_did_and_takes_little_memory(door: str) -> None:
     surface, _ = DOORS[door]
     kept = list(surface.kept())
-    assert len(kept) > 3, "a campaign keeps what it finds"
+    assert len(kept) > 1, "a campaign keeps what it finds"
     tracemalloc.start()
     try:
         ended = [(surface.outcome(case), case) for _, case in kept]

@@ -92,3 +92,35 @@ def test_noise_is_refused_and_never_raises_anything_else(frame: bytes) -> None:
     except ProtocolError:
         return
     assert isinstance(value, dict)
+
+
+def test_sixteen_levels_are_read_and_one_more_is_not() -> None:
+    """Python's own parser would follow a hostile one into its stack."""
+
+    def nested(levels: int) -> dict[str, Any]:
+        value: Any = None
+        for _ in range(levels - 2):
+            value = [value]
+        return {"a": value}
+
+    deepest = nested(canonical.DEPTH_MAX)
+    assert canonical.loads(canonical.dumps(deepest), where="test") == deepest
+    with pytest.raises(ProtocolError, match="nested too deep"):
+        canonical.dumps(nested(canonical.DEPTH_MAX + 1))
+    with pytest.raises(ProtocolError, match="test: the message is nested too deep"):
+        canonical.loads(json.dumps(nested(canonical.DEPTH_MAX + 1)).encode(), where="test")
+
+
+def test_the_largest_frame_is_read_and_one_byte_more_is_not() -> None:
+    frame = b'{"a":"' + b"x" * (canonical.FRAME_BYTES_MAX - 8) + b'"}'
+    assert len(canonical.loads(frame, where="test")["a"]) == canonical.FRAME_BYTES_MAX - 8
+    for bytes_max in (canonical.FRAME_BYTES_MAX - 1, 8):
+        with pytest.raises(ProtocolError, match=f"larger than {bytes_max}"):
+            canonical.loads(frame, where="test", bytes_max=bytes_max)
+
+
+@pytest.mark.parametrize("line", [b'{"a":1}', b'{"a": 1}\n', b'{"b":1,"a":1}\n', b'{"a":1}\n\n'])
+def test_a_line_that_is_spelt_otherwise_is_not_the_line_that_was_signed(line: bytes) -> None:
+    assert canonical.loads_exact(b'{"a":1}\n', where="test") == {"a": 1}
+    with pytest.raises(ProtocolError, match="cut short, or not in its canonical form"):
+        canonical.loads_exact(line, where="test")

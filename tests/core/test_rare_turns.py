@@ -1,0 +1,246 @@
+"""Turns a machine takes once in years: each lived here from the first badge to the last record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from interlock.core import faults, hours
+from interlock.core.effects import Message, WriteRecord
+from interlock.core.events import (
+    JournalFailed,
+    RecordsDelivered,
+    SeveralBadgesSeen,
+    SnapshotActivated,
+)
+from interlock.core.model import (
+    Assurance,
+    Demands,
+    Fault,
+    Reason,
+)
+from interlock.core.states import FaultFacts, LockedOutFacts, State
+from tests.core.rig import ADA, CACHE, HOLD, TAP, TECHNICIAN, TRAINER, Rig, enabled
+from tests.core.test_people import supervised
+from tests.core.test_promises import SAW, taught
+
+pytestmark = pytest.mark.fast
+
+
+def asked(rig: Rig, kind: str) -> WriteRecord:
+    """The record of this kind that the machine wants to be written."""
+    return next(e for e in rig.effects if isinstance(e, WriteRecord) and e.type == kind)
+
+
+def waiting_to_be_recorded() -> Rig:
+    """Ada's badge is accepted, and the journal has not answered yet."""
+    rig = Rig(durable=False)
+    rig.arrive(ADA)
+    assert rig.at() is State.STARTING
+    return rig
+
+
+def test_broken_pressed_between_badge_and_power_locks_out_and_the_late_record_closes_nothing() -> (
+    None
+):
+    rig = waiting_to_be_recorded()
+    start = asked(rig, "session_started")
+    rig.sample(broken_pressed=True)
+    rig.sample(broken_pressed=False)
+    assert rig.at() is State.LOCKED_OUT
+    rig.durable = True
+    rig.answer(start)
+    rig.pass_ms(1_000)
+    assert (rig.relay, rig.at()) == ([], State.LOCKED_OUT)
+    assert rig.types() == ["session_started", "lock_out_set", "session_voided"]
+    rig.arrive(ADA)
+    assert rig.refusals()[-1] == "MACHINE_LOCKED_OUT"
+
+
+def test_broken_pressed_behind_a_fault_is_remembered_once_and_outlives_it() -> None:
+    rig = enabled()
+    rig.follows = False
+    rig.sample(stop_pressed=True)
+    rig.sample(stop_pressed=False)
+    rig.sample(mirror_closed=False)
+    rig.pass_ms(2_000)
+    assert rig.at() is State.FAULT
+    for pressed in (True, False, True, False):
+        rig.sample(broken_pressed=pressed)
+    assert rig.state.facts == FaultFacts(frozenset({Fault.CONTACTOR_WELDED}), locked_out=True)
+    assert rig.types().count("lock_out_set") == 1
+    rig.sample(mirror_closed=True)
+    rig.arrive(TECHNICIAN, assurance=Assurance.AES)
+    assert rig.at() is State.LOCKED_OUT, "the fault is mended, what the person saw is not"
+    rig.pass_ms(100)
+    rig.arrive(TECHNICIAN, assurance=Assurance.AES)
+    assert (rig.at(), rig.relay[-1][1]) == (State.LOCKED, False)
+
+
+def test_a_contactor_that_closes_itself_between_badge_and_power_is_a_fault_and_no_session() -> None:
+    rig = waiting_to_be_recorded()
+    rig.sample(mirror_closed=False)
+    rig.pass_ms(TAP.open_time_ms + 60)
+    assert rig.at() is State.FAULT
+    assert rig.written("fault_raised") == [{"fault": "contactor_welded"}]
+    assert rig.relay == []
+
+
+def test_a_second_fault_is_recorded_and_the_first_one_not_again() -> None:
+    rig = Rig()
+    state, effects = faults.latch(rig.state, Fault.CONTACTOR_WELDED, rig.now)
+    assert [type(effect).__name__ for effect in effects] == ["WriteRecord"]
+    again, effects = faults.latch(state, Fault.CONTACTOR_WELDED, rig.now)
+    assert effects == ()
+    assert again.facts == state.facts
+    both, effects = faults.latch(state, Fault.CONTACTOR_FAILED, rig.now)
+    assert both.facts == FaultFacts(frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_FAILED}))
+    assert [effect.body for effect in effects] == [{"fault": "contactor_failed"}]  # type: ignore[union-attr]
+
+
+def test_a_fault_behind_a_lock_out_keeps_it() -> None:
+    rig = Rig()
+    state, _ = faults.latch(
+        replace(rig.state, facts=LockedOutFacts()), Fault.CONTACTOR_WELDED, rig.now
+    )
+    assert state.facts == FaultFacts(frozenset({Fault.CONTACTOR_WELDED}), locked_out=True)
+    again, _ = faults.latch(state, Fault.CONTACTOR_FAILED, rig.now)
+    assert isinstance(again.facts, FaultFacts)
+    assert again.facts.locked_out
+
+
+# ------------------------------------------------------------------------------------------- hours
+
+OFFSETS = ((1_000_000, 3_600), (2_000_000, 7_200), (3_000_000, 3_600))
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (None, ()),
+        (1_000_000, OFFSETS[:1]),
+        (2_000_000 - 2 * 86_400, OFFSETS[:2]),
+        (2_000_000 - 2 * 86_400 - 1, OFFSETS[:1]),
+        (2_000_000 - 1, OFFSETS[:2]),
+        (2_000_000, OFFSETS[1:2]),
+        (9_000_000, OFFSETS[2:]),
+    ],
+)
+def test_a_record_carries_the_offsets_that_its_decision_may_need(
+    at: int | None, expected: object
+) -> None:
+    assert hours.offsets_around(OFFSETS, at) == expected
+
+
+def test_a_day_is_utc_s_where_nobody_said_how_far_east_the_lab_is() -> None:
+    assert [hours.local_day(at, ()) for at in (0, 86_399, 86_400)] == [0, 0, 1]
+
+
+def test_a_day_that_ends_with_a_change_of_the_clock_has_its_midnight() -> None:
+    """Set back at midnight itself: the hour before it comes twice, and the day ends an hour later."""
+    offsets = ((0, 3_600), (82_800, 0))
+    assert hours.midnight_after(80_000, offsets) == 86_400
+    assert hours.midnight_after(82_799, offsets) == 86_400
+
+
+# ---------------------------------------------------------------------------------- promises, starts
+
+
+def test_a_long_job_is_declared_once_however_often_the_button_is_pressed() -> None:
+    rig = enabled(replace(HOLD, long_jobs=True))
+    rig.durable = False
+    for pressed in (True, False, True, False):
+        rig.sample(long_job_pressed=pressed)
+    assert rig.types().count("long_job_declared") == 1
+    rig.durable = True
+    declared = asked(rig, "long_job_declared")
+    rig.answer(declared)
+    session = rig.state.session
+    assert session is not None
+    assert session.long_job
+    rig.sample(long_job_pressed=True)
+    assert rig.types().count("long_job_declared") == 1
+
+
+def test_a_long_job_whose_session_ended_meanwhile_changes_nothing() -> None:
+    rig = enabled(replace(HOLD, long_jobs=True))
+    rig.durable = False
+    rig.sample(long_job_pressed=True)
+    declared = asked(rig, "long_job_declared")
+    rig.sample(stop_pressed=True)
+    assert rig.at() is State.LOCKED
+    before = rig.state
+    rig.answer(declared)
+    assert replace(rig.state, shown=before.shown) == replace(before, promises=())
+
+
+def test_what_was_granted_is_kept_when_its_member_left_before_it_was_recorded() -> None:
+    rig = supervised()
+    rig.give(SnapshotActivated(CACHE, SAW))
+    rig.durable = False
+    rig.sample(long_job_pressed=True)
+    rig.arrive(TRAINER, assurance=Assurance.AES)
+    granted = asked(rig, "training_granted")
+    rig.sample(long_job_pressed=False, stop_pressed=True)
+    assert rig.state.session is None
+    rig.durable = True
+    rig.answer(granted)
+    assert [(one.member, one.training) for one in rig.state.grants] == [("m-tin", "saw")]
+    assert rig.panel.message is not Message.TRAINING_GRANTED, "nobody is there to read it"
+
+
+def test_a_badge_that_can_be_cloned_grants_nothing_where_nobody_knows_when_midnight_is() -> None:
+    rig = supervised()
+    rig.give(SnapshotActivated(CACHE, Demands(("saw",))))
+    rig.sample(long_job_pressed=True)
+    rig.arrive(TRAINER, assurance=Assurance.UID)
+    assert rig.refusals()[-1] == "CLOCK_UNTRUSTED"
+    assert rig.written("training_granted") == []
+
+
+def test_a_grant_ends_with_the_trainer_s_own_right() -> None:
+    ends_at = (supervised().now.wall_at or 0) + 60
+    theirs = replace(TRAINER.rights[0], until_at=ends_at)
+    of_another = replace(theirs, training="lathe", until_at=1)
+    rig = taught(Assurance.AES, replace(TRAINER, rights=(of_another, theirs)))
+    assert [body["until_at"] for body in rig.written("training_granted")] == [ends_at]
+
+
+def test_a_grant_delivered_to_the_hub_gives_way_to_its_next_word() -> None:
+    rig = taught(Assurance.AES)
+    record = rig.state.grants[0].record
+    assert record is not None
+    rig.give(RecordsDelivered((record, "9.9")))
+    assert [one.delivered for one in rig.state.grants] == [True]
+    rig.give(SnapshotActivated(CACHE, SAW))
+    assert rig.state.grants == ()
+
+
+def test_a_start_that_never_reached_the_disk_leaves_nothing_behind() -> None:
+    rig = waiting_to_be_recorded()
+    write = asked(rig, "session_started")
+    rig.sample(stop_pressed=True)
+    assert len(rig.state.abandoned) == 1
+    rig.answer(write, failed=True)
+    assert rig.state.abandoned == frozenset()
+    rig.answer(write, failed=True)
+    assert (rig.relay, rig.types()) == ([], ["session_started"])
+
+
+def test_two_badges_while_a_start_is_recorded_end_it_in_a_slot_and_not_after_a_tap() -> None:
+    for rules, state in ((HOLD, State.LOCKED), (TAP, State.STARTING)):
+        rig = Rig(rules, durable=False)
+        rig.arrive(ADA)
+        rig.give(SeveralBadgesSeen())
+        assert rig.at() is state
+
+
+def test_an_unwritable_journal_refuses_the_grant_too() -> None:
+    rig = supervised()
+    rig.give(SnapshotActivated(CACHE, SAW))
+    rig.give(JournalFailed("disk full"))
+    rig.sample(long_job_pressed=True)
+    rig.arrive(TRAINER, assurance=Assurance.AES)
+    assert rig.refusals()[-1] == Reason.CANNOT_RECORD.value
+    assert rig.state.grants == ()
