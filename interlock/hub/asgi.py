@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 def _application() -> Front:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "interlock.hub.settings")
-    django = get_asgi_application()
+    get_asgi_application()
     # The front knows the models, which exist once Django is set up.
     from interlock.hub.front import Front
+    from interlock.hub.threads import Threaded
     from interlock.hub.turns import Turns
 
-    return Front(Turns(django))
+    return Front(Turns(Threaded()))
 
 
 application = _application()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -29,8 +30,6 @@ ENROLMENT = PATH_ENROL
 """And what begins like it: a chain key and a badge key travel there."""
 PAGE_BODY_BYTES_MAX = 8 * 1_048_576
 """A list of 20,000 members as CSV fits; Django would spool any size to the disk before looking."""
-POLLS_PER_NODE_MAX = 2
-"""One that waits, and one that began because the network under the other was gone."""
 BODY_S_MAX = 30.0
 """A body that trickles longer is given up, so that slow senders cannot collect."""
 FIRST_PICTURE_S_MAX = 30.0
@@ -48,7 +47,6 @@ class Front:
         self._django = django
         self.limits = Limits(connections=WAITING_MAX)
         self.waiting: Waiting | None = None
-        self._polls: dict[bytes, list[asyncio.Event]] = {}
         self._watch: Watch | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,39 +58,13 @@ class Front:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         elif self.waiting is not None and scope["path"] == hubapi.PATH_CHANGES:
-            await self._poll(self.waiting, scope, receive, send)
+            await self.waiting.changes(scope, receive, send)
         elif self.waiting is not None and scope["path"] == PATH_LIVE:
             await self.waiting.live(scope, receive, send)
         elif scope["path"].startswith(ENROLMENT) and scope["scheme"] != "https":
             await _no(send, 403, "https", "Enrol over HTTPS, at the hub's port for machines")
         else:
             await _capped(self._django, scope, receive, send)
-
-    async def _poll(self, waiting: Waiting, scope: Scope, receive: Receive, send: Send) -> None:
-        """A node's poll; one too many of the same credential ends the oldest, whose client may have
-        been cut off without a word."""
-        credential = dict(scope["headers"]).get(b"authorization", b"")
-        enough = asyncio.Event()
-        mine = self._polls.setdefault(credential, [])
-        mine.append(enough)
-        for older in mine[:-POLLS_PER_NODE_MAX]:
-            older.set()
-        started = False
-
-        async def noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await waiting.changes(scope, _until(enough, receive), noted)
-        finally:
-            mine.remove(enough)
-            if not mine:
-                del self._polls[credential]
-        if enough.is_set() and not started:
-            await send({"type": "http.response.start", "status": 204, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
 
     def close(self) -> None:
         """Whoever waits is answered at once, so that the server can end."""
@@ -166,35 +138,23 @@ def who_watches(cookie_header: bytes) -> int | None:
 
 def secured(path: str, send: Send) -> Send:
     """`send`, whose answers carry every header of middleware.headers_for that they do not have yet."""
-    wanted = [(name.lower().encode(), value.encode()) for name, value in headers_for(path).items()]
+    wanted = _spelled(path.startswith(NODES))
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = list(message["headers"])
             known = {bytes(name).lower() for name, _value in own}
-            message = {
-                **message,
-                "headers": own + [one for one in wanted if one[0] not in known],
-            }
+            missing = [one for one in wanted if one[0] not in known]
+            message = {**message, "headers": own + missing}
         await send(message)
 
     return sent
 
 
-def _until(enough: asyncio.Event, receive: Receive) -> Receive:
-    """`receive`, to which the client has gone as soon as there was `enough`."""
-
-    async def received() -> Message:
-        ended = asyncio.ensure_future(enough.wait())
-        message = asyncio.ensure_future(receive())
-        try:
-            await asyncio.wait({ended, message}, return_when=asyncio.FIRST_COMPLETED)
-            return message.result() if message.done() else {"type": "http.disconnect"}
-        finally:
-            ended.cancel()
-            message.cancel()
-
-    return received
+@cache
+def _spelled(for_nodes: bool) -> tuple[tuple[bytes, bytes], ...]:
+    wanted = headers_for(NODES if for_nodes else "")
+    return tuple((name.lower().encode(), value.encode()) for name, value in wanted.items())
 
 
 async def _capped(django: Application, scope: Scope, receive: Receive, send: Send) -> None:

@@ -100,7 +100,8 @@ DATABASES: dict[str, Any] = {
     "default": {
         "ENGINE": "interlock.hub.sqlite",
         "NAME": HUB.database,
-        "CONN_MAX_AGE": 0,
+        # Of each of a few threads (threads.py): opening one costs more than most of what it is asked.
+        "CONN_MAX_AGE": None,
         "OPTIONS": {
             "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
             "transaction_mode": "IMMEDIATE",

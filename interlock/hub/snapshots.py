@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from interlock.core import model as core
 from interlock.errors import ProtocolError
@@ -37,6 +38,7 @@ from interlock.hub.models import (
     Node,
     Snapshot,
     Topic,
+    Training,
 )
 from interlock.hub.timeline import moment
 from interlock.protocol import canonical
@@ -51,6 +53,8 @@ from interlock.protocol.snapshots import (
 )
 
 CONTENT_BYTES = 32
+PORTION = 100
+"""Nodes whose lists are signed and committed together: a tenth of a second of work, and one commit."""
 DEMANDS_MAX = 10_000
 """Machines of all labs of one hub."""
 
@@ -74,28 +78,45 @@ def current_version(node: Node) -> SnapshotVersion:
 
 def refresh(lab: Lab, nodes: Iterable[int] | None = None) -> dict[int, SnapshotVersion]:
     """Current versions of the lab's nodes (all, or those); snapshots that differ are signed anew."""
-    at_ms = settings.HUB_CLOCK.wall_ms()
-    with transaction.atomic():
-        # The lab's row is locked, so that no right changes between reading it and its number.
-        fresh = Lab.objects.select_for_update().get(pk=lab.pk)
-        every = _active(fresh, nodes)
-        vault = Vault(settings.HUB.card_key())
-        mill = _Mill(fresh, every, settings.HUB.signing_key(), vault, at_ms // 1_000)
-        old = {snapshot.node_id: snapshot for snapshot in Snapshot.objects.filter(node__in=every)}
-        renewed = {node.pk: mill.renew(node, old.get(node.pk)) for node in every}
-        mill.keep()
-        for node in every:
-            _say_who_was_left_out(node, mill.left_out[node.pk], moment(at_ms))
-        return renewed
+    versions: dict[int, SnapshotVersion] = {}
+    for portion in portions(lab, nodes):
+        versions.update(portion)
+    return versions
 
 
-def _active(lab: Lab, nodes: Iterable[int] | None) -> list[Node]:
-    """Those of `lab` that may be told anything (of `nodes`, or all), their machines with them."""
-    found = Node.objects.filter(lab=lab, revoked_at=None).select_related("machine")
-    every = list(found if nodes is None else found.filter(pk__in=nodes))
+def portions(lab: Lab, nodes: Iterable[int] | None = None) -> Iterator[dict[int, SnapshotVersion]]:
+    """As `refresh`, some nodes at a time: they are told while the lists of the others are signed.
+
+    Each portion is committed when it is yielded. Where a right has changed since the portion before, everything
+    is read anew for those that are left; the others' turn comes with the change that did it.
+    """
+    mill: _Mill | None = None
+    left = list(_active(lab, nodes).values_list("pk", flat=True))
+    while left:
+        portion, left = left[:PORTION], left[PORTION:]
+        with transaction.atomic():
+            # The lab's row is locked, so that no right changes between reading it and its number.
+            fresh = Lab.objects.select_for_update().get(pk=lab.pk)
+            if mill is None or not mill.is_of(fresh):
+                mill = _mill(fresh, [*portion, *left])
+            renewed = mill.renew_all(portion)
+        yield renewed
+
+
+def _mill(lab: Lab, nodes: list[int]) -> _Mill:
+    """Everything that lists of these nodes are made of, as it is now."""
+    every = list(_active(lab, nodes).select_related("machine"))
     for node in every:
         node.lab = node.machine.lab = lab
-    return every
+    vault = Vault(settings.HUB.card_key())
+    issued_at = settings.HUB_CLOCK.wall_ms() // 1_000
+    return _Mill(lab, every, settings.HUB.signing_key(), vault, issued_at)
+
+
+def _active(lab: Lab, nodes: Iterable[int] | None) -> QuerySet[Node]:
+    """Those of `lab` that may be told anything (of `nodes`, or all)."""
+    found = Node.objects.filter(lab=lab, revoked_at=None).order_by("pk")
+    return found if nodes is None else found.filter(pk__in=nodes)
 
 
 def body_of(node: Node) -> bytes:
@@ -151,7 +172,10 @@ class _People:
         self._badges = list(cards.select_related("member").only(*_OF_A_BADGE))
         self._held: dict[int, list[core.Right]] = defaultdict(list)
         valid = Authorisation.objects.filter(lab=lab, revoked_at=None)
-        for authorisation in valid.select_related("training").only(*_OF_A_RIGHT):
+        # Made once for all who hold them: a lab has a dozen trainings and thousands of rights.
+        trainings = Training.objects.only("slug", "lapse_days").in_bulk()
+        for authorisation in valid.only(*_OF_A_RIGHT):
+            authorisation.training = trainings[authorisation.training_id]
             self._held[authorisation.member_id].append(right_of(authorisation))
         self._plain: dict[int, core.Entry] = {}
 
@@ -202,6 +226,7 @@ class _Mill:
         issued_at: int,
     ) -> None:
         self._lab, self._key, self._vault, self._issued_at = lab, key, vault, issued_at
+        self._nodes = {node.pk: node for node in nodes}
         self._cards = card_keys.rows_of(lab)
         self._hours = hours_of(lab)
         self._forget = erased.digests_of(lab, moment(issued_at * 1_000))
@@ -210,12 +235,27 @@ class _Mill:
         self._contents: dict[_Asked, tuple[Content, list[str]]] = {}
         self._renewed: list[Snapshot] = []
         self._unchanged: list[int] = []
-        self.left_out: dict[int, list[str]] = {}
+        self._left_out: dict[int, list[str]] = {}
         """By node: the badges that its list does not name, and why."""
 
-    def renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
+    def is_of(self, lab: Lab) -> bool:
+        """Whether what was read is what `lab`, whose row is locked, says now."""
+        read = self._lab.rights_seq, self._lab.hub_epoch
+        return read == (lab.rights_seq, lab.hub_epoch)
+
+    def renew_all(self, nodes: Sequence[int]) -> dict[int, SnapshotVersion]:
+        """The current versions of those nodes, kept in the database. In the transaction that locked the lab."""
+        some = [self._nodes[pk] for pk in nodes if pk in self._nodes]
+        old = {snapshot.node_id: snapshot for snapshot in Snapshot.objects.filter(node__in=some)}
+        renewed = {node.pk: self._renew(node, old.get(node.pk)) for node in some}
+        self._keep()
+        for node in some:
+            _say_who_was_left_out(node, self._left_out[node.pk], moment(self._issued_at * 1_000))
+        return renewed
+
+    def _renew(self, node: Node, old: Snapshot | None) -> SnapshotVersion:
         demands = self._demands[node.machine_id]
-        content, self.left_out[node.pk] = self._content(demands)
+        content, self._left_out[node.pk] = self._content(demands)
         told = self._told(node, demands, content)
         if old is not None and self._is_current(old, told):
             if old.rights_seq != self._lab.rights_seq:
@@ -229,7 +269,7 @@ class _Mill:
         self._sign(node, version, demands, content, told)
         return version
 
-    def keep(self) -> None:
+    def _keep(self) -> None:
         """What was renewed is in the database, in one statement whatever the number of nodes."""
         Snapshot.objects.bulk_create(
             self._renewed,
@@ -239,6 +279,7 @@ class _Mill:
         )
         unchanged = Snapshot.objects.filter(pk__in=self._unchanged)
         unchanged.update(rights_seq=self._lab.rights_seq)
+        self._renewed, self._unchanged = [], []
 
     def _is_current(self, old: Snapshot, told: bytes) -> bool:
         # A hub whose clock was ahead and was mended: no node would take what it issued in the future.
@@ -255,7 +296,7 @@ class _Mill:
         told: bytes,
     ) -> None:
         lines, closed = content.lines_for(self._vault, node)
-        self.left_out[node.pk] = [*self.left_out[node.pk], *closed]
+        self._left_out[node.pk] = [*self._left_out[node.pk], *closed]
         digest = content.digest if lines is content.keyed.lines else joined_digest(lines)
         header = SnapshotHeader(
             lab=self._lab.slug,
@@ -325,8 +366,7 @@ _OF_A_BADGE = [
     "member__group",
 ]
 _OF_A_RIGHT = [
-    *("member", "level", "granted_at", "practised_at", "until_at"),
-    *("training__slug", "training__lapse_days"),
+    *("member", "training", "level", "granted_at", "practised_at", "until_at"),
 ]
 """What an entry is made of (hub.entries); everything else of 20,000 people stays where it is."""
 

@@ -31,6 +31,8 @@ Heard = Callable[[int, SnapshotVersion], None]
 """Told when a node says by which version it decides."""
 
 WAITING_MAX = 5_000
+POLLS_PER_NODE_MAX = 2
+"""One that waits, and one that began because the network under the other was gone."""
 STREAMS_MAX = 200
 """More than any lab has; each costs a few kilobytes, so a flood ends in 503 and not in memory."""
 STREAM_LIFE_S = 300.0
@@ -56,7 +58,8 @@ class Waiting:
         self._heard = heard
         self._picture = Picture()
         self._changed = asyncio.Event()
-        self._asleep: dict[int, set[asyncio.Event]] = {}
+        self._asleep: dict[int, set[Sleeper]] = {}
+        self._of: dict[bytes, list[Sleeper]] = {}
         self._closed = False
         self._polls = 0
         self._streams = 0
@@ -94,10 +97,11 @@ class Waiting:
 
     async def changes(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET changes?since=E.C&wait=S&has=E.C: news as soon as there are any, else 204."""
-        node = self._node(scope)
+        credential = credential_hash(_header(scope, b"authorization").decode("latin-1"))
+        node = None if credential is None else self._picture.nodes.get(credential)
         if scope["method"] != "GET":
             await _refuse(send, 405, "method", "Use GET here")
-        elif node is None:
+        elif credential is None or node is None:
             await _refuse(send, 401, "credential", "This node is unknown here, or was revoked")
         elif (asked := _asked(scope)) is None:
             await _refuse(send, 400, "malformed", "Ask for changes?since=EPOCH.COUNTER&wait=S")
@@ -106,33 +110,54 @@ class Waiting:
         else:
             if asked.has is not None:
                 self._heard(node, asked.has)
-            self._polls += 1
-            try:
-                await self._poll(scope, receive, send, asked)
-            finally:
-                self._polls -= 1
+            await self._poll(receive, send, credential, asked)
 
-    async def _poll(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> None:
-        deadline = asyncio.get_running_loop().time() + asked.wait_s
+    async def _poll(self, receive: Receive, send: Send, credential: bytes, asked: Asked) -> None:
+        """One too many of the same credential ends the oldest, whose client may have been cut off
+        without a word."""
+        sleeper = Sleeper()
+        mine = self._of.setdefault(credential, [])
+        mine.append(sleeper)
+        self._polls += 1
+        for older in mine[:-POLLS_PER_NODE_MAX]:
+            older.end()
         gone = asyncio.ensure_future(_disconnected(receive))
+        gone.add_done_callback(sleeper.leave)
         try:
-            while True:
-                node = self._node(scope)
-                if node is None:
-                    await _refuse(send, 401, "credential", "This node was revoked")
-                    return
-                if await self._told(send, scope, node, asked.since):
-                    return
-                left_s = deadline - asyncio.get_running_loop().time()
-                if left_s <= 0 or self._closed:
-                    await _answer(send, 204, None)
-                    return
-                if await self._slept(node, gone, left_s):
-                    return
+            await self._answer_poll(send, credential, asked, sleeper)
         finally:
             gone.cancel()
+            self._polls -= 1
+            mine.remove(sleeper)
+            if not mine:
+                del self._of[credential]
 
-    async def _told(self, send: Send, scope: Scope, node: int, since: SnapshotVersion) -> bool:
+    async def _answer_poll(
+        self, send: Send, credential: bytes, asked: Asked, sleeper: Sleeper
+    ) -> None:
+        deadline = asyncio.get_running_loop().time() + asked.wait_s
+        while not sleeper.has_left:
+            node = self._picture.nodes.get(credential)
+            if node is None:
+                await _refuse(send, 401, "credential", "This node was revoked")
+                return
+            if await self._told(send, credential, node, asked.since):
+                return
+            left_s = deadline - asyncio.get_running_loop().time()
+            if left_s <= 0 or sleeper.is_over or self._closed:
+                await _answer(send, 204, None)
+                return
+            # Nothing was awaited since the picture was looked at: no change can be slept through.
+            sleepers = self._asleep.setdefault(node, set())
+            sleepers.add(sleeper)
+            try:
+                await sleeper.sleep(left_s)
+            finally:
+                sleepers.discard(sleeper)
+                if not sleepers:
+                    self._asleep.pop(node, None)
+
+    async def _told(self, send: Send, credential: bytes, node: int, since: SnapshotVersion) -> bool:
         """Whether there was news: a command, a signed delta, or the number of a whole list to fetch."""
         picture = self._picture
         commands = picture.commands.get(node, ())
@@ -144,32 +169,13 @@ class Waiting:
             return True
         if version is None or version <= since:
             return False
-        credential = _credential(scope)
-        delta = None
-        if picture.press is not None and credential is not None:
-            delta = picture.press.delta(credential, since, version)
+        delta = None if picture.press is None else picture.press.delta(credential, since, version)
         if delta is not None:
             await _send(send, 200, delta, hubapi.DELTA_TYPE)
         else:
             told_version = {"v": hubapi.VERSION, "version": list(version), "commands": []}
             await _answer(send, 200, told_version)
         return True
-
-    async def _slept(self, node: int, gone: asyncio.Future[None], wait_s: float) -> bool:
-        """Whether the client left before something changed for `node` or the time was over."""
-        changed = asyncio.Event()
-        sleepers = self._asleep.setdefault(node, set())
-        sleepers.add(changed)
-        try:
-            return await _first_of(changed, gone, wait_s)
-        finally:
-            sleepers.discard(changed)
-            if not sleepers:
-                self._asleep.pop(node, None)
-
-    def _node(self, scope: Scope) -> int | None:
-        hashed = _credential(scope)
-        return None if hashed is None else self._picture.nodes.get(hashed)
 
     # --------------------------------------------------------------------------- the board's stream
 
@@ -235,6 +241,43 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+class Sleeper:
+    """One poll that waits: until it is woken, its client has left, or it is over."""
+
+    def __init__(self) -> None:
+        self.has_left = False
+        self.is_over = False
+        self._asleep: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        """There may be news."""
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
+
+    def leave(self, _: object = None) -> None:
+        """The client is gone."""
+        self.has_left = True
+        self.wake()
+
+    def end(self) -> None:
+        """It is answered as if its time were over."""
+        self.is_over = True
+        self.wake()
+
+    async def sleep(self, wait_s: float) -> None:
+        """Until one of these happens, or `wait_s` are over."""
+        if self.has_left or self.is_over:
+            return
+        loop = asyncio.get_running_loop()
+        self._asleep = loop.create_future()
+        timer = loop.call_later(wait_s, self.wake)
+        try:
+            await self._asleep
+        finally:
+            timer.cancel()
+            self._asleep = None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a node's poll says: news after which version, for how long, and what it decides by now."""
@@ -256,13 +299,9 @@ def _asked(scope: Scope) -> Asked | None:
     return Asked((int(since[1]), int(since[2])), min(int(wait), hubapi.WAIT_S_MAX), said)
 
 
-def _credential(scope: Scope) -> bytes | None:
-    return credential_hash(_header(scope, b"authorization").decode("latin-1"))
-
-
-def _wake(sleepers: set[asyncio.Event]) -> None:
+def _wake(sleepers: set[Sleeper]) -> None:
     for sleeper in sleepers:
-        sleeper.set()
+        sleeper.wake()
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

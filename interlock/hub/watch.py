@@ -1,7 +1,7 @@
 """The database's changes, this process's and others', to one picture of who waits for what.
 
-A thread looks when it is told (hints.py) and five times a second on its own (commands and jobs are
-other processes). Changes that come close together become one picture, and one snapshot version.
+A thread looks when it is told (hints.py; commands and jobs, which are other processes, tell it too) and five
+times a second on its own. Changes that come close together become one picture, and one snapshot version.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.db import connection
 
 from interlock.clock import Clock, SystemClock
@@ -18,14 +19,14 @@ from interlock.hub.confirming import write_confirmations
 from interlock.hub.deltas import Press, press
 from interlock.hub.demands import calendar_of
 from interlock.hub.domain.commands import waiting_commands
-from interlock.hub.hints import listen
+from interlock.hub.hints import Bell, listen
 from interlock.hub.models import Lab, Node
-from interlock.hub.snapshots import refresh
+from interlock.hub.snapshots import portions
 from interlock.protocol.snapshots import SnapshotVersion
 
 POLL_S = 0.2
 GATHER_S = 0.2
-"""1-architecture.md, "Scale": other processes are polled, and changes gathered, every 200 ms."""
+"""1-architecture.md, "Scale": changes are gathered every 200 ms, and looked for as often."""
 PAUSE_S = 0.2
 PAUSE_S_MAX = 30.0
 """A failure that passes (a locked database) costs one poll, one that stays fills no log."""
@@ -81,34 +82,33 @@ class Watch:
         self._calendar = 0
         self._troubles: dict[int, Trouble] = {}
         self._data_version: int | None = None
-        self._wake = threading.Event()
+        self._bell = Bell(settings.HUB.path)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
         """The thread runs; its first picture comes at once."""
-        self._wake.set()
+        self._bell.ring()
         self._thread.start()
 
     def heard(self, node: int, version: SnapshotVersion) -> None:
         """The node said that it decides by `version`: written with what others say in the next moments."""
         self._heard[node] = version
-        self._wake.set()
+        self._bell.ring()
 
     def stop(self) -> None:
         """The thread has ended."""
         self._stopping.set()
-        self._wake.set()
+        self._bell.ring()
         self._thread.join()
+        self._bell.close()
 
     def _run(self) -> None:
-        stop_listening = listen(self._wake.set)
+        stop_listening = listen(self._bell.ring)
         try:
             trouble: Trouble | None = None
             while not self._stopping.is_set():
-                hinted = self._wake.wait(POLL_S)
-                self._wake.clear()
-                trouble = self._turn(hinted, trouble)
+                trouble = self._turn(self._bell.wait(POLL_S), trouble)
         finally:
             stop_listening()
             connection.close()
@@ -141,7 +141,6 @@ class Watch:
         self._commands = waiting_commands(self._clock.wall_ms())
         self._show(labs)
         self._renew_lists(labs, now_ms)
-        self._show(labs)
         return self._picture is not before
 
     def _write_what_was_heard(self) -> None:
@@ -184,12 +183,14 @@ class Watch:
             trouble = self._troubles.get(lab.pk)
             waits = trouble is not None and trouble.again_ms > now_ms
             if self._rights.get(lab.pk) != (lab.rights_seq, self._calendar) and not waits:
-                self._versions.update(self._refreshed(lab, now_ms))
+                self._renew_lists_of(lab, labs, now_ms)
 
-    def _refreshed(self, lab: Lab, now_ms: int) -> dict[int, SnapshotVersion]:
-        """The lab's versions; none when its lists cannot be made now: then it waits a growing while."""
+    def _renew_lists_of(self, lab: Lab, labs: list[Lab], now_ms: int) -> None:
+        """Its nodes are told portion by portion; a lab whose lists cannot be made now waits a growing while."""
         try:
-            versions = refresh(lab)
+            for versions in portions(lab):
+                self._versions.update(versions)
+                self._show(labs)
         except Exception:
             trouble = self._troubles[lab.pk] = Trouble.after(self._troubles.get(lab.pk), now_ms)
             log.exception(
@@ -198,10 +199,9 @@ class Watch:
                 trouble.pause_s,
             )
             self._reconnect()
-            return {}
+            return
         self._rights[lab.pk] = (lab.rights_seq, self._calendar)
         self._troubles.pop(lab.pk, None)
-        return versions
 
     def _reconnect(self) -> None:
         """The next question opens a new connection, whose numbers start anew."""

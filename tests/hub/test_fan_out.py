@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from interlock.clock import perf_us
 from tests.bench.fan_out import Changes, Clients, lab_with, point_at
+from tests.hub import process
 from tests.hub.process import HubFolder, HubProcess
 from tests.waiting import wait_until
 
@@ -62,6 +66,48 @@ def test_all_clients_refuse_what_another_process_took_away_and_the_hub_knows_it(
         wait_until(lambda: confirmed(folder) == CLIENTS, 30.0, "confirmations")
     finally:
         changes.close()
+        clients.close()
+        hub.stop()
+
+
+NEVER_POLLS = """
+import interlock.hub.watch
+interlock.hub.watch.POLL_S = 600.0
+"""
+GIVE_NOTHING_ON_CREDIT = """
+from interlock.hub.models import Payer
+Payer.objects.filter(members__name="Member 1").update(prepays=True)
+"""
+
+
+def interlock_hub(folder: HubFolder, *arguments: str) -> None:
+    """A command of the hub, in a process of its own as somebody types it, or as a timer starts it."""
+    command = [sys.executable, "-m", "interlock", "hub", *arguments, "--dir", str(folder.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_hub_that_does_not_poll_tells_what_a_command_and_what_a_job_changed_at_once(
+    site: tuple[Path, HubFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = site
+    monkeypatch.setattr(
+        process, "_RUN", process._RUN.replace("print(", f"exec({NEVER_POLLS!r}) or print(")
+    )
+    folder.run(GIVE_NOTHING_ON_CREDIT)
+    hub = HubProcess(folder)
+    point_at(path, CLIENTS, hub.url)
+    clients = Clients(path, CLIENTS, processes=1)
+    badges = path / "badges.csv"
+    badges.write_text("member,badge\nMember 0,04FFFFFFFFFF01\n")
+    try:
+        clients.wait("ready", 0, 60.0)
+        for arguments in (("import-badges", str(badges)), ("jobs", "--only", "credit")):
+            began_us = perf_us()
+            interlock_hub(folder, *arguments)
+            applied = clients.wait("applied", began_us, 60.0)
+            assert {one["whole"] for one in applied} == {1}
+    finally:
         clients.close()
         hub.stop()
 
