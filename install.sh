@@ -45,7 +45,7 @@ STEP="reading the command line"
 REMEDY="Read ./install.sh --help."
 TICKER=
 
-usage() {
+usage_english() {
     cat <<'END'
 Usage: ./install.sh [OPTION…] COMMAND [ARGUMENT…]
 
@@ -79,7 +79,7 @@ On a real Raspberry Pi or server, as root (docs/install.md):
   --dry-run          say what would be done, change nothing
   --prepare          demo, test: install what is needed and stop; it then works without the internet
   --force            go on where a Debian package seems missing or the computer is unknown
-  --help             this text
+  --help             this text; in French: ./install.sh --lang fr --help
 
 Examples:
   ./install.sh demo
@@ -87,10 +87,62 @@ Examples:
   ./install.sh test fast
   ./install.sh --dry-run test
   sudo ./install.sh node --from /media/usb
-  sudo ./install.sh upgrade --offline interlock-0.1.0.tar.gz
+  sudo ./install.sh upgrade --offline interlock-0.1.0-node-aarch64.tar.gz
+  sudo ./install.sh node --overlay
 
 Exit code: 0 done, 1 something failed, 2 wrong command line, 3 Debian packages are missing.
 END
+}
+
+usage_french() {
+    cat <<'END'
+Usage : ./install.sh [OPTION…] COMMANDE [ARGUMENT…]
+
+  demo [ARGUMENT…]   tout un labo sur cet ordinateur : le hub, trois machines et leurs façades.
+                     Affiche l'adresse à ouvrir ; Ctrl-C arrête tout. Les ARGUMENTs vont à
+                     `interlock demo`, par exemple --keep.
+  test [STAGE…]      installe ce qu'il faut aux tests et les lance tous. STAGE : lint, fast, real,
+                     browser, root.
+
+Sur un vrai Raspberry Pi ou serveur, en root (docs/install.fr.md) :
+
+  node               le processus qui tient une machine, sur son Pi
+  hub                le serveur du labo
+  upgrade            la version de ce dossier (ou de --offline) pour ce qui est installé ici ; elle a
+                     une minute pour faire ses preuves, sinon la précédente revient d'elle-même
+  rollback           la version précédente
+  uninstall          enlève tout, sauf la configuration et les données
+  image              rend la carte de ce Pi bonne à copier pour beaucoup de machines
+  doctor             regarde tout, ne change rien
+
+  --from DOSSIER     node : où sont node.toml, *.node.json et *.sync.json, par exemple une clé USB
+  --overlay          node : dès le prochain démarrage, la carte n'est plus jamais écrite, sauf les
+                     données, qui veulent leur propre partition ; --no-overlay : comme avant
+  --address NOM      hub : le nom ou l'adresse où les machines le joignent ; sinon sa première adresse
+  --hostname NOM     node : le nom de cet ordinateur dans le réseau
+  --offline FICHIER  prend une archive de version au lieu d'internet
+  --unattended       attend que personne n'utilise la machine, au lieu de s'arrêter avec un message
+  --lang fr|en       la langue de ce qui est dit
+  --root DOSSIER     répète sous DOSSIER ; rien n'est démarré
+
+  --dry-run          dit ce qui serait fait, ne change rien
+  --prepare          demo, test : installe ce qu'il faut et s'arrête ; ensuite, internet est inutile
+  --force            continue quand un paquet Debian semble manquer ou que l'ordinateur est inconnu
+  --help             ce texte ; en français : ./install.sh --lang fr --help
+
+Exemples :
+  ./install.sh demo
+  ./install.sh --lang fr --dry-run node
+  sudo ./install.sh node --from /media/usb
+  sudo ./install.sh upgrade --offline interlock-0.1.0-node-aarch64.tar.gz
+  sudo ./install.sh node --overlay
+
+Code de sortie : 0 fait, 1 échec, 2 mauvaise ligne de commande, 3 il manque des paquets Debian.
+END
+}
+
+usage() {
+    if [[ $UI_LANGUAGE == fr ]]; then usage_french; else usage_english; fi
 }
 
 say() { printf '%s\n' "$*"; }
@@ -146,7 +198,7 @@ step() {
     REMEDY=$2
     shift 2
     if [[ $DRY_RUN == yes ]]; then
-        say "would do: $STEP"
+        say "$(t "would do:" "ferait :") $STEP"
         say "          $(printf '%q ' "$@")"
         return
     fi
@@ -160,7 +212,7 @@ step() {
         "$@"
     ) >>"$LOG" 2>&1 </dev/null
     stop_ticker
-    say " done ($((SECONDS - began)) s)"
+    say " $(t "done" "fait") ($((SECONDS - began)) s)"
 }
 
 # ------------------------------------------------------------------------ Debian packages
@@ -204,17 +256,21 @@ require_packages() {
         return
     fi
     if [[ $FORCE == yes ]]; then
-        complain "Going on without: ${missing[*]} (--force)"
+        complain "$(t "Going on without: ${missing[*]} (--force)" "On continue sans : ${missing[*]} (--force)")"
     elif ! command -v apt-get >/dev/null; then
-        complain "This computer has no apt. Interlock needs what Debian calls: ${missing[*]}"
-        complain "Install them your way, then run this again with --force if they are not seen."
+        complain "$(t "This computer has no apt. Interlock needs what Debian calls: ${missing[*]}" \
+            "Cet ordinateur n'a pas apt. Interlock a besoin de ce que Debian appelle : ${missing[*]}")"
+        complain "$(t "Install them your way, then run this again with --force if they are not seen." \
+            "Installez-les à votre façon, puis relancez ceci, avec --force si elles ne sont pas vues.")"
         exit "$EXIT_PACKAGES"
     elif [[ $EUID -eq 0 ]]; then
-        step "Installing Debian packages: ${missing[*]}" \
-            "Check the network and /etc/apt/sources.list*, then run this again." \
+        step "$(t "Installing Debian packages: ${missing[*]}" "Installation de paquets Debian : ${missing[*]}")" \
+            "$(t "Check the network and /etc/apt/sources.list*, then run this again." \
+                "Vérifiez le réseau et /etc/apt/sources.list*, puis relancez ceci.")" \
             apt_install "${missing[@]}"
     else
-        complain "Debian packages are missing. Run this once, then ./install.sh again:"
+        complain "$(t "Debian packages are missing. Run this once, then ./install.sh again:" \
+            "Il manque des paquets Debian. Lancez ceci une fois, puis de nouveau ./install.sh :")"
         complain ""
         say "sudo apt-get install -y --no-install-recommends ${missing[*]}"
         if [[ $DRY_RUN == no ]]; then
@@ -306,7 +362,7 @@ demo() {
         return
     fi
     if [[ $DRY_RUN == yes ]]; then
-        say "would do: start the demo"
+        say "$(t "would do:" "ferait :") start the demo"
         say "          $(printf '%q ' "$VENV/bin/interlock" demo "$@")"
         return
     fi
@@ -337,7 +393,7 @@ check() {
     local what=$1 began=$SECONDS
     shift
     if [[ $DRY_RUN == yes ]]; then
-        say "would run: $(printf '%q ' "$@")"
+        say "$(t "would run:" "lancerait :") $(printf '%q ' "$@")"
         return
     fi
     say "== $what"
@@ -424,7 +480,7 @@ pytest_stage() {
         pytest+=(-p xdist -n "$(workers "$name")" --dist loadfile --max-worker-restart 0)
     fi
     if [[ $DRY_RUN == yes ]]; then
-        say "would run: $(printf '%q ' "${pytest[@]}")"
+        say "$(t "would run:" "lancerait :") $(printf '%q ' "${pytest[@]}")"
         return
     fi
     say "== pytest: $name"

@@ -8,6 +8,7 @@ pytest and bash are real. What only a bare Debian can show is in tests/chroot/pr
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -220,6 +221,22 @@ def test_looking_changes_nothing(checkout: Path, command: list[str]) -> None:
     assert tree(checkout.parent) == before
     if "--help" not in command:
         assert "would do: Making the Python environment .venv" in looked.stdout
+
+
+def test_the_help_names_the_same_commands_and_options_in_both_languages(checkout: Path) -> None:
+    said = [install(checkout, "--lang", one, "--help").stdout for one in ("en", "fr")]
+    assert ("Usage : " in said[0], "Usage : " in said[1]) == (False, True)
+    words = [re.findall(r"^  (--[a-z-]+|[a-z]+) ", one, re.MULTILINE) for one in said]
+    assert words[0] == words[1]
+    assert len(words[0]) >= 20
+    for one in said:
+        assert max(map(len, one.splitlines())) <= 104
+
+
+def test_a_rehearsal_in_french_has_no_english_verb(checkout: Path) -> None:
+    told = install(checkout, "--lang", "fr", "--dry-run", "demo")
+    assert "ferait : " in told.stdout
+    assert "would" not in told.stdout
 
 
 def run_stages(ready: Path, tests: str, *stages: str) -> subprocess.CompletedProcess[str]:

@@ -90,7 +90,7 @@ require_hub() {
         return
     fi
     if [[ $DRY_RUN == yes ]]; then
-        say "would make: the hub in $HUB_DIR"
+        say "$(t "would make:" "créerait :") $(t "the hub in" "le hub dans") $HUB_DIR"
         return
     fi
     STEP=$(t "making the hub" "création du hub")
@@ -223,7 +223,7 @@ image() {
         exit "$EXIT_USAGE"
     done
     if [[ $DRY_RUN == yes ]]; then
-        say "would empty: $TARGET/etc/machine-id; would remove: $TARGET/etc/ssh/ssh_host_*"
+        say "$(t "would empty:" "viderait :") $TARGET/etc/machine-id; $(t "would remove:" "enlèverait :") $TARGET/etc/ssh/ssh_host_*"
         return
     fi
     # Empty, not absent: systemd makes a new one at the next boot of each copy.

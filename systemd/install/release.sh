@@ -332,7 +332,7 @@ switch_to() {
     local name=$1 before
     before=$(pointed "$CURRENT")
     if [[ $DRY_RUN == yes ]]; then
-        [[ $before == "$name" ]] || say "would switch: $TARGET$CURRENT to $name"
+        [[ $before == "$name" ]] || say "$(t "would switch:" "basculerait :") $TARGET$CURRENT to $name"
         return
     fi
     if ! is_live; then
@@ -372,7 +372,7 @@ prove() {
     start_ticker
     if is_healthy; then
         stop_ticker
-        say " done ($((SECONDS - began)) s)"
+        say " $(t "done" "fait") ($((SECONDS - began)) s)"
         if [[ $before != "$name" ]]; then keep_as_previous "$before"; fi
         rm -f "$UNCONFIRMED"
         return

@@ -59,7 +59,7 @@ own() {
 
 folder() { # PATH MODE USER GROUP
     if [[ $DRY_RUN == yes ]]; then
-        [[ -d $TARGET$1 ]] || say "would make: $TARGET$1 ($2 $3:$4)"
+        [[ -d $TARGET$1 ]] || say "$(t "would make:" "créerait :") $TARGET$1 ($2 $3:$4)"
         return
     fi
     mkdir -p "$TARGET$1"
@@ -75,7 +75,7 @@ put() {
     fi
     CHANGED=yes
     if [[ $DRY_RUN == yes ]]; then
-        say "would write: $path"
+        say "$(t "would write:" "écrirait :") $path"
         return
     fi
     mkdir -p "${path%/*}"
@@ -90,7 +90,7 @@ take_away() {
     for path in "$@"; do
         [[ -e $TARGET$path || -L $TARGET$path ]] || continue
         if [[ $DRY_RUN == yes ]]; then
-            say "would remove: $TARGET$path"
+            say "$(t "would remove:" "enlèverait :") $TARGET$path"
         else
             rm -rf --one-file-system -- "$TARGET$path"
         fi
@@ -123,7 +123,7 @@ recognise_system() { # node|hub
     fi
     [[ -n $why ]] || return 0
     if [[ $FORCE == yes ]]; then
-        complain "$(t "Going on although $why (--force)." "On continue bien que… : $why (--force).")"
+        complain "$(t "Going on although $why (--force)." "On continue quand même (--force) : $why.")"
         return
     fi
     complain "$(t "Not done: $why." "Rien n'a été fait : $why.")"
@@ -170,7 +170,7 @@ take_configuration() {
         fi
         CHANGED=yes
         if [[ $DRY_RUN == yes ]]; then
-            say "would copy: $source to $TARGET$CONFIG_DIR/$name"
+            say "$(t "would copy:" "copierait :") $source to $TARGET$CONFIG_DIR/$name"
             continue
         fi
         # Readable by nobody else at any moment.
@@ -203,9 +203,10 @@ name_computer() {
         put /etc/hostname <<<"$HOSTNAME_WANTED"
         [[ ! -f $TARGET$hosts ]] || put "$hosts" < <(hosts_with_name "$TARGET$hosts")
     elif [[ $DRY_RUN == yes ]]; then
-        say "would call this computer: $HOSTNAME_WANTED"
+        say "$(t "would call this computer:" "appellerait cet ordinateur :") $HOSTNAME_WANTED"
     elif ! systemd-run --quiet --wait --collect hostnamectl set-hostname "$HOSTNAME_WANTED" >>"$LOG" 2>&1 ||
-        ! systemd-run --quiet --wait --collect sed -i "$(in_hosts)" "$hosts" >>"$LOG" 2>&1; then
+        { [[ -f $hosts ]] &&
+            ! systemd-run --quiet --wait --collect sed -i "$(in_hosts)" "$hosts" >>"$LOG" 2>&1; }; then
         complain "$(t "This computer could not be called $HOSTNAME_WANTED; everything else is as wanted." \
             "Cet ordinateur n'a pas pu s'appeler $HOSTNAME_WANTED ; tout le reste est comme voulu.")"
     fi
@@ -342,7 +343,7 @@ link_of() {
 enable() { # UNIT
     local link
     if [[ $DRY_RUN == yes ]]; then
-        say "would enable: $1"
+        say "$(t "would enable:" "activerait :") $1"
     elif is_live; then
         case $1 in
             # From now on, and not only from the next start of the computer.

@@ -127,10 +127,16 @@ def test_the_hub_s_file_offers_the_ready_machines_in_lines_that_only_lack_their_
 ) -> None:
     source = (REPOSITORY / "interlock/hub/pages/nodes/enrolling.py").read_text(encoding="utf-8")
     offered = [
-        line.strip() for line in source.splitlines() if line.strip().startswith(("'# ", '"# ['))
+        line.strip()
+        for line in source.splitlines()
+        if line.strip().startswith(("'# ", '"# [', "f'# hostname"))
     ]
-    lines = "\n".join(line.strip("'\"").removesuffix("\\n").removeprefix("# ") for line in offered)
+    lines = "\n".join(
+        line.removeprefix("f").strip("'\"").removesuffix("\\n").removeprefix("# ")
+        for line in offered
+    )
+    lines = lines.replace("{_label(machine.slug)}", "table-saw")
     path = tmp_path / "interlock.toml"
     path.write_text(card(more=lines), encoding="utf-8")
     read = read_card_file(path)
-    assert (read.profile, read.language) == ("saw", "fr")
+    assert (read.profile, read.language, read.hostname) == ("saw", "fr", "table-saw")

@@ -143,7 +143,13 @@ def card_file(machine: Machine, code: EnrolmentCode, until: str) -> str:
         "# [computer]\n"
         '# profile = "saw"      # "saw", "laser", "printer"\n'
         '# language = "fr"      # "fr", "en"\n'
+        f'# hostname = "{_label(machine.slug)}"\n'
     )
+
+
+def _label(slug: str) -> str:
+    """A computer's name in the network: letters, digits and hyphens (sync/card_file.py)."""
+    return slug.lower().replace("_", "-").strip("-")[:63].rstrip("-")
 
 
 def _comment(text: str) -> str:
