@@ -51,6 +51,8 @@ class Client:
     head: dict[str, Any] = field(default_factory=dict)
     lines: dict[bytes, bytes] = field(default_factory=dict)
     fetched_whole: int = 0
+    bytes_of_change: int = 0
+    """What the hub sent for the last change: the answer's head and body, without TCP's own."""
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def fetch(self) -> None:
@@ -86,7 +88,7 @@ class Client:
             lines.pop(change.tag, None)
             if change.line is not None:
                 lines[change.tag] = change.line
-        digest = digest_lines(lines[tag] for tag in sorted(lines))
+        digest = digest_lines([b"".join([lines[tag] for tag in sorted(lines)])])
         _expect(digest == delta.header.digest, "the result is not what the hub signed")
         self.lines, self.version = lines, delta.header.version
         self.head = canonical.loads(delta.head_line, where="delta")
@@ -140,7 +142,8 @@ class Client:
             + body
         )
         await writer.drain()
-        first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, *rest = head.decode("latin-1").split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in rest if line)
         if "content-length" in headers:
             content = await reader.readexactly(int(headers["content-length"]))
@@ -148,6 +151,7 @@ class Client:
             content = await _chunks(reader)
         else:
             content = b""
+        self.bytes_of_change = len(head) + len(content)
         if headers.get("connection") == "close":
             self.hang_up()
         return int(first.split()[1]), headers, content
@@ -163,7 +167,7 @@ async def live(client: Client, setting_up: asyncio.Semaphore) -> None:
         try:
             while True:
                 if await client.listen():
-                    say("applied", client)
+                    say("applied", client, bytes=client.bytes_of_change)
                 backoff.succeeded()
         except Gone:
             await _back(client, backoff)
