@@ -10,7 +10,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.utils.translation import gettext, gettext_lazy, ngettext, npgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from interlock.hub import days
@@ -250,8 +250,8 @@ def _row(one: Activity, viewer: Viewer) -> Row:
 
 def _totals(sums: deeds.Totals) -> list[Total]:
     return [
-        Total(ngettext("activity", "activities", sums.activities), str(sums.activities)),
-        Total(ngettext("person", "people", sums.people), str(sums.people)),
+        Total(npgettext("total", "activity", "activities", sums.activities), str(sums.activities)),
+        Total(npgettext("total", "person", "people", sums.people), str(sums.people)),
         Total(gettext("hours held"), formats.duration(sums.minutes * formats.MINUTE_S)),
         Total(
             gettext("hours × people"),
