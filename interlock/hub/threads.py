@@ -17,7 +17,7 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import HttpResponseBase
-from django.urls import get_resolver, set_script_prefix
+from django.urls import set_script_prefix
 
 THREADS = 32
 """Pages that compute at the same time; whoever comes then waits for one of them, not for memory."""
@@ -29,8 +29,6 @@ class Threaded(ASGIHandler):
     def __init__(self, threads: int = THREADS) -> None:
         super().__init__()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="django")
-        # Every page's module is there before the first request: they would wait for each other's imports.
-        _ = get_resolver().url_patterns
 
     def load_middleware(self, is_async: bool = False) -> None:
         """The chain without an event loop, whatever Django's handler asks for."""
