@@ -192,8 +192,10 @@ def test_a_month_that_is_closed_changes_by_no_call() -> None:
         assert closed(made.lab) == before, (verb, path)
     # Those with a body of their own were not refused at the door: they did what they do.
     assert {way: seen[way] for way in bodies if seen[way] not in (200, 201)} == {}
-    corrections = Line.objects.filter(corrects=line)
-    assert [one.month > made.last for one in corrections] == [True]
+    # Three lines were written, and each where it will be billed: in a month that is not closed.
+    written = Line.objects.filter(lab=made.lab, statement=None)
+    assert [one.month > made.last for one in written] == [True] * 3
+    assert Line.objects.filter(corrects=line).count() == 1
     assert get(one, f"/lines/{line.pk}")["statement"] == line.statement.number  # type: ignore[union-attr]
     verify_ledger(made.lab)
 

@@ -12,7 +12,7 @@ from interlock.hub.api import problems
 from interlock.hub.api.access import BearerToken
 from interlock.hub.api.problems import Problem
 from interlock.hub.domain.tokens import Scope
-from interlock.hub.metrics import CONTENT_TYPE, Feed, exposition
+from interlock.hub.waiting import Waiting
 
 _token = BearerToken(Scope.METRICS_READ)
 
@@ -21,20 +21,24 @@ _token = BearerToken(Scope.METRICS_READ)
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
     """The figures; without a token made for them, what every call of the API is refused with."""
+    # No command and no page waits for a library that only a monitor needs.
+    from interlock.hub.metrics import CONTENT_TYPE, Feed, exposition
+
     try:
         caller = _token(request)
         if caller is None:
             raise AuthenticationError
     except (Problem, PermissionDenied, AuthenticationError) as error:
         return problems.answer(problems.problem_of(error))
-    told = exposition(caller.lab, caller.actor.now(), feed_here())
+    waiting = _waiting_here()
+    feed = Feed() if waiting is None else Feed(waiting.listening, waiting.streams)
+    told = exposition(caller.lab, caller.actor.now(), feed)
     return HttpResponse(told, content_type=CONTENT_TYPE)
 
 
-def feed_here() -> Feed:
-    """Who waits in this process; nobody where no server runs."""
-    # The server's own application: it is there before any request, and not in a command or a test.
+def _waiting_here() -> Waiting | None:
+    """Who waits in this process; None where no server runs."""
+    # The server's own application: it is there before any request, and asleep in a test.
     from interlock.hub.asgi import application
 
-    waiting = application.waiting
-    return Feed() if waiting is None else Feed(waiting.listening, waiting.streams)
+    return application.waiting
