@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class MachineParts:
     cable: Cable
     frozen_pid: int | None = None
     power_cut: bool = False
+    old_card: bool = False
     boot_id: str = ""
 
 
@@ -71,6 +73,29 @@ class DemoFaults:
             self._manager.start(parts.node)
             self._manager.start(parts.sync)
             parts.power_cut = False
+
+    def copy_cards(self) -> None:
+        """Of each machine's SD card there is a copy, as it is now: what a thief, or a careful person, has."""
+        for parts in self._machines.values():
+            # The image of a Pi that runs: what a power cut at this instant would leave.
+            self._manager.freeze(parts.node.name)
+            try:
+                shutil.rmtree(parts.folder.other_card, ignore_errors=True)
+                no_sockets = shutil.ignore_patterns("*.sock")
+                shutil.copytree(parts.folder.state, parts.folder.other_card, ignore=no_sockets)
+            finally:
+                self._manager.thaw(parts.node.name)
+
+    def old_card(self, machine: str, on: bool) -> None:
+        """The copy is in the Pi, or the card it was made of; its power is cut meanwhile."""
+        parts = self._machines[machine]
+        if parts.old_card == on:
+            return
+        out = parts.folder.other_card.with_name("card-in-hand")
+        parts.folder.state.rename(out)
+        parts.folder.other_card.rename(parts.folder.state)
+        out.rename(parts.folder.other_card)
+        parts.old_card = on
 
     def kill_node(self, machine: str) -> None:
         """The node gets SIGKILL; it is restarted after a second."""
@@ -113,6 +138,7 @@ class DemoFaults:
             unplugged=not parts.cable.plugged,
             power_cut=parts.power_cut,
             frozen=frozen,
+            old_card=parts.old_card,
             node=word,
             boot_id=parts.boot_id or boot_id_of(parts.folder.world),
         )

@@ -65,6 +65,11 @@ class MachineFolder:
         return self.path / "state"
 
     @property
+    def other_card(self) -> Path:
+        """The SD card that is not in the Pi: a copy, or the one it was made of."""
+        return self.path / "other-card"
+
+    @property
     def control_socket(self) -> Path:
         """The node's control socket."""
         return self.state / "run" / "control.sock"

@@ -127,6 +127,7 @@ class MachineFaults:
     unplugged: bool = False
     power_cut: bool = False
     frozen: bool = False
+    old_card: bool = False
     node: str = "running"
     boot_id: str = ""
 
@@ -142,6 +143,9 @@ class Faults(Protocol):
 
         The world's own share (`mains` and `pi` at world.sock) follows a cut at once, and is done when power is back.
         """
+
+    def old_card(self, machine: str, on: bool) -> None:
+        """An older copy of its SD card is in the Pi, or the card itself again; called while it has no power."""
 
     def kill_node(self, machine: str) -> None:
         """The node gets SIGKILL."""

@@ -133,6 +133,7 @@ class PanelApp:
             "unplugged": now.unplugged,
             "power_cut": now.power_cut,
             "frozen": now.frozen,
+            "old_card": now.old_card,
             "node": now.node,
             "boot_id": now.boot_id,
         }
@@ -221,6 +222,8 @@ class PanelApp:
                 await asyncio.to_thread(self._faults.unplug, name, on)
             case "cut_power":
                 await self._cut_power(link, on)
+            case "old_card":
+                await self._change_card(link, on)
             case "kill_node":
                 await asyncio.to_thread(self._faults.kill_node, name)
             case "clear_faults":
@@ -242,6 +245,16 @@ class PanelApp:
         await link.ask("pi", on=not on)
         if not on:
             await processes
+
+    async def _change_card(self, link: MachineLink, on: bool) -> None:
+        """Nobody pulls a card out of a running Pi; one that was off before stays off."""
+        name = link.machine.id
+        was_off = self._faults.of_machine(name).power_cut
+        if not was_off:
+            await self._cut_power(link, True)
+        await asyncio.to_thread(self._faults.old_card, name, on)
+        if not was_off:
+            await self._cut_power(link, False)
 
     def _link(self, request: dict[str, Any]) -> MachineLink:
         name = fields.text(request, "machine")

@@ -70,6 +70,10 @@ class RecordedFaults:
             self._now[machine], power_cut=on, node="off" if on else "running"
         )
 
+    def old_card(self, machine: str, on: bool) -> None:
+        self.asked.append(("old_card", machine, on))
+        self._now[machine] = replace(self._now[machine], old_card=on)
+
     def kill_node(self, machine: str) -> None:
         self.asked.append(("kill_node", machine))
 

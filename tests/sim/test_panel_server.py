@@ -187,6 +187,7 @@ def test_a_hand_reaches_the_world(
         ({"fault": "freeze_node", "machine": "laser", "on": True}, ("freeze_node", "laser", True)),
         ({"fault": "kill_node", "machine": "laser"}, ("kill_node", "laser")),
         ({"fault": "clear_faults", "machine": "saw"}, ("clear_faults", "saw")),
+        ({"fault": "old_card", "machine": "saw", "on": True}, ("cut_power", "saw", False)),
         ({"fault": "stop_hub", "on": True}, ("stop_hub", True)),
     ],
 )

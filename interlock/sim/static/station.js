@@ -217,6 +217,7 @@ export function station(machine, { tell }) {
       machine_start: world.jammed.includes("machine_start"),
       reader: !world.reader,
       freeze_node: faults.frozen,
+      old_card: faults.old_card,
     };
     for (const [name, on] of Object.entries(now)) {
       const known = ["fault", "world", "jam"].map((kind) => `.switch[data-${kind}=${name}]`);
