@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
 
 from interlock.errors import ProtocolError
 from interlock.hub import ingest, verifying
+from interlock.hub.alarms import raise_alarm
 from interlock.hub.greeting import ChainDiffers, Hello, greet
-from interlock.hub.models import Alarm, Line, Node, NodeRecord, Session, SetAside
+from interlock.hub.models import Alarm, AlarmKind, Line, Node, NodeRecord, Session, SetAside
 from interlock.hub.verifying import verify_hub
 from interlock.protocol.records import GENESIS, Head, RecordType
 from tests.hub.journal import Journal
 from tests.hub.lab import SmallLab, small_lab
+from tests.hub.page_lab import page_lab
 from tests.hub.test_erasure import used
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
@@ -104,6 +108,17 @@ def test_a_copy_that_says_again_what_the_original_said_changes_nothing() -> None
     before = _everything()
     clone.meet_the_hub()
     assert _everything() == before
+
+
+@pytest.mark.parametrize("kind", ["chain_differs", "node_behind"])
+def test_a_copied_card_stands_on_the_list_of_what_there_is_to_do(kind: str) -> None:
+    """Nobody should have to look for it on the page of one machine's computer."""
+    made = page_lab()
+    node = Node.objects.get(machine__slug="saw")
+    raise_alarm(node, AlarmKind(kind), "its record 1.4 is another one", timezone.now())
+    for role, told in (("manager", True), ("technician", True), ("trainer", False)):
+        words = made.client(role).get(reverse("board")).content.decode()
+        assert ("SD card" in words) == told
 
 
 def _starts(journal: Journal) -> list[Any]:

@@ -170,6 +170,16 @@ _SAID: dict[AlarmKind, tuple[str, Words]] = {
             "%(machine)s: a badge did not prove that it is genuine. Somebody may have a copy."
         ),
     ),
+    AlarmKind.CHAIN_DIFFERS: (
+        "fault",
+        gettext_lazy(
+            "%(machine)s: its computer has another past than the hub knows. Was its SD card copied?"
+        ),
+    ),
+    AlarmKind.NODE_BEHIND: (
+        "fault",
+        gettext_lazy("%(machine)s: an old SD card is in its computer, or a copy of it."),
+    ),
     AlarmKind.GRANT_REFUSED: (
         "fault",
         gettext_lazy("%(machine)s: a training granted there does not count."),
