@@ -28,8 +28,11 @@ def report(node: Node, message: dict[str, Any], clock: Clock) -> int | None:
     said = _read(message, clock.wall_ms())
     trusts = said.get("authorities")
     fresh = known is not None and abs(at - known.reported_at) < WRITTEN_EVERY
-    if known is None or not fresh or known.authorities != trusts:
+    if known is None:
         NodeHealth.objects.update_or_create(node=node, defaults={"reported_at": at, **said})
+    elif not fresh or known.authorities != trusts:
+        # One statement: after a restart of the hub every node is heard within seconds.
+        NodeHealth.objects.filter(pk=known.pk).update(reported_at=at, **said)
     return trusts
 
 

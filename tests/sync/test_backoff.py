@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -46,3 +47,25 @@ def test_a_success_brings_the_ceiling_back_to_one_second() -> None:
 
 def test_a_smaller_cap_holds_from_the_first_failure_on() -> None:
     assert max(waits(1, cap_ms=500) + waits(9, cap_ms=500)) <= 500
+
+
+@pytest.mark.parametrize(
+    ("away_s", "busiest", "half_s"), [(3, 160, 2), (10, 60, 6), (60, 20, 18), (600, 25, 18)]
+)
+def test_500_nodes_come_back_to_a_hub_that_was_away_in_no_more_than_so_many_a_second(
+    away_s: int, busiest: int, half_s: int
+) -> None:
+    """What a hub has to greet after a restart: docs/performance.md has what it can."""
+    after_s = sorted(came_back_s(Random(seed), away_s) for seed in range(500))
+    seconds = Counter(int(after) for after in after_s)
+    assert max(seconds.values()) <= busiest
+    assert after_s[250] <= half_s
+    assert after_s[-1] <= CAP_MS / 1_000
+
+
+def came_back_s(randomness: Random, away_s: int) -> float:
+    """How long after the hub's return the first attempt is made that finds it."""
+    backoff, at_ms = Backoff(randomness), 0
+    while at_ms < away_s * 1_000:
+        at_ms += backoff.failed()
+    return at_ms / 1_000 - away_s
