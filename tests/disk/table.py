@@ -63,11 +63,21 @@ DIARY = """
 """
 
 
-def page(folder: Path) -> str:
-    """The whole page."""
+PLANTED_HEAD = "## Bugs planted on purpose"
+
+
+def page(folder: Path, *, keep_planted: bool = False) -> str:
+    """The whole page; the planted bugs are looked for, or stand as they stood."""
     lines = [HEAD, "## What was run", "", *_totals(folder), "", *_faults(folder)]
-    lines += ["", "## Bugs planted on purpose", "", *_planted(), DIARY]
+    lines += ["", PLANTED_HEAD, "", *(_kept() if keep_planted else _planted()), DIARY]
     return "\n".join(lines)
+
+
+def _kept() -> Iterator[str]:
+    """What the page says of the planted bugs now."""
+    _, _, rest = PAGE.read_text("utf-8").partition(f"{PLANTED_HEAD}\n\n")
+    kept, _, _ = rest.partition(DIARY)
+    yield kept.rstrip("\n")
 
 
 def _totals(folder: Path) -> Iterator[str]:
@@ -130,9 +140,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.disk.table", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--keep-planted", action="store_true", help="Do not look for them again.")
     given = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
-    text = page(given.dir)
+    text = page(given.dir, keep_planted=given.keep_planted)
     if given.write:
         PAGE.write_text(text, "utf-8")
     else:

@@ -1,20 +1,38 @@
-"""The planted bugs and a campaign's folder in, docs/proof.md out: `python -m tests.simulator.proof [CAMPAIGN]`."""
+"""Campaigns and the tools' own results in, the figures of docs/proof.md out: `python -m tests.simulator.proof`.
+
+    --campaign DIR   of `interlock sim campaign`, once for each
+    --disk DIR       of `python -m tests.disk.campaign`
+    --coverage FILE  of `coverage json`, for core and protocol
+    --mutation FILE  of tests/mutation/run.sh
+    --soak FILE      of `python -m tests.real.soak --series`
+    --planted        looks for every planted bug, seed by seed: an hour beside other work
+
+What is not given stays as it stands. The words between the figures are written by people.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from interlock.sim.simulator.campaign import commit_of_this_tree, finished_runs, totals_of
 from interlock.sim.simulator.fitting import fitting
 from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.run import run
+from tests.disk.campaign import KINDS, runs, total
+from tests.disk.histories import SEQUENCES
+from tests.mutation.score import counts
+from tests.real.soak import MEASURES, Held, growth
 from tests.simulator.planted import HOURS, PLANTED, Planted
 
 PROOF = Path(__file__).parents[2] / "docs" / "proof.md"
 SEEDS_MAX = 80
-BEGIN, END = "<!-- figures: python -m tests.simulator.proof -->", "<!-- end of figures -->"
+HOURS_PER_YEAR = 8_766
+ROOMS = ("interlock/core/", "interlock/protocol/")
 
 
 def seed_needed(planted: Planted) -> int | None:
@@ -28,8 +46,10 @@ def seed_needed(planted: Planted) -> int | None:
     return None
 
 
-def table() -> Iterator[str]:
+def planted_table() -> Iterator[str]:
     """One row for each planted bug."""
+    yield f"Commit {commit_of_this_tree()}, lives of {HOURS:g} virtual hours."
+    yield ""
     yield "| rule | planted bug | seeds needed |"
     yield "|---|---|---|"
     for planted in PLANTED:
@@ -37,30 +57,132 @@ def table() -> Iterator[str]:
         yield f"| {planted.rule} | {planted.name} | {'not found' if seed is None else seed + 1} |"
 
 
-def ran(directory: Path) -> Iterator[str]:
-    """What the campaign in `directory` really ran."""
-    totals = totals_of(directory)
-    commits = sorted({one.commit for one in finished_runs(directory)})
-    broken = [one for one in finished_runs(directory) if one.violation is not None]
-    rate = totals.events / totals.seconds if totals.seconds else 0.0
-    yield f"- {totals.runs} runs, {totals.node_hours:.1f} node-hours, {totals.sessions} sessions"
-    yield f"- {totals.events} events, {totals.steps} of them steps of the core"
-    yield f"- {rate:.0f} events a second of wall time on one core at nice 19, beside other work"
-    yield f"- commits {', '.join(commits)}"
-    yield f"- violations: {len(broken)}"
-    for one in broken:
-        yield f"  - seed {one.seed}: {one.violation}"
+def campaigns_table(directories: Sequence[Path]) -> Iterator[str]:
+    """What each campaign really ran, the faults in all of them, and what broke."""
+    yield "| speed | runs | node-hours | node-years | sessions | events | of them core steps | events/s | commits |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    faults: Counter[str] = Counter()
+    broken: list[str] = []
+    for directory in directories:
+        totals, done = totals_of(directory), list(finished_runs(directory))
+        faults.update(totals.faults)
+        rate = totals.events / totals.seconds if totals.seconds else 0.0
+        commits = ", ".join(sorted({one.commit for one in done}))
+        speeds = " and ".join(sorted({one.speed for one in done}))
+        broken += [f"{speeds}, seed {one.seed}: {one.violation}" for one in done if one.violation]
+        yield (
+            f"| {speeds} | {totals.runs:,} | {totals.node_hours:,.1f} | "
+            f"{totals.node_hours / HOURS_PER_YEAR:.4f} | {totals.sessions:,} | {totals.events:,} | "
+            f"{totals.steps:,} | {rate:,.0f} | {commits} |"
+        )
+    yield ""
+    yield "Events a second are of wall time, at nice 19 on a core shared with other work."
+    yield ""
+    yield f"Rules broken: {len(broken) or 'none'}."
+    yield from (f"- {one}" for one in broken)
+    if faults:
+        yield ""
+        yield "| fault | how often |"
+        yield "|---|---|"
+        yield from (f"| {name} | {count:,} |" for name, count in faults.most_common())
 
 
-def write(directory: Path | None) -> None:
-    """The figures in docs/proof.md are those of now; its words stay."""
-    lines = ["", f"Commit {commit_of_this_tree()}, lives of {HOURS:g} virtual hours.", "", *table()]
-    if directory is not None:
-        lines += ["", "What was really run in the last campaign:", "", *ran(directory)]
-    head, _, rest = PROOF.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PROOF.write_text(head + BEGIN + "\n".join(lines) + "\n\n" + END + tail, encoding="utf-8")
+def disk_table(folder: Path) -> Iterator[str]:
+    """What the campaign on the simulated disk really ran."""
+    yield "| campaign | done | lives | cuts | of them in a recovery | faults of the disk | broken |"
+    yield "|---|---|---|---|---|---|---|"
+    cuts = 0
+    for kind in sorted(KINDS):
+        whole = total(runs(folder, kind))
+        tried = whole.tried
+        cuts += tried.cuts
+        done = f"{whole.end:,}" + (
+            f" of {SEQUENCES:,} sequences" if kind == "exhaustive" else " seeds"
+        )
+        yield (
+            f"| {kind} | {done} | {tried.lives:,} | {tried.cuts:,} | {tried.recoveries_cut:,} | "
+            f"{tried.faults.total():,} | {len(whole.broken)} |"
+        )
+    yield ""
+    yield f"{cuts:,} cuts; the suite makes 5,000 more with every run. docs/proof-disk.md says what a cut is."
+
+
+def coverage_table(report: Path) -> Iterator[str]:
+    """Lines and branches of core and protocol that the suite ran."""
+    files: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["files"]
+    yield "| room | statements run | branches run |"
+    yield "|---|---|---|"
+    for room in ROOMS:
+        found = [one["summary"] for name, one in files.items() if name.startswith(room)]
+        shares = []
+        for covered, whole in (
+            ("covered_lines", "num_statements"),
+            ("covered_branches", "num_branches"),
+        ):
+            done, there = sum(one[covered] for one in found), sum(one[whole] for one in found)
+            shares.append(f"{done:,} of {there:,} ({100 * done / max(1, there):.1f} %)")
+        yield f"| {room} | {' | '.join(shares)} |"
+
+
+def mutation_table(results: Path) -> Iterator[str]:
+    """Of the mistakes that mutmut made, how many a test noticed."""
+    modules = counts(results.read_text(encoding="utf-8").splitlines())
+    whole: Counter[str] = sum(modules.values(), Counter())
+    yield "| module | mutants | noticed | survived | not asked |"
+    yield "|---|---|---|---|---|"
+    for name, found in [*sorted(modules.items()), ("all", whole)]:
+        columns = (found[one] for one in ("mutants", "noticed", "survived", "not asked"))
+        yield f"| {name} | {' | '.join(f'{one:,}' for one in columns)} |"
+
+
+def soak_table(series: Path) -> Iterator[str]:
+    """What each process held at the first and last sample, and what the line through all says."""
+    held = {
+        name: [Held(**one) for one in seen]
+        for name, seen in json.loads(series.read_text(encoding="utf-8")).items()
+    }
+    yield "| process | measure | samples | over minutes | first | last | grown, by the line |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, seen in held.items():
+        minutes = (seen[-1].at_s - seen[0].at_s) / 60
+        for measure, of in MEASURES.items():
+            grown = growth([(one.at_s, of(one)) for one in seen])
+            yield (
+                f"| {name} | {measure} | {len(seen):,} | {minutes:.0f} | {of(seen[0]):g} | "
+                f"{of(seen[-1]):g} | {grown:+.1f} |"
+            )
+
+
+def with_section(page: str, name: str, lines: Iterator[str]) -> str:
+    """The page with new figures in the section of this name. Raises ValueError: it has none."""
+    begin, end = f"<!-- figures: {name} -->", f"<!-- end of {name} -->"
+    if begin not in page or end not in page:
+        raise ValueError(f"{PROOF} has no section {begin}")
+    head, _, rest = page.partition(begin)
+    _, _, tail = rest.partition(end)
+    return head + begin + "\n" + "\n".join(lines) + "\n\n" + end + tail
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The figures in docs/proof.md are those that were given; its words stay."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulator.proof", description=__doc__)
+    parser.add_argument("--campaign", type=Path, action="append", default=[])
+    for name in ("disk", "coverage", "mutation", "soak"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--planted", action="store_true")
+    given = parser.parse_args(arguments)
+    page = PROOF.read_text(encoding="utf-8")
+    tables = {"disk": disk_table, "coverage": coverage_table}
+    tables |= {"mutation": mutation_table, "soak": soak_table}
+    for name, table in tables.items():
+        if (path := getattr(given, name)) is not None:
+            page = with_section(page, name, table(path))
+    if given.campaign:
+        page = with_section(page, "campaigns", campaigns_table(given.campaign))
+    if given.planted:
+        page = with_section(page, "planted bugs", planted_table())
+    PROOF.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main()
