@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.hub.process import HubFolder, HubProcess, make_folder, running
+from interlock.protocol.records import GENESIS, Head
+from tests.hub.process import HubFolder, HubProcess, NodeClient, make_folder, running
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
@@ -95,3 +97,27 @@ def test_a_body_that_is_far_too_large_is_cut_off(hub: HubProcess, token: str) ->
     huge = {"uid": "04" * 5_000_000}
     answer = ask(hub, token, "POST", "/badges/lookup", huge)
     assert (answer.status_code, answer.json()["error"]) == (413, "body")
+
+
+def test_a_monitor_sees_a_node_that_listens_and_no_longer_one_that_has_gone(
+    hub: HubProcess, folder: HubFolder
+) -> None:
+    make = _TOKEN.replace('"desk"', '"monitor"').replace("list(Scope)", '["metrics:read"]')
+    headers = {"Authorization": f"Bearer {folder.run(make)}"}
+
+    def listening() -> str:
+        answer = requests.get(f"{hub.url}/metrics", headers=headers, timeout=REQUEST_S_MAX)
+        assert answer.status_code == 200
+        lines = answer.text.splitlines()
+        return next(one for one in lines if one.startswith("interlock_feed_nodes "))
+
+    assert listening() == "interlock_feed_nodes 0.0"
+    saw = NodeClient(hub.url, *folder.node())
+    newest = saw.hello(Head(1, 0, GENESIS))["version"]
+    with ThreadPoolExecutor(1) as other:
+        poll = other.submit(saw.changes, f"{newest[0]}.{newest[1]}", 20)
+        wait_until(lambda: listening() == "interlock_feed_nodes 1.0", 20.0, "the node listens")
+        change = "members.suspend_member(actor, Member.objects.get(public_id=sys.argv[2]), 'fees')"
+        folder.run(change.replace("sys.argv[2]", repr(folder.member)))
+        assert poll.result() is not None
+    wait_until(lambda: listening() == "interlock_feed_nodes 0.0", 20.0, "nobody listens")
