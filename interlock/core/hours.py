@@ -55,11 +55,10 @@ def midnight_after(at: int, offsets: Offsets) -> int | None:
         return None
     next_day_s = (local_day(at, offsets) + 1) * DAY_S
     for start_at, east, end_at in _stretches(offsets):
-        if end_at is not None and end_at <= at:
-            continue
+        is_over = end_at is not None and end_at <= at
         # A clock set forward over midnight skips it: the day then begins with the change itself.
         midnight_at = max(next_day_s - east, start_at)
-        if end_at is None or midnight_at < end_at:
+        if not is_over and (end_at is None or midnight_at < end_at):
             return midnight_at
     return None
 

@@ -73,7 +73,7 @@ def _refuse_inexact(value: Any, depth: int) -> None:
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
             raise ProtocolError("a text with a lone surrogate has no canonical form")
     elif value is None or isinstance(value, int):
-        return
+        pass
     elif isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):

@@ -6,22 +6,30 @@ from dataclasses import replace
 
 import pytest
 
-from interlock.core import faults, hours
-from interlock.core.effects import Message, WriteRecord
+from interlock.core import faults, hours, promises
+from interlock.core.effects import Exit, Message, ReportRefusal, WriteRecord
 from interlock.core.events import (
+    InterlockOpened,
     JournalFailed,
+    ReaderFailed,
     RecordsDelivered,
     SeveralBadgesSeen,
     SnapshotActivated,
+    TerminationRequested,
 )
 from interlock.core.model import (
     Assurance,
     Demands,
     Fault,
+    Granted,
+    Now,
+    Presented,
     Reason,
+    Rules,
 )
 from interlock.core.states import FaultFacts, LockedOutFacts, State
 from tests.core.rig import ADA, CACHE, HOLD, TAP, TECHNICIAN, TRAINER, Rig, enabled
+from tests.core.test_extraction import AIR_FLOW, AIRED
 from tests.core.test_people import supervised
 from tests.core.test_promises import SAW, taught
 
@@ -244,3 +252,69 @@ def test_an_unwritable_journal_refuses_the_grant_too() -> None:
     rig.arrive(TRAINER, assurance=Assurance.AES)
     assert rig.refusals()[-1] == Reason.CANNOT_RECORD.value
     assert rig.state.grants == ()
+
+
+# ------------------------------------------------------------------------- between badge and power
+
+
+def test_air_that_falters_while_a_start_is_recorded_is_asked_for_after_the_pre_run_only() -> None:
+    """An interlock that needs the extraction cannot be closed before it runs, so its opening is no news yet."""
+    rig = Rig(replace(AIRED, interlocks=(AIR_FLOW,)), durable=False)
+    rig.arrive(ADA)
+    before = rig.state
+    rig.give(InterlockOpened((AIR_FLOW.name,)))
+    assert rig.state == before
+    assert rig.at() is State.STARTING
+    rig.give(InterlockOpened((AIR_FLOW.name, "lid")))
+    notice = rig.state.notice
+    assert notice is not None
+    assert (rig.at(), notice.reason, notice.detail) == (State.LOCKED, Reason.INTERLOCK_OPEN, "lid")
+    assert rig.relay == []
+
+
+@pytest.mark.parametrize("rules", [TAP, HOLD], ids=["tap", "hold"])
+def test_a_reader_that_dies_while_a_start_is_recorded_ends_it_in_a_slot(rules: Rules) -> None:
+    rig = Rig(rules, durable=False)
+    rig.arrive(ADA)
+    rig.give(ReaderFailed("no answer"))
+    assert rig.state.reader_trouble == "no answer"
+    assert rig.at() is (State.STARTING if rules is TAP else State.LOCKED)
+    assert rig.relay == []
+
+
+def test_a_process_that_stops_while_a_start_is_recorded_powers_nothing_and_says_so() -> None:
+    rig = waiting_to_be_recorded()
+    effects = rig.give(TerminationRequested())
+    assert Exit() in effects
+    assert (rig.at(), rig.relay) == (State.LOCKED, [])
+    rig.durable = True
+    rig.answer(asked(rig, "session_started"))
+    assert rig.relay == []
+    assert rig.written("session_voided") == [{"session": "1.1", "why": "abandoned"}]
+
+
+def test_work_before_the_contacts_closed_is_a_contactor_that_sticks_and_no_start_by_itself() -> (
+    None
+):
+    rig = Rig(replace(TAP, unexpected_start_ms=3_000, inrush_ms=0))
+    rig.follows = False
+    rig.arrive(ADA)
+    rig.sample(busy=True)
+    rig.pass_ms(100)
+    assert rig.at() is State.ENABLED, "nothing has closed yet: whose current is it?"
+    rig.pass_ms(TAP.close_time_ms + 100)
+    assert rig.written("fault_raised") == [{"fault": "contactor_failed"}]
+    assert not rig.is_on
+
+
+def test_a_clock_that_is_trusted_and_has_no_time_grants_nothing() -> None:
+    rig = supervised()
+    session = rig.state.session
+    assert session is not None
+    badge = Presented(TRAINER.tag, rig.ms, Assurance.AES, TRAINER, CACHE)
+    by = Granted(TRAINER.member, "en")
+    _, effects = promises.grant(rig.state, session, badge, by, Now(rig.ms, None, True))
+    assert [effect.body["reason"] for effect in effects if isinstance(effect, ReportRefusal)] == [
+        "CLOCK_UNTRUSTED"
+    ]
+    assert not any(isinstance(effect, WriteRecord) for effect in effects)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from interlock.core.events import CutRequested, EndRequested, Event, NoticeGiven
 from interlock.core.model import Now
-from interlock.errors import InterlockError
+from interlock.errors import InterlockError, ProtocolError
 from interlock.node.commands import Commands
 from interlock.node.journal_facts import Marks
 from interlock.node.timekeeping import Timekeeper
@@ -255,7 +255,13 @@ def asked(line: bytes) -> str:
 
 
 def answered(line: bytes) -> str:
-    return f"answer of {min(len(control.read_answer(line)), 3)} fields"
+    try:
+        fields = control.read_answer(line)
+    except ProtocolError as error:
+        if error.where == "the node answered":
+            return "the node said no, in whatever words"
+        raise
+    return f"answer of {min(len(fields), 3)} fields"
 
 
 RECORDS = Surface("records", walked)

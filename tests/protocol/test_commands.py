@@ -20,6 +20,7 @@ from interlock.protocol import (
 )
 from interlock.protocol.commands import AHEAD_S_MAX, LIFE_S_MAX, Command, CommandKind
 from interlock.protocol.hubtime import HubTime
+from interlock.protocol.tags import short_code
 from tests.protocol.test_statements import HUB, OTHER
 
 pytestmark = pytest.mark.fast
@@ -158,3 +159,15 @@ def test_hub_and_sync_mean_the_same_paths_and_bounds() -> None:
     assert hubapi.BATCH_RECORDS_MAX * records.BODY_BYTES_MAX < hubapi.BATCH_BYTES_MAX
     assert hubapi.WAIT_S_MAX < 60, "proxies cut a connection that is silent for a minute"
     assert snapshots.ENTRIES_MAX * 1_024 < hubapi.SNAPSHOT_BYTES_MAX
+
+
+def test_what_travels_over_the_socket_is_spelt_as_it_always_was() -> None:
+    """Sync and node may be of two releases for the minute in which one of them is restarted."""
+    assert control.request(control.Op.ACK, seq=3) == {"v": 1, "op": "ack", "seq": 3}
+    assert control.answer(seq=3) == {"v": 1, "ok": True, "seq": 3}
+    said = {"v": 1, "ok": False, "error": "store", "message": "disk full"}
+    assert control.error_answer("store", "disk full") == said
+
+
+def test_the_code_on_the_screen_is_the_code_in_the_hub_s_list() -> None:
+    assert [short_code(bytes([1]) * 16), short_code(bytes(range(16)))] == ["K48R7", "KFPTV"]
