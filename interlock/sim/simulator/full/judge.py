@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from interlock.core.model import BadgeState, Entry, MemberStatus
 from interlock.protocol.records import Head, Record, RecordType
 from interlock.sim.simulator.full.hub import RealHub
+from interlock.sim.simulator.full.node import FullLife
 from interlock.sim.simulator.full.pi import FullPi
 from interlock.sim.simulator.hub_model import BEGUN_MS
+from interlock.sim.simulator.people import Person
 
 STEADY_US = 150_000_000
 """A courier and a fetcher that were at their longest pauses have both come round, twice."""
@@ -75,8 +78,13 @@ class Judge:
         if known is None:
             return "it is connected and has no list"
         node = pi.card.node
+        life = pi.life
+        cache = life.reader.work.cache if isinstance(life, FullLife) else None
+        if cache is None:
+            return "it is connected and its list cannot be used"
         for name, person in truth.people.items():
-            if known.people[name] != person and name not in pi.witness.granted:
+            entry = cache.lookup(person.tag)
+            if entry is None or not _says(entry, person, is_granted=name in pi.witness.granted):
                 return f"it is connected and knows nothing of what happened to {name}"
         if (node in known.locked_out) != (node in truth.locked_out):
             return "it is connected and knows nothing of the hub's lock-out"
@@ -143,6 +151,17 @@ class Judge:
         missing = sorted(one.id for hash_, one in owed.items() if hash_ not in held)
         if missing:
             yield "D4", f"the hub does not hold {', '.join(missing[:5])} ({len(missing)} in all)"
+        life = pi.life
+        if life is not None and life.shell.journal.usable:
+            acked = life.shell.journal.acknowledged
+            waits = [
+                one.id
+                for one in pi.mirror.records
+                if _place(one) > (acked.epoch, acked.seq)
+                and not _is_fresh(one, pi.card.clock.boot_id, old_ms)
+            ]
+            if waits:
+                yield "D4", f"{len(waits)} records from {waits[0]} on never left the node"
         invented = held - pi.mirror.ever.keys()
         if invented:
             yield "D3", f"the hub holds {len(invented)} records that nobody wrote"
@@ -206,6 +225,16 @@ class Judge:
             for (at, cents), end in zip(prices, until, strict=True)
             if at - NEAR_US <= began_us < end + NEAR_US
         }
+
+
+def _says(entry: Entry, person: Person, *, is_granted: bool) -> bool:
+    """Whether a line of the list is what the hub was told of its holder."""
+    levels = {right.level for right in entry.rights}
+    return (
+        (entry.badge is BadgeState.BLOCKED) == person.blocked
+        and (entry.status is MemberStatus.SUSPENDED) == person.suspended
+        and (is_granted or levels == ({person.level} - {None}))
+    )
 
 
 def _is_fresh(record: Record, boot_id: str, old_ms: int) -> bool:

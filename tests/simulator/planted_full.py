@@ -1,0 +1,161 @@
+"""Deliberate mistakes in node, sync and hub for the full stack: each put in place for one run and taken out again."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from interlock.core.model import BadgeState, MemberStatus
+from interlock.node.journal_facts import Stamp
+from interlock.protocol.snapshots import entry_from_wire
+from interlock.sim.simulator.full.card import MirroredJournal
+from interlock.sim.simulator.full.pi import FullParts
+
+HOURS = 0.04
+Mistake = Callable[[], Any]
+"""A context in which the mistake is made."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A mistake, the rules one of which it breaks first, and the first seed (of 0, 1, 2 …) whose life shows it."""
+
+    rules: frozenset[str]
+    name: str
+    seed: int
+    mistake: Mistake
+    parts: Callable[[], FullParts] = FullParts
+
+
+@contextmanager
+def replaced(*places: tuple[str, Any]) -> Iterator[None]:
+    """Each `module:name` is something else for a while."""
+    with ExitStack() as stack:
+        for place, wrong in places:
+            module, name = place.split(":")
+            owner: Any = importlib.import_module(module)
+            *path, last = name.split(".")
+            for part in path:
+                owner = getattr(owner, part)
+            stack.callback(setattr, owner, last, getattr(owner, last))
+            setattr(owner, last, wrong)
+        yield
+
+
+def none() -> Any:
+    """No mistake outside the parts."""
+    return ExitStack()
+
+
+def acknowledged_before_the_commit() -> Any:
+    """Every third delivery is answered, and then the hub's process dies before it commits."""
+    from django.db import transaction
+
+    from interlock.hub.ingest import take
+
+    calls = 0
+
+    def answers_first(node: Any, wires: Sequence[Any], clock: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        with transaction.atomic():
+            taken = take(node, wires, clock)
+            transaction.set_rollback(calls % 3 == 0)
+        return taken
+
+    return replaced(("interlock.hub.node_api:take", answers_first))
+
+
+def counted_twice() -> Any:
+    """A delivery that comes again adds its sessions' time again."""
+    from django.db.models import F
+
+    from interlock.hub.ingest import take
+    from interlock.hub.models import NodeRecord, Session
+
+    def adds(node: Any, wires: Sequence[dict[str, Any]], clock: Any) -> Any:
+        known = {bytes(one) for one in NodeRecord.objects.values_list("hash", flat=True)}
+        taken = take(node, wires, clock)
+        for wire in wires:
+            if bytes.fromhex(wire["hash"]) not in known or wire["type"] != "session_ended":
+                continue
+            epoch, seq = wire["body"]["session"].split(".")
+            again = Session.objects.filter(node=node, epoch=epoch, seq=seq)
+            again.update(enabled_ms=F("enabled_ms") + wire["body"]["enabled_ms"])
+        return taken
+
+    return replaced(("interlock.hub.node_api:take", adds))
+
+
+def delta_without_its_revocation() -> Any:
+    """A delta loses the lines that block, suspend or untrain somebody, and nobody counts what is left."""
+    from interlock.node import snapshot_builder
+
+    change = snapshot_builder._change
+
+    def loses(connection: Any, one: Any) -> None:
+        entry = None if one.line is None else entry_from_wire(json.loads(one.line))
+        revokes = entry is None or not entry.rights or entry.badge is not BadgeState.ACTIVE
+        if entry is not None and not revokes and entry.status is MemberStatus.ACTIVE:
+            change(connection, one)
+
+    return replaced(
+        ("interlock.node.snapshot_builder:_change", loses),
+        ("interlock.node.snapshot_builder:_refuse_other_result", lambda *arguments: None),
+        ("interlock.node.cache:BadgeCache.verify_slice", lambda self, rows: False),
+    )
+
+
+def epoch_stays() -> Any:
+    """A hub that was put back goes on with the numbers it had."""
+
+    def stays(lab: Any, at: Any, **options: Any) -> int:
+        return int(lab.hub_epoch)
+
+    return replaced(
+        ("interlock.hub.domain.epochs:raise_epoch", stays),
+        ("interlock.hub.greeting:raise_epoch", stays),
+    )
+
+
+def cards_merged() -> Any:
+    """Whatever journal a node has is taken for the one the hub knows."""
+    return replaced(("interlock.hub.greeting:_difference", lambda node, head: None))
+
+
+class NeverFlushed(MirroredJournal):
+    """A commit is called durable before the disk has it."""
+
+    def open(self, stamp: Stamp) -> None:
+        super().open(stamp)
+        self._live().execute("PRAGMA synchronous=OFF")
+
+
+PLANTED: tuple[Planted, ...] = (
+    Planted(
+        frozenset({"D2"}),
+        "records are acknowledged, then not committed",
+        0,
+        acknowledged_before_the_commit,
+    ),
+    Planted(frozenset({"D2"}), "a repeated delivery counts twice", 11, counted_twice),
+    Planted(
+        frozenset({"A4"}),
+        "a delta loses a revocation and nobody counts",
+        11,
+        delta_without_its_revocation,
+    ),
+    Planted(frozenset({"A4"}), "a restored hub's epoch is not raised", 4, epoch_stays),
+    Planted(frozenset({"D4"}), "a put-back card is merged", 0, cards_merged),
+    Planted(
+        frozenset({"D1"}),
+        "a commit is durable before the disk has it",
+        4,
+        none,
+        lambda: FullParts(journal=NeverFlushed),
+    ),
+)
