@@ -61,10 +61,12 @@ def test_a_change_without_a_hub_or_with_one_that_died_is_made_all_the_same() -> 
     with transaction.atomic():
         hint_on_commit()
     again = Bell(settings.HUB.path)
-    with transaction.atomic():
-        hint_on_commit()
-    assert again.wait(0), "the next hub takes over what a dead one left"
-    again.close()
+    try:
+        with transaction.atomic():
+            hint_on_commit()
+        assert again.wait(0), "the next hub takes over what a dead one left"
+    finally:
+        again.close()
 
 
 @pytest.mark.django_db(transaction=True)
