@@ -21,7 +21,7 @@ from tests.tidy import REPOSITORY
 
 pytestmark = pytest.mark.real
 
-RUN_S_MAX = 120
+RUN_S_MAX = 400
 
 PYPROJECT = """\
 [build-system]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.release import lock_of
 pytestmark = pytest.mark.fast
 
 ROOT = Path(__file__).resolve().parent.parent
+_IMPORT = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
 EXTRAS = ("sync", "hub", "readers", "desk")
 
 
@@ -55,6 +57,30 @@ def needed(roots: list[Requirement], *, here: bool) -> Iterator[str]:
             applies = marker is None or any(marker.evaluate(extra) for extra in wanted)
             if applies or (not here and not is_extra):
                 waiting.append(next_one)
+
+
+FROM_DEBIAN = {"luma", "PIL", "smbus2", "mfrc522"}
+"""On a Pi these come otherwise (pyproject.toml says how), and whoever imports them can do without."""
+
+
+def imported() -> dict[str, str]:
+    """Each word that a line of the program imports from, or that looks so, and one file with such a line."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "interlock").rglob("*.py")):
+        for name in _IMPORT.findall(path.read_text("utf-8")):
+            found.setdefault(name, str(path.relative_to(ROOT)))
+    return found
+
+
+def test_whatever_the_program_imports_is_installed_with_it() -> None:
+    there, words, owners = set(locked()), imported(), packages_distributions()
+    assert {"django", "requests", "gpiozero"} <= set(words) & set(owners)
+    missing = {
+        name: words[name]
+        for name in set(words) & set(owners) - {"interlock", *FROM_DEBIAN}
+        if not there & {canonicalize_name(owner) for owner in owners[name]}
+    }
+    assert missing == {}, "pyproject.toml and requirements.lock do not name it"
 
 
 def test_every_line_is_one_version_with_its_hashes() -> None:
