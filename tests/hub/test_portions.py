@@ -9,6 +9,8 @@ from django.db import connection
 
 from interlock.core.model import MemberStatus
 from interlock.hub import snapshots
+from interlock.hub.card_keys import Vault
+from interlock.hub.contents import SHELF
 from interlock.hub.domain import machines, members, nodes
 from interlock.hub.domain.nodes import Enrolled
 from interlock.hub.models import Lab, Node, Snapshot
@@ -35,11 +37,9 @@ def two(monkeypatch: pytest.MonkeyPatch) -> tuple[SmallLab, Enrolled, Enrolled]:
 def status_at(enrolled: Enrolled) -> MemberStatus:
     """What the database's own list for that node says of the member: signed, and not made anew."""
     snapshot = Snapshot.objects.get(node=enrolled.node)
-    content = snapshots.SHELF.content(bytes(snapshot.content))
+    content = SHELF.content(bytes(snapshot.content))
     assert content is not None
-    body = bytes(snapshot.head) + b"".join(
-        content.lines_for(snapshots.Vault(bytes(32)), enrolled.node)[0]
-    )
+    body = bytes(snapshot.head) + b"".join(content.lines_for(Vault(bytes(32)), enrolled.node)[0])
     keys = enrolled.keys
     _, entries = read_snapshot(io.BytesIO(body), keys.hub_key(), lab=keys.lab, node=keys.node)
     (entry,) = entries
