@@ -380,3 +380,16 @@ def test_what_a_closed_month_used_up_is_used_up_for_a_session_that_arrives_late(
     used(lab, journal, 5, 3_600)
     line = Line.objects.get(kind=LineKind.SESSION, statement=None)
     assert (line.cents, line.month, line.late) == (late, DECEMBER, True)
+
+
+@pytest.mark.parametrize(
+    ("expires_day", "due"), [(1 + 0.5 / 24, 0), (1.0, 1_200), (1 + 1.5 / 24, 0)]
+)
+def test_a_pass_counts_for_a_session_that_began_before_it_expired_and_for_all_of_it(
+    expires_day: float, due: int
+) -> None:
+    lab = small_lab(Prices(cents_per_hour=1_200, forgive_s=0))
+    start, end = on(0).now(), on(expires_day).now()
+    sell_pass(on(0.5), payer_of(lab), PassKind.TIME, "2 h", 7_200, starts_at=start, expires_at=end)
+    used(lab, Journal.of(lab.enrolled), 1, 3_600)
+    assert owed() == [due]
