@@ -59,7 +59,7 @@ def _room(inside: str = "", outside: str = "", **flags: bool) -> Room:
 _NODE_OUTSIDE = " ".join(sorted(LAZY_ON_THE_PI)) + " click cryptography"
 _HUB_OUTSIDE = (
     "argon2 asgiref click cryptography django fpdf ninja openpyxl psycopg pydantic segno sqlite_utils uvicorn "
-    "whitenoise xlsxwriter icalendar recurring_ical_events pyotp"
+    "whitenoise xlsxwriter icalendar recurring_ical_events pyotp prometheus_client"
 )
 
 # Own files are always allowed; a name stands for everything below it.
