@@ -58,7 +58,7 @@ def _room(inside: str = "", outside: str = "", **flags: bool) -> Room:
 
 _NODE_OUTSIDE = " ".join(sorted(LAZY_ON_THE_PI)) + " click cryptography"
 _HUB_OUTSIDE = (
-    "argon2 asgiref click cryptography django fpdf ninja openpyxl prometheus_client psycopg pydantic segno sqlite_utils uvicorn "
+    "argon2 asgiref click cryptography django fpdf ninja openpyxl psycopg pydantic segno sqlite_utils uvicorn "
     "whitenoise xlsxwriter icalendar recurring_ical_events pyotp prometheus_client"
 )
 
