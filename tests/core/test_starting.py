@@ -14,7 +14,7 @@ from interlock.core.events import (
     ReaderRecovered,
     SnapshotActivated,
 )
-from interlock.core.model import Cache, Demands, Inputs, Rules
+from interlock.core.model import Cache, Demands, Inputs, Reason, Rules
 from interlock.core.states import State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, UNTRAINED, Rig
 
@@ -116,6 +116,18 @@ def test_a_level_that_turns_bad_while_the_start_is_recorded_voids_it(
     rig.answer(write)
     assert (rig.relay, rig.at()) == ([], State.LOCKED)
     assert rig.types()[-1] == "session_voided"
+
+
+@pytest.mark.parametrize(("newer", "closes"), [((1, 1), True), ((1, 2), False), ((2, 1), False)])
+def test_rights_that_changed_while_the_start_is_recorded_ask_for_the_badge_again(
+    newer: tuple[int, int], closes: bool
+) -> None:
+    rig = Rig(durable=False)
+    (write,) = [e for e in rig.arrive(ADA) if isinstance(e, WriteRecord)]
+    rig.give(SnapshotActivated(Cache(newer, age_s=0), Demands(("saw",))))
+    rig.answer(write)
+    assert (rig.is_on, rig.panel.reason) == (closes, None if closes else Reason.PRESENT_AGAIN)
+    assert (rig.types()[-1] == "session_voided") is not closes
 
 
 @pytest.mark.parametrize("use", [TAP, HOLD])
