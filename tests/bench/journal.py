@@ -127,7 +127,7 @@ def snapshot_build(home: Path, spool: Path) -> Row:
         f"snapshot of {BADGES:,} badges ({size_mb:.0f} MB): verified, built, on the disk",
         f"{spent_s:.1f} s in a child of {resident_kib / 1024:.0f} MB resident",
         "no thread of the node works on it",
-        "downloading it; a Pi was not measured; deltas do not exist yet",
+        "downloading it, or a delta of it; a Pi was not measured",
     )
 
 
