@@ -18,7 +18,7 @@ import click
 import tests.bench
 from interlock.clock import perf_us
 from tests.bench.row import Row
-from tests.bench.table import as_markdown, as_text, this_machine
+from tests.bench.table import as_markdown, as_text, merged, this_machine
 
 PERFORMANCE_PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 
@@ -26,7 +26,9 @@ PERFORMANCE_PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.m
 @click.command(epilog="Example: python -m tests.bench decision idle")
 @click.argument("names", nargs=-1)
 @click.option("--list", "only_list", is_flag=True, help="Name the benchmarks and stop.")
-@click.option("--markdown", is_flag=True, help="Also write docs/performance.md.")
+@click.option(
+    "--markdown", is_flag=True, help="Also write docs/performance.md, or the rows of NAMES in it."
+)
 def main(names: tuple[str, ...], only_list: bool, markdown: bool) -> None:
     """Run the benchmarks NAMES (all of them without a name) and print one table."""
     benchmarks = dict(benchmarks_of_this_folder())
@@ -37,15 +39,18 @@ def main(names: tuple[str, ...], only_list: bool, markdown: bool) -> None:
     if only_list:
         click.echo("\n".join(sorted(benchmarks)))
         return
-    if markdown and names:
-        raise click.UsageError("--markdown writes the whole page: leave the names out")
     rows, failed = run({name: benchmarks[name] for name in names or sorted(benchmarks)})
     click.echo(as_text(rows, this_machine()))
     if failed:
         click.echo(f"failed: {', '.join(failed)}", err=True)
         sys.exit(1)
     if markdown:
-        PERFORMANCE_PAGE.write_text(as_markdown(rows, this_machine()), encoding="utf-8")
+        page = (
+            merged(PERFORMANCE_PAGE.read_text(encoding="utf-8"), rows, this_machine())
+            if names
+            else as_markdown(rows, this_machine())
+        )
+        PERFORMANCE_PAGE.write_text(page, encoding="utf-8")
         click.echo(f"written: {PERFORMANCE_PAGE}", err=True)
 
 

@@ -18,9 +18,10 @@ COLUMN_WIDTHS = (34, 44, 30, 40)
 PREFACE = """\
 # Performance
 
-Made by `python -m tests.bench --markdown`; do not edit. Every row is a measurement on the machine
-named here, none is an assertion of the test suite: machines differ and are noisy, so compare ratios
-rather than times. **Nothing here was measured on a Raspberry Pi** unless the machine line says so.
+Made by `python -m tests.bench --markdown`; do not edit. With names it renews the rows of those benchmarks.
+Every row is a measurement on the machine named here, none is an assertion of the test suite: machines
+differ and are noisy, so compare ratios rather than times. **Nothing here was measured on a Raspberry Pi**
+unless the machine line says so.
 The last column says what a row does not tell.
 """
 
@@ -72,6 +73,25 @@ def as_markdown(rows: Iterable[Row], machine: Machine) -> str:
     lines.append("|" + "---|" * len(HEADINGS))
     for row in rows:
         lines.append(_markdown_line((row.what, row.figures, row.target, row.leaves_out)))
+    return "\n".join(lines) + "\n"
+
+
+def merged(page: str, rows: Iterable[Row], machine: Machine) -> str:
+    """docs/performance.md with `rows` in the place of those of the same name, or behind them.
+
+    Raises ValueError when the page was measured on another machine: one table compares one machine with itself.
+    """
+    if f"Machine: {machine.sentence()}." not in page.splitlines():
+        raise ValueError("the page was measured on another machine: run every benchmark")
+    lines = page.splitlines()
+    places = {line.split(" | ")[0]: number for number, line in enumerate(lines)}
+    for row in rows:
+        line = _markdown_line((row.what, row.figures, row.target, row.leaves_out))
+        place = places.get(line.split(" | ")[0])
+        if place is None:
+            lines.append(line)
+        else:
+            lines[place] = line
     return "\n".join(lines) + "\n"
 
 

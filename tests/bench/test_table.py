@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.bench.__main__ import run
 from tests.bench.row import Row, percentile, percentiles
-from tests.bench.table import HEADINGS, as_markdown, as_text, this_machine
+from tests.bench.table import HEADINGS, as_markdown, as_text, merged, this_machine
 
 pytestmark = pytest.mark.fast
 
@@ -43,6 +44,19 @@ def test_both_tables_hold_every_cell_and_the_machine() -> None:
         assert all(heading in table for heading in HEADINGS)
         assert all(word in table for word in ("decision", "p50 0.04 ms", "p50 ≤ 0.1 ms"))
     assert "the reader \\| and the disk" in page, "a bar in a cell would break the row"
+
+
+def test_one_benchmark_taken_again_takes_its_place_in_the_page_and_a_new_one_stands_last() -> None:
+    machine, other = this_machine(), Row("a | b", "1 ms", "2 ms", "all else")
+    page = as_markdown([other, ROW], machine)
+    again, new = replace(other, figures="3 ms"), replace(ROW, what="decisions")
+    assert merged(page, [again, new], machine) == as_markdown([again, ROW, new], machine)
+
+
+def test_a_page_of_another_machine_is_not_mixed_with_this_one() -> None:
+    page = as_markdown([ROW], this_machine())
+    with pytest.raises(ValueError, match="another machine"):
+        merged(page, [ROW], replace(this_machine(), cores=64))
 
 
 def test_this_machine_is_read_from_the_kernel() -> None:
