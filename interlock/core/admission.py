@@ -144,7 +144,7 @@ def closing_obstacle(
     inputs = state.inputs
     if state.session is not None:
         # Asked for a handover: the contactor is closed for the session that ends first.
-        inputs = replace(inputs, mirror_closed=None)
+        inputs = replace(inputs, mirror_closed=None, busy=None)
     reason = input_obstacle(inputs)
     if reason is None and state.unmetered_since_ms is not None:
         reason = Reason.MACHINE_IN_USE
@@ -167,7 +167,8 @@ def input_obstacle(inputs: Inputs) -> Reason | None:
     if inputs.bypass_on is True:
         # Powered by the key already: whoever turned it is using the machine.
         return Reason.MACHINE_IN_USE
-    if inputs.machine_switch_on is True:
+    if inputs.machine_switch_on is True or inputs.busy is True:
+        # A current while our contacts are open comes past them, welded or bridged, through the machine's own switch.
         return Reason.MACHINE_SWITCH_ON
     if inputs.mirror_closed is False:
         # The contactor has not let go yet; longer than the opening time and it is a latched fault.

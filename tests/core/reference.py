@@ -85,9 +85,10 @@ class Reference:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing at the machine forbids closing."""
+        """Whether nothing at the machine forbids closing; a machine that is off and draws current does."""
         held = self.stop_held or self.broken_held
-        return self.journal_ok and self.chain_closed and not held
+        runs_by_itself = not self.on and self.busy is True
+        return self.journal_ok and self.chain_closed and not held and not runs_by_itself
 
     def take_over(self, member: str, entitled: bool, now_ms: int) -> None:
         """The next member at an idle machine: it goes off, and on again for them once the contactor let go."""

@@ -175,7 +175,7 @@ def test_a_lock_out_set_at_the_hub_refuses_everybody_and_leaves_the_running_job(
     rig.pass_ms(5_000)
     assert rig.is_on
     rig.sample(stop_pressed=True)
-    rig.sample(stop_pressed=False)
+    rig.sample(stop_pressed=False, busy=False)
     rig.pass_ms(TAP.notice_s * 1_000 + 100)
     assert rig.panel.message is Message.LOCKED_OUT
     rig.arrive(ADA)

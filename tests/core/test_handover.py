@@ -113,9 +113,10 @@ def test_a_handover_waits_until_the_tool_has_come_to_rest() -> None:
     assert rig.is_on
 
 
-@pytest.mark.parametrize("inputs", [replace(QUIET, busy=True), Inputs()])
-def test_a_machine_busy_or_not_known_to_be_idle_is_not_handed_over(inputs: Inputs) -> None:
-    rig = enabled_by(ADA, inputs=inputs)
+@pytest.mark.parametrize("busy", [True, None])
+def test_a_machine_busy_or_not_known_to_be_idle_is_not_handed_over(busy: bool | None) -> None:
+    rig = enabled_by(ADA)
+    rig.sample(busy=busy)
     rig.arrive(BEN)
     assert (rig.at(), rig.refusals()) == (State.ENABLED, ["MACHINE_IN_USE"])
 

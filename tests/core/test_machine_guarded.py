@@ -112,6 +112,7 @@ class GuardedLife(Life):
         self.stop_button(pressed=False)
         self.emergency_stop(closed=True)
         self.broken_button(pressed=False)
+        self.motor(busy=False)
         self.put_right()
         if self.reference.locked_out:
             self.arrive(TECHNICIAN, 0)

@@ -217,7 +217,7 @@ BUGS: dict[str, tuple[type[PeopleLife], Any, str, Any]] = {
     "S1 one's own second person": (TogetherLife, people, "is_holder", own_second),
     "a trainer's tap ends the session": (PeopleLife, people, "confirm", tap_of_the_trainer_ends),
     "a removed end is taken back by anybody": (
-        PeopleHoldLife,
+        PeopleLife,
         people,
         "ABSENCES",
         frozenset(Ending),

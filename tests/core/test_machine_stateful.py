@@ -85,6 +85,7 @@ class Life(RuleBasedStateMachine):
         self.stop_button(pressed=False)
         self.emergency_stop(closed=True)
         self.broken_button(pressed=False)
+        self.motor(busy=False)
         self.arrive(TECHNICIAN, 0)
         waiting = len(self.unanswered)
         self.arrive(entry, 0)

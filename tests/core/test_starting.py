@@ -93,6 +93,7 @@ def test_a_failed_start_record_refuses_and_the_next_badge_may_try_again() -> Non
     [
         ({"emergency_stop_closed": False}, "EMERGENCY_STOP"),
         ({"machine_switch_on": True}, "MACHINE_SWITCH_ON"),
+        ({"busy": True}, "MACHINE_SWITCH_ON"),
         ({"mirror_closed": False}, "MACHINE_FAULT"),
         ({"stop_pressed": True}, "INTERLOCK_OPEN"),
     ],
@@ -106,7 +107,9 @@ def test_an_input_that_forbids_closing_refuses_the_badge(
     assert (rig.relay, rig.refusals()) == ([], [reason])
 
 
-@pytest.mark.parametrize("levels", [{"machine_switch_on": True}, {"mirror_closed": False}])
+@pytest.mark.parametrize(
+    "levels", [{"machine_switch_on": True}, {"busy": True}, {"mirror_closed": False}]
+)
 def test_a_level_that_turns_bad_while_the_start_is_recorded_voids_it(
     levels: dict[str, bool],
 ) -> None:
