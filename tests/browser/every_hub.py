@@ -77,7 +77,7 @@ def _furnished() -> Any:
 
     lab, actor = the_lab(), Actor(SystemClock(), label="test")
     make_history(
-        actor, lab, Sizes(machines=3, members=60, sessions=300, years=1), say=lambda _: None
+        actor, lab, Sizes(machines=3, members=60, sessions=800, years=3), say=lambda _: None
     )
     publicity.make_wall_address(actor, lab)
     publicity.show_publicly(actor, lab, public_page=True, wall_names=False)
