@@ -18,6 +18,9 @@ Ask = Callable[..., dict[str, Any]]
 
 CODE = re.compile(r"^ +((?:[0-9A-Z]{5}-){3}[0-9A-Z]{5})$", re.MULTILINE)
 WALK_S = 120
+GLANCE_MS = 5_000
+"""A lamp that is not what was asked for after that long is told the terminal as wrong."""
+
 LAMPS = {
     Look.LAMP_RED: [True, False, False],
     Look.LAMP_GREEN: [False, True, False],
@@ -86,7 +89,15 @@ class Commissioner:
         return heard
 
     def _sees(self, look: Look) -> bool:
-        return look not in LAMPS or self._ask("state")["state"]["lamp"] == LAMPS[look]
+        """Nobody says no after one glance: pins reach the world a moment after the question reaches the screen."""
+        if look not in LAMPS:
+            return True
+        end_ms = self._clock.boot_ms() + GLANCE_MS
+        while self._ask("state")["state"]["lamp"] != LAMPS[look]:
+            if self._clock.boot_ms() >= end_ms:
+                return False
+            self._clock.sleep(0.02)
+        return True
 
     def _do(self, one: Act | Look, name: str) -> None:
         ask, later = self._ask, self._in

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.visitor import HELD_MS, PATIENCE_MS, Hub, Station, browsing
+from tests.browser.visitor import HELD_MS, PATIENCE_MS, Hub, Station
 from tests.sim.demos import RunningDemo
 from tests.waiting import wait_until
 
@@ -18,27 +16,6 @@ pytestmark = pytest.mark.browser
 
 GRACE_MS = 6_000
 """A badge may be out of the laser's slot for 5 s; after that a session without a long job has ended."""
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[RunningDemo]:
-    with tempfile.TemporaryDirectory(prefix="il-") as folder:
-        demo = RunningDemo(Path(folder))
-        yield demo
-        demo.end()
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[BrowserContext]:
-    with browsing() as context:
-        yield context
-
-
-@pytest.fixture(scope="module")
-def hub(demo: RunningDemo, context: BrowserContext) -> Hub:
-    hub = Hub(context.new_page(), demo.hub)
-    hub.become_owner(next(link for link in demo.addresses if "/welcome/" in link))
-    return hub
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def test_a_node_whose_core_dies_leaves_its_last_event_and_one_with_a_fault_what_
     try:
         bench.start()
         bench.install()
-        bench.reader.lay(ADA_UID)
+        bench.tap()
         state = bench.config.paths.state_dir
         wait_until(lambda: bench.loop and bench.loop.state.state is State.FAULT, 20, "a fault")
         (fault,) = wait_until(lambda: list(state.glob(PATTERN)), 60, "a recording")
