@@ -475,7 +475,13 @@ pytest_stage() {
     report=$REPORTS/$name.xml
     # Neither Python (PYTHONSAFEPATH) nor pytest may put this folder before the wheel; tests/test_release.py looks.
     local pytest=(env PYTHONSAFEPATH=1 INTERLOCK_TEST_WHEEL=1 "$REPORTS/venv/bin/python" -m pytest -q
-        --import-mode=append -m "${MARKERS[$name]}" -rfEs --junitxml="$report" -o junit_duration_report=call)
+        --import-mode=append -m "${MARKERS[$name]}" -rfEsR --junitxml="$report" -o junit_duration_report=call)
+    # A wait that did not come true is asked once more, and named at the end; what was wrong is red at once
+    # (docs/decisions/0014). Pure tests have nothing to wait for.
+    if [[ $name != fast ]]; then
+        pytest+=(-p rerunfailures --reruns 1 --reruns-delay 2
+            --only-rerun "was not true within" --only-rerun "with timeout [0-9]+ ?ms")
+    fi
     if [[ $name != root ]]; then
         pytest+=(-p xdist -n "$(workers "$name")" --dist loadfile --max-worker-restart 0)
     fi
