@@ -13,8 +13,6 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from interlock.hub.models import (
     Basis,
     Lab,
-    Line,
-    LineKind,
     Pass,
     PassKind,
     PassUse,
@@ -23,7 +21,7 @@ from interlock.hub.models import (
     Session,
     TariffVersion,
 )
-from interlock.hub.pricing import PERCENT, SECONDS_PER_MINUTE, Before, Fund, Terms, Use
+from interlock.hub.pricing import PERCENT, SECONDS_PER_MINUTE, Fund, Terms, Use
 
 Versions = Mapping[int, list[TariffVersion]]
 """By tariff, latest first."""
@@ -209,28 +207,6 @@ def funds_of(payers: Iterable[int]) -> dict[int, list[Fund]]:
         if left > 0:
             funds[one.payer_id].append(_fund(one, left))
     return funds
-
-
-def before_of(payers: Iterable[int], span: Span) -> dict[int, Before]:
-    """What closed lines of those payers have used of caps and included time in those months: one query."""
-    found = Line.objects.filter(
-        payer__in=set(payers), kind=LineKind.SESSION, statement__isnull=False, day__gte=span.begin
-    )
-    if span.end is not None:
-        found = found.filter(day__lt=span.end)
-    before: dict[int, Before] = defaultdict(Before)
-    columns = ("payer_id", "tariff_version__tariff_id", "day", "price_cents", "included_s")
-    for payer_id, tariff_id, day, price_cents, included_s in found.values_list(*columns):
-        if tariff_id is None:
-            continue
-        spent, month = before[payer_id], month_of(day)
-        for counted, key, amount in (
-            (spent.daily_cents, (tariff_id, day), price_cents),
-            (spent.monthly_cents, (tariff_id, month), price_cents),
-            (spent.included_s, (tariff_id, month), included_s),
-        ):
-            counted[key] = counted.get(key, 0) + amount
-    return before
 
 
 def lab_to_bill(lab: Lab) -> tuple[Lab, bool]:

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 
-from interlock.hub import bill_inputs, credit, pricing
+from interlock.hub import bill_inputs, closed_use, credit, pricing
 from interlock.hub.alarms import ask_to_check
 from interlock.hub.bill_inputs import (
     Row,
@@ -80,6 +80,21 @@ def reprice_since(lab: Lab, payers: Iterable[int], begin: date, at: datetime) ->
         for payer in asked:
             scope[_span_of(funds.get(payer, ()), begin)].add(payer)
         _price(_Books(fresh, funds, prepaying, at), scope)
+
+
+def reprice_late(lab: Lab, payers: Iterable[int], day: date, at: datetime) -> None:
+    """The open lines of those payers that came too late for the closed month of `day` cost what it leaves them,
+    as it stands now: call it when one of its sessions was corrected or moved."""
+    span = month_span(month_of(day))
+    came_late = Line.objects.filter(
+        *(Q(day__gte=span.begin), Q(day__lt=span.end)),
+        lab=lab,
+        kind=LineKind.SESSION,
+        late=True,
+        statement__isnull=True,
+        payer__in=set(payers),
+    )
+    reprice(lab, came_late.values_list("payer", "day"), at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +176,8 @@ def _before(books: _Books, rows: list[Row]) -> dict[int, Before]:
     if not late:
         return {}
     first = month_of(min(day for _, day in late))
-    return bill_inputs.before_of({payer for payer, _ in late}, Span(first, closed_until))
+    span = Span(first, closed_until)
+    return closed_use.used_up(books.lab, {payer for payer, _ in late}, span)
 
 
 def _line(books: _Books, row: Row, priced: Priced, version: TariffVersion | None) -> Line:

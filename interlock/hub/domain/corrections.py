@@ -15,10 +15,11 @@ from django.db.models import Sum
 from django.utils.translation import gettext as _
 
 from interlock.errors import ConfigError
-from interlock.hub import bill_inputs, credit, pricing, rollup
+from interlock.hub import bill_inputs, closed_use, credit, pricing, rollup
 from interlock.hub.bill_inputs import month_span, terms_of, use_of, version_for, versions_of
-from interlock.hub.billing import billable_day, day_of, reprice
+from interlock.hub.billing import billable_day, day_of, reprice, reprice_late
 from interlock.hub.changes import log_deed
+from interlock.hub.closed_use import MOVED_TO
 from interlock.hub.domain import limits
 from interlock.hub.domain.moved_sessions import Cost, cost_elsewhere
 from interlock.hub.domain.tariffs import CENTS_MAX, SECONDS_MAX, check_vat
@@ -76,8 +77,8 @@ def should_cost(session: Session, *, enabled_s: int, busy_s: int | None = None) 
     line, busy = _line_of(session), _busy_s(session, enabled_s, busy_s)
     if not 0 <= busy <= enabled_s <= 31 * SECONDS_MAX:
         raise ConfigError(_("nothing works longer than it is enabled"), where="enabled_s")
-    as_is = _month_cents(session, session.enabled_ms, session.busy_ms)
-    other = _month_cents(session, enabled_s * 1_000, busy * 1_000)
+    as_is = _month_cents(line, session, session.enabled_ms, session.busy_ms)
+    other = _month_cents(line, session, enabled_s * 1_000, busy * 1_000)
     return max(0, line.cents + other - as_is)
 
 
@@ -177,15 +178,18 @@ def _reassign_closed(actor: Actor, line: Line, payer: Payer, purpose: str, why: 
         raise ConfigError(_("nothing is owed for it any more"), where=str(line))
     session = line.session
     cost = cost_elsewhere(line, session, payer, purpose, was) if session else Cost(was, 0)
-    step = {"kind": "correction", "was_cents": was, "should_cents": 0}
+    step = {"kind": "correction", "was_cents": was, "should_cents": 0, MOVED_TO: payer.pk}
     back = _correct(actor, line, -was, why, step)
     due = _line_like(line, LineKind.ADJUSTMENT, payer, actor)
     due.used_in, due.member = session, session.member if session else None
     due.words, due.included_s = _words(line), cost.included_s
-    if not cost.cents and not cost.included_s:
-        return [back]
-    # Also for nothing: it has used up what a later one no longer has.
-    return [back, _write(actor, due, cost.cents, why, {"kind": "reassigned", "of_cents": was})]
+    lines = [back]
+    if cost.cents or cost.included_s:
+        # Also for nothing: it has used up what a later one no longer has.
+        step = {"kind": "reassigned", "of_cents": was}
+        lines.append(_write(actor, due, cost.cents, why, step))
+    reprice_late(line.lab, [payer.pk], line.day, actor.now())
+    return lines
 
 
 def _correct(actor: Actor, line: Line, cents: int, why: str, step: Mapping[str, object]) -> Line:
@@ -194,7 +198,13 @@ def _correct(actor: Actor, line: Line, cents: int, why: str, step: Mapping[str, 
     correction = _line_like(line, LineKind.CORRECTION, line.payer, actor)
     correction.corrects, correction.words = line, _words(line)
     correction.tariff_version, correction.material = line.tariff_version, line.material
-    return _write(actor, correction, cents, why, step)
+    written = _write(actor, correction, cents, why, step)
+    used = line.session if line.session and not line.provisional else line.used_in
+    if used is not None and used.ended_at is not None:
+        # What came late for that month has more left of its caps now, or less.
+        day = line.day if line.session else day_of(line.lab, used.ended_at)
+        reprice_late(line.lab, [line.payer_id], day, actor.now())
+    return written
 
 
 def _line_like(line: Line, kind: str, payer: Payer, actor: Actor) -> Line:
@@ -244,16 +254,19 @@ def _line_of(session: Session) -> Line:
     return line
 
 
-def _month_cents(session: Session, enabled_ms: int, busy_ms: int) -> int:
-    """What the payer's sessions of that calendar month cost by their prices, `session` with those times."""
-    lab = session.lab
-    if session.ended_at is None or session.payer_id is None:
-        return 0
-    zone = zoneinfo.ZoneInfo(lab.time_zone)
-    span = month_span(day_of(lab, session.ended_at))
-    found = bill_inputs.billable().filter(
-        bill_inputs.in_span(span, zone), lab=lab, payer=session.payer_id
-    )
+def _month_cents(line: Line, session: Session, enabled_ms: int, busy_ms: int) -> int:
+    """What the payer's sessions of that calendar month cost by their prices, `session` with those times. If it
+    is closed: the closed ones, beside what was moved to them; if not: the open ones beside what those used."""
+    lab, payer = line.lab, line.payer_id
+    zone, span = zoneinfo.ZoneInfo(lab.time_zone), month_span(line.day.replace(day=1))
+    if line.provisional:
+        found = bill_inputs.billable().filter(
+            bill_inputs.in_span(span, zone), lab=lab, payer=payer, line__statement__isnull=True
+        )
+        before = closed_use.used_up(lab, [payer], span)[payer]
+    else:
+        found = closed_use.still_theirs(lab, payer, span)
+        before = closed_use.came_to(lab, payer, span)
     rows = [
         row._replace(enabled_ms=enabled_ms, busy_ms=busy_ms) if row.pk == session.pk else row
         for row in bill_inputs.rows_of(found)
@@ -264,7 +277,7 @@ def _month_cents(session: Session, enabled_ms: int, busy_ms: int) -> int:
         version = version_for(versions, row.tariff_id, row.group_id, row.started_at)
         day: date = row.ended_at.astimezone(zone).date()
         uses.append(use_of(row, day, terms_of(version) if version else None))
-    return sum(priced.price_cents for priced in pricing.price(uses))
+    return sum(priced.price_cents for priced in pricing.price(uses, before=before))
 
 
 def _payer_for(session: Session, purpose: str) -> Payer | None:
