@@ -183,21 +183,8 @@ def lookup_during_build(home: Path, spool: Path) -> Row:
 
 
 def opening(home: Path) -> Row:
-    journal = opened(home)
-    fill(journal)
-    journal.checkpoint()
-    journal.close()
+    samples = openings_ms(home, RECORDS)
     size_mb = (home / "journal.db").stat().st_size / 1e6
-    samples = []
-    for number in range(OPENINGS):
-        journal = new_journal(home, boot_id=f"boot-{number}")
-        started_us = perf_us()
-        journal.open(NOW)
-        journal.recover(NOW)
-        journal.append([boot()])
-        samples.append(timed_ms(started_us))
-        assert journal.unsent == RECORDS + number + 1
-        journal.close()
     return Row(
         f"journal of {RECORDS:,} unsent records ({size_mb:.0f} MB): open, recover, first record",
         percentiles(samples, digits=1),
@@ -206,7 +193,26 @@ def opening(home: Path) -> Row:
     )
 
 
-def fill(journal: Journal) -> None:
+def openings_ms(home: Path, records: int) -> list[float]:
+    """What opening a journal of `records` unsent ones took until the next was durable, OPENINGS times."""
+    journal = opened(home)
+    fill(journal, records)
+    journal.checkpoint()
+    journal.close()
+    samples = []
+    for number in range(OPENINGS):
+        journal = new_journal(home, boot_id=f"boot-{number}")
+        started_us = perf_us()
+        journal.open(NOW)
+        journal.recover(NOW)
+        journal.append([boot()])
+        samples.append(timed_ms(started_us))
+        assert journal.unsent == records + number + 1
+        journal.close()
+    return samples
+
+
+def fill(journal: Journal, records: int) -> None:
     draft = boot()
-    while journal.head.seq < RECORDS:
+    while journal.head.seq < records:
         journal.append([draft] * FILL_BATCH)

@@ -76,7 +76,7 @@ def _rows_of(badges: int, folder: Path) -> Iterator[Row]:
     )
     spool = folder / "spool"
     spool.write_bytes(old.file)
-    load_ms = [_loaded_ms(spool, folder / f"state-{n}") for n in range(REPEATS[badges])]
+    load_ms = [loaded_ms(spool, folder / f"state-{n}") for n in range(REPEATS[badges])]
     yield Row(
         what=f"the node verifies {badges:,} badges and puts them in place",
         figures=percentiles(load_ms, digits=0),
@@ -120,6 +120,7 @@ def _row_of_a_change(old: Made, folder: Path) -> Row:
     )
 
 
-def _loaded_ms(spool: Path, state: Path) -> float:
+def loaded_ms(spool: Path, state: Path) -> float:
+    """What verifying the list in `spool` and putting it in place took."""
     state.mkdir()
     return timed_ms(lambda: build(order(spool, state)))
