@@ -54,13 +54,14 @@ def midnight_after(at: int, offsets: Offsets) -> int | None:
     if local_s(at, offsets) is None:
         return None
     next_day_s = (local_day(at, offsets) + 1) * DAY_S
-    for start_at, east, end_at in _stretches(offsets):
-        is_over = end_at is not None and end_at <= at
-        # A clock set forward over midnight skips it: the day then begins with the change itself.
-        midnight_at = max(next_day_s - east, start_at)
-        if not is_over and (end_at is None or midnight_at < end_at):
-            return midnight_at
-    return None
+    # A clock set forward over midnight skips it: the day then begins with the change itself. The last stretch has
+    # no end, so there always is a midnight.
+    midnights = (
+        (max(next_day_s - east, start_at), end_at)
+        for start_at, east, end_at in _stretches(offsets)
+        if end_at is None or end_at > at
+    )
+    return next(day_at for day_at, end_at in midnights if end_at is None or day_at < end_at)
 
 
 def schedule_of(entry: Entry, demands: Demands) -> Schedule | None:

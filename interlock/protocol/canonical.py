@@ -72,8 +72,6 @@ def _refuse_inexact(value: Any, depth: int) -> None:
         # A lone surrogate has no UTF-8 spelling, so it could be neither hashed nor stored.
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
             raise ProtocolError("a text with a lone surrogate has no canonical form")
-    elif value is None or isinstance(value, int):
-        pass
     elif isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
@@ -82,7 +80,7 @@ def _refuse_inexact(value: Any, depth: int) -> None:
         _refuse_inexact_items(value.values(), depth - 1)
     elif isinstance(value, (list, tuple)):
         _refuse_inexact_items(value, depth - 1)
-    else:
+    elif value is not None and not isinstance(value, int):
         raise ProtocolError(f"a {type(value).__name__} has no canonical form")
 
 

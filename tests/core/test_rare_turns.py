@@ -9,6 +9,8 @@ import pytest
 from interlock.core import faults, hours, promises
 from interlock.core.effects import Exit, Message, ReportRefusal, WriteRecord
 from interlock.core.events import (
+    BadgeRemoved,
+    EndRequested,
     InterlockOpened,
     JournalFailed,
     ReaderFailed,
@@ -20,6 +22,7 @@ from interlock.core.events import (
 from interlock.core.model import (
     Assurance,
     Demands,
+    Ending,
     Fault,
     Granted,
     Now,
@@ -27,10 +30,10 @@ from interlock.core.model import (
     Reason,
     Rules,
 )
-from interlock.core.states import FaultFacts, LockedOutFacts, State
-from tests.core.rig import ADA, CACHE, HOLD, TAP, TECHNICIAN, TRAINER, Rig, enabled
+from interlock.core.states import EndingFacts, FaultFacts, LockedOutFacts, State
+from tests.core.rig import ADA, CACHE, HOLD, TAP, TECHNICIAN, TRAINEE, TRAINER, Rig, enabled
 from tests.core.test_extraction import AIR_FLOW, AIRED
-from tests.core.test_people import supervised
+from tests.core.test_people import BRIEF, supervised
 from tests.core.test_promises import SAW, taught
 
 pytestmark = pytest.mark.fast
@@ -254,7 +257,32 @@ def test_an_unwritable_journal_refuses_the_grant_too() -> None:
     assert rig.state.grants == ()
 
 
+def test_a_start_that_failed_late_does_not_take_the_next_one_with_it() -> None:
+    rig = waiting_to_be_recorded()
+    first = asked(rig, "session_started")
+    rig.sample(stop_pressed=True)
+    rig.sample(stop_pressed=False)
+    rig.arrive(ADA)
+    assert (rig.at(), rig.state.abandoned) == (State.STARTING, frozenset({first.ticket}))
+    rig.answer(first, failed=True)
+    assert (rig.at(), rig.state.abandoned, rig.relay) == (State.STARTING, frozenset(), [])
+    second = [e for e in rig.effects if isinstance(e, WriteRecord)][-1]
+    rig.answer(second)
+    assert (rig.at(), rig.is_on) == (State.ENABLED, True)
+    assert rig.types() == ["session_started", "session_started"]
+
+
 # ------------------------------------------------------------------------- between badge and power
+
+
+def test_a_trainer_s_second_tap_before_power_neither_refuses_nor_ends_the_start() -> None:
+    rig = Rig(BRIEF, durable=False)
+    rig.tap(TRAINEE)
+    rig.arrive(TRAINER)
+    assert rig.at() is State.STARTING
+    before = rig.state
+    assert rig.arrive(TRAINER) == ()
+    assert (rig.state, rig.refusals()) == (before, [])
 
 
 def test_air_that_falters_while_a_start_is_recorded_is_asked_for_after_the_pre_run_only() -> None:
@@ -318,3 +346,80 @@ def test_a_clock_that_is_trusted_and_has_no_time_grants_nothing() -> None:
         "CLOCK_UNTRUSTED"
     ]
     assert not any(isinstance(effect, WriteRecord) for effect in effects)
+
+
+# ---------------------------------------------------------------------------------- while it ends
+
+
+def asked_for(rig: Rig) -> tuple[Ending, int]:
+    """Why the running session is to end, and when at the latest."""
+    assert isinstance(rig.state.facts, EndingFacts)
+    return rig.state.facts.cause, rig.state.facts.until_ms
+
+
+def test_a_badge_held_up_on_its_way_keeps_no_session_alive() -> None:
+    rig = enabled(HOLD)
+    rig.give(BadgeRemoved())
+    missing = rig.state.session and rig.state.session.missing
+    assert missing is not None
+    rig.arrive(ADA, ago_ms=HOLD.start_deadline_ms + 1)
+    assert rig.refusals() == ["PRESENT_AGAIN"]
+    assert rig.state.session is not None
+    assert rig.state.session.missing == missing
+    rig.pass_ms(HOLD.grace_s * 1_000)
+    assert not rig.is_on
+
+
+def test_a_technician_s_badge_held_up_on_its_way_mends_no_lock_out() -> None:
+    rig = Rig()
+    rig.sample(broken_pressed=True)
+    rig.sample(broken_pressed=False)
+    rig.arrive(TECHNICIAN, ago_ms=TAP.start_deadline_ms + 1)
+    assert (rig.at(), rig.refusals()) == (State.LOCKED_OUT, ["PRESENT_AGAIN"])
+    rig.arrive(TECHNICIAN)
+    assert rig.at() is State.LOCKED
+
+
+def test_a_trainer_s_tap_after_the_trainee_asked_for_the_end_takes_nothing_back() -> None:
+    rig = supervised()
+    rig.sample(busy=True)
+    rig.arrive(TRAINEE)
+    before = asked_for(rig)
+    assert before[0] is Ending.TAP_OFF
+    assert rig.arrive(TRAINER) == ()
+    assert (asked_for(rig), rig.written("supervision_confirmed")) == (before, [])
+    rig.sample(busy=False)
+    assert not rig.is_on
+
+
+def test_a_trainee_takes_no_machine_over_from_somebody_who_may_not_teach_them() -> None:
+    rig = enabled(BRIEF)
+    rig.arrive(TRAINEE)
+    assert (rig.at(), rig.is_on, rig.refusals()) == (State.ENABLED, True, ["MACHINE_IN_USE"])
+    assert rig.types() == ["session_started"]
+
+
+def test_a_warning_that_asks_for_the_trainer_runs_its_time_on_a_machine_that_rests() -> None:
+    rig = supervised()
+    rig.sample(busy=True)
+    rig.pass_ms(BRIEF.supervise_s * 1_000)
+    cause, until_ms = asked_for(rig)
+    assert cause is Ending.SUPERVISION_OVER
+    rig.sample(busy=False)
+    rig.pass_ms(until_ms - rig.ms - 20)
+    assert (rig.at(), rig.is_on) == (State.ENDING, True)
+    rig.pass_ms(20)
+    assert (rig.at(), rig.is_on) == (State.LOCKED, False)
+
+
+def test_an_end_that_the_hub_asks_for_too_is_no_badge_s_to_take_back_and_comes_no_later() -> None:
+    rig = enabled(HOLD)
+    rig.sample(busy=True)
+    rig.give(BadgeRemoved())
+    rig.pass_ms(HOLD.grace_s * 1_000)
+    cause, until_ms = asked_for(rig)
+    assert cause is Ending.BADGE_REMOVED
+    rig.give(EndRequested())
+    assert asked_for(rig) == (Ending.HUB_REQUEST, until_ms)
+    rig.arrive(ADA)
+    assert asked_for(rig) == (Ending.HUB_REQUEST, until_ms)
