@@ -65,7 +65,7 @@ def machine_context(found: Machine, viewer: Viewer) -> dict[str, Any]:
     """Everything the page of one machine shows."""
     node = _node(found, viewer)
     shows_sessions = viewer.may(Permission.VIEW_SESSIONS)
-    last = sessions.of_lab(viewer).filter(machine=found)[:LAST_SESSIONS] if shows_sessions else []
+    last = sessions.last_of(found.sessions.all(), LAST_SESSIONS, viewer) if shows_sessions else []
     return {
         **(shown := _live(found, viewer)),
         "closable": [alarm for alarm in shown["alarms"] if alarm.may_close],

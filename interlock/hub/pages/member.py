@@ -73,7 +73,7 @@ def member_context(found: Member, viewer: Viewer) -> dict[str, Any]:
     may_grant = _may_grant(viewer)
     own = found.roles.filter(user=viewer.user).exists()
     shows_sessions = own or viewer.may(Permission.VIEW_SESSIONS)
-    last = sessions.of_lab(viewer).filter(member=found)[:LAST_SESSIONS] if shows_sessions else []
+    last = sessions.last_of(found.sessions.all(), LAST_SESSIONS, viewer) if shows_sessions else []
     return {
         "member": found,
         "status": status_of(found, viewer.now),

@@ -19,6 +19,7 @@ from interlock.hub.models import Badge, Group, Member
 from interlock.hub.pages import sessions
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.formfields import Form
+from interlock.hub.pages.long_list import in_order
 from interlock.hub.permissions import Permission
 
 ROWS_PER_PAGE = 50
@@ -107,14 +108,17 @@ class Search(Form):
 def members(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The lab's members by name."""
     form = Search(viewer, request.GET or None)
-    found = _with_counts(Member.objects.filter(lab=viewer.lab), viewer.now)
+    found = Member.objects.filter(lab=viewer.lab)
     if form.is_bound:
         found = form.apply(found)
-    shown = Paginator(found, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    # Trainings and badges are counted for those who are shown, not for everybody.
+    keys = found.order_by("name", "pk").values_list("pk", flat=True)
+    shown = Paginator(keys, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    rows = in_order(_with_counts(Member.objects.all(), viewer.now), list(shown.object_list))
     context = {
         "form": form,
         "page": shown,
-        "rows": [_row(one, viewer) for one in shown.object_list],
+        "rows": [_row(one, viewer) for one in rows],
         "filtered": form.is_bound and any(request.GET.get(name) for name in form.fields),
         "query": sessions.query_without_page(request),
         "may_edit": viewer.may(Permission.EDIT_MEMBERS),
@@ -136,19 +140,15 @@ def _with_counts(found: QuerySet[Member], now: datetime) -> QuerySet[Member]:
     live = Q(authorisations__revoked_at=None) & (
         Q(authorisations__until_at=None) | Q(authorisations__until_at__gt=now)
     )
-    return (
-        found.select_related("group")
-        .annotate(
-            trainings_held=Count(
-                "authorisations",
-                filter=live & Q(authorisations__isnull=False),
-                distinct=True,
-            ),
-            badges_held=Count(
-                "badges", filter=Q(badges__condition=Badge.Condition.ACTIVE), distinct=True
-            ),
-        )
-        .order_by("name", "pk")
+    return found.select_related("group").annotate(
+        trainings_held=Count(
+            "authorisations",
+            filter=live & Q(authorisations__isnull=False),
+            distinct=True,
+        ),
+        badges_held=Count(
+            "badges", filter=Q(badges__condition=Badge.Condition.ACTIVE), distinct=True
+        ),
     )
 
 

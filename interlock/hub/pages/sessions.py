@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.core.paginator import Paginator
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,15 +17,19 @@ from django.views.decorators.http import require_GET
 
 from interlock.hub import days
 from interlock.hub.domain import looks
-from interlock.hub.models import Line, Machine, NodeRecord, Purpose, Session
+from interlock.hub.models import Line, Machine, Member, NodeRecord, Payer, Purpose, Session
 from interlock.hub.pages import formats, words
 from interlock.hub.pages.access import Viewer, page
 from interlock.hub.pages.formfields import DATE_WIDGET, Form
+from interlock.hub.pages.long_list import COUNTED_MAX, LongPaginator, in_order
 from interlock.hub.pages.prices import PriceStep, price_steps
 from interlock.hub.permissions import Permission
 
 ROWS_PER_PAGE = 50
 """What fits a scroll; the rest is one click away."""
+
+FEW_PEOPLE = 100
+"""The use of so few is found by who they are; of more, by going back in time until a page is full."""
 
 LATE_AFTER_S = 300
 """A record that took longer than five minutes to arrive came from a node that was cut off."""
@@ -94,26 +97,64 @@ class Filter(Form):
         if not viewer.may(Permission.VIEW_PRICES):
             del self.fields["payer"]
 
-    def apply(self, sessions: QuerySet[Session]) -> QuerySet[Session]:
-        """The sessions that match; days begin and end where the lab is."""
+    def found(self) -> QuerySet[Session]:
+        """The lab's sessions that match; days begin and end where the lab is.
+
+        Whoever names a machine or few people is answered along their index, which a condition on the lab would
+        hide from the database: they are of the lab themselves.
+        """
         if not self.is_valid():
-            return sessions.none()
+            return Session.objects.none()
         wanted = self.cleaned_data
+        named = self._people()
         if wanted["machine"]:
-            sessions = sessions.filter(machine=wanted["machine"])
-        if wanted["member"]:
-            sessions = sessions.filter(member__name__icontains=wanted["member"])
-        if wanted.get("payer"):
-            sessions = sessions.filter(payer__name__icontains=wanted["payer"])
+            named.append((Q(machine=wanted["machine"]), True))
+        is_narrow = any(is_few for _, is_few in named)
+        found = Session.objects.filter(*(condition for condition, _ in named))
+        if not is_narrow:
+            found = found.filter(lab=self.viewer.lab)
         if wanted["purpose"]:
-            sessions = sessions.filter(purpose=wanted["purpose"])
+            found = found.filter(purpose=wanted["purpose"])
         if wanted["from_day"]:
             begin = days.begin_of(wanted["from_day"], self.viewer.zone)
-            sessions = sessions.filter(Q(ended_at=None) | Q(ended_at__gte=begin))
+            found = found.filter(Q(ended_at=None) | Q(ended_at__gte=begin), self._since(begin))
         if wanted["to_day"]:
             end = days.end_of(wanted["to_day"], self.viewer.zone)
-            sessions = sessions.filter(started_at__lt=end)
-        return sessions
+            found = found.filter(started_at__lt=end)
+        return found
+
+    def _people(self) -> list[tuple[Q, bool]]:
+        """Of each name asked for: the condition, and whether those who match are few."""
+        wanted = self.cleaned_data
+        asked = (
+            ("member", Member.objects.all(), wanted["member"]),
+            ("payer", Payer.objects.all(), wanted.get("payer")),
+        )
+        conditions = []
+        for name, everybody, part in asked:
+            if not part:
+                continue
+            matching = everybody.filter(lab=self.viewer.lab, name__icontains=part)
+            keys = list(matching.values_list("pk", flat=True)[: FEW_PEOPLE + 1])
+            if len(keys) <= FEW_PEOPLE:
+                conditions.append((Q(**{f"{name}__in": keys}), True))
+            else:
+                conditions.append((Q(**{f"{name}__name__icontains": part}), False))
+        return conditions
+
+    def _since(self, begin: datetime) -> Q:
+        """When the first of those sessions began that had not ended at `begin`, where they are not too many to
+        look: nothing before it has to be gone through."""
+        mine = Session.objects.filter(lab=self.viewer.lab).order_by()
+        firsts, total = [], 0
+        for part in (mine.filter(ended_at=None), mine.filter(ended_at__gte=begin)):
+            slice_ = part.values("started_at")[: COUNTED_MAX + 1]
+            seen = slice_.aggregate(first=Min("started_at"), rows=Count("*"))
+            total += seen["rows"]
+            firsts += [seen["first"]] if seen["first"] else []
+        if total > COUNTED_MAX:
+            return Q()
+        return Q(started_at__gte=min(firsts)) if firsts else Q(pk=None)
 
 
 @require_GET
@@ -121,14 +162,12 @@ class Filter(Form):
 def sessions(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The lab's sessions, newest first."""
     form = Filter(viewer, request.GET or None)
-    found = of_lab(viewer)
-    if form.is_bound:
-        found = form.apply(found)
-    shown = Paginator(found, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    found = form.found() if form.is_bound else Session.objects.filter(lab=viewer.lab)
+    shown = LongPaginator(keys(found), ROWS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form,
         "page": shown,
-        "rows": rows(shown.object_list, viewer),
+        "rows": rows(in_order(of_lab(viewer), list(shown.object_list)), viewer),
         "filtered": form.is_bound and any(request.GET.get(name) for name in form.fields),
         "shows_prices": viewer.may(Permission.VIEW_PRICES),
         "query": query_without_page(request),
@@ -163,7 +202,7 @@ def session(request: HttpRequest, viewer: Viewer, number: int) -> HttpResponse:
 
 
 def of_lab(viewer: Viewer) -> QuerySet[Session]:
-    """The lab's sessions with everything a row needs, newest first: one query, whatever their number."""
+    """The lab's sessions with everything a row needs: one query, whatever their number."""
     arrival = NodeRecord.objects.filter(
         node=OuterRef("node"), epoch=OuterRef("epoch"), seq=OuterRef("seq")
     ).values("received_at")[:1]
@@ -171,8 +210,17 @@ def of_lab(viewer: Viewer) -> QuerySet[Session]:
         Session.objects.filter(lab=viewer.lab)
         .select_related("machine", "member", "supervisor", "second", "payer", "line", "line__payer")
         .annotate(arrived_at=Subquery(arrival))
-        .order_by("-started_at", "-pk")
     )
+
+
+def keys(found: QuerySet[Session]) -> QuerySet[Session, int]:
+    """The keys of sessions, newest first."""
+    return found.order_by("-started_at", "-pk").values_list("pk", flat=True)
+
+
+def last_of(found: QuerySet[Session], number: int, viewer: Viewer) -> list[Session]:
+    """The newest `number` of those sessions, with everything a row needs: two queries."""
+    return in_order(of_lab(viewer), list(keys(found)[:number]))
 
 
 def rows(found: Iterable[Session], viewer: Viewer) -> list[Row]:
