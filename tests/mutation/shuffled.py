@@ -28,7 +28,7 @@ def place(seed: str, first: tuple[str, ...], mutant: str) -> float:
 
 def main(seed: str, *first: str) -> None:
     """Ask the mutants of the folder we stand in that nobody asked yet."""
-    mutmut.estimated_worst_case_time = lambda mutant: place(seed, first, mutant)
+    mutmut.estimated_worst_case_time = lambda mutant_name: place(seed, first, mutant_name)
     mutmut.cli(["run", "--max-children", str(CHILDREN_MAX)], standalone_mode=False)
 
 
