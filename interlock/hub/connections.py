@@ -6,6 +6,9 @@ its `limit_concurrency` counts the silent ones too, and would turn away those wh
     no complete head within HEAD_S              the connection is cut, also when it trickles
     nothing of an answer read for STALLED_S     the connection is cut
     more connections than there is room for     the one that has said nothing for longest is cut
+
+And each answer leaves in one piece: uvicorn writes its head and its body one after the other, two system calls and
+two packets; with 500 nodes to tell of a change that is a fifth of the work.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ HEAD_S = 10.0
 """A head is one packet; a phone at the edge of the Wi-Fi sends it again within seconds."""
 STALLED_S = 30.0
 """Longer than Wi-Fi and mobile networks stay away between two packets that arrive."""
+PIECE_BYTES_MAX = 65_536
+"""Beyond it the socket's buffer is full anyway, and uvicorn has to hear that it must wait."""
 
 DESCRIPTORS_MAX = 16_384
 """Enough for WAITING_MAX and all that comes with it; more would only help a flood."""
@@ -65,6 +70,57 @@ def raised_descriptors() -> int:
     return wanted
 
 
+class OnePiece:
+    """A transport to which uvicorn writes; what is written in one turn of the event loop leaves together."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """It leaves with what else is written before the loop goes on."""
+        if len(data) > PIECE_BYTES_MAX:
+            self.flush()
+            self._transport.write(data)
+        elif data:
+            if not self._pieces:
+                self._loop.call_soon(self.flush)
+            self._pieces.append(data)
+            self._bytes += len(data)
+            if self._bytes > PIECE_BYTES_MAX:
+                self.flush()
+
+    def flush(self) -> None:
+        """What was written has been handed on."""
+        pieces, self._pieces, self._bytes = self._pieces, [], 0
+        if pieces:
+            self._transport.write(b"".join(pieces))
+
+    def close(self) -> None:
+        """Nothing more is read; what was written leaves first."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """The connection is gone, with whatever was not sent yet."""
+        self._pieces, self._bytes = [], 0
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def resume_reading(self) -> None:
+        """More of what the client sends is wanted."""
+        self._transport.resume_reading()
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes have not left yet."""
+        return self._bytes + self._transport.get_write_buffer_size()
+
+
 class Connection(H11Protocol):
     """One client. A server uses a subclass of its own (`connections_of`), which counts its clients."""
 
@@ -78,6 +134,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client may speak; if it is one too many, the longest silent one has to go."""
         super().connection_made(transport)
+        self._out = OnePiece(transport, self.loop)
+        # uvicorn asks no more of it than this one has.
+        self.transport = self._out  # type: ignore[assignment]
         self._wait_for_client(HEAD_S)
         if len(self.connections) > self.connections_max:
             next(iter(self.silent))._give_up()
@@ -92,6 +151,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         """The answer is written; the next head, or the end of a closing connection, is awaited."""
+        self._out.flush()
         super().on_response_complete()
         if self._is_owed_a_request():
             unread = self.transport.get_write_buffer_size()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from interlock.hub.middleware import NODES, headers_for
 from interlock.hub.node_api import credential_hash
 from interlock.hub.watch import Picture
 from interlock.protocol import hubapi
@@ -40,6 +41,9 @@ STREAM_LIFE_S = 300.0
 HEARTBEAT_S = 15.0
 RETRY_MS = 2_000
 
+_FOR_NODES = tuple(
+    (name.lower().encode(), said.encode()) for name, said in headers_for(NODES).items()
+)
 _SINCE = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
 
 
@@ -320,7 +324,7 @@ async def _answer(send: Send, status: int, body: dict[str, Any] | None) -> None:
 
 
 async def _send(send: Send, status: int, content: bytes, kind: str | None) -> None:
-    headers = [(b"cache-control", b"no-store")]
+    headers = list(_FOR_NODES)
     if kind is not None:
         headers.append((b"content-type", kind.encode()))
         headers.append((b"content-length", str(len(content)).encode()))

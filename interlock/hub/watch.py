@@ -77,6 +77,7 @@ class Watch:
         self._commands: dict[int, tuple[bytes, ...]] = {}
         self._press: Press | None = None
         self._heard: dict[int, SnapshotVersion] = {}
+        self._hearing = threading.Lock()
         self._credentials: dict[int, int] = {}
         self._rights: dict[int, tuple[int, int]] = {}
         self._calendar = 0
@@ -92,9 +93,9 @@ class Watch:
         self._thread.start()
 
     def heard(self, node: int, version: SnapshotVersion) -> None:
-        """The node said that it decides by `version`: written with what others say in the next moments."""
-        self._heard[node] = version
-        self._bell.ring()
+        """The node said that it decides by `version`: written at the next look, with what others said."""
+        with self._hearing:
+            self._heard[node] = version
 
     def stop(self) -> None:
         """The thread has ended."""
@@ -144,7 +145,8 @@ class Watch:
         return self._picture is not before
 
     def _write_what_was_heard(self) -> None:
-        heard, self._heard = self._heard, {}
+        with self._hearing:
+            heard, self._heard = self._heard, {}
         if heard:
             write_confirmations(heard, self._clock.wall_ms())
 
