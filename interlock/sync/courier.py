@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from interlock.clock import Clock
 from interlock.errors import LinkError
@@ -93,6 +94,8 @@ class Courier:
         self._cursor: Head | None = None
         self._branch_from: int | None = None
         self._differed: Head | None = None
+        self._doubted: Head | None = None
+        self._disputed: Head | None = None
         self._greet_at_ms = 0
         self._resume_at_ms = 0
         self._records_at_ms = 0
@@ -154,7 +157,16 @@ class Courier:
             )
         # Before the hub is asked: whatever it answers to the records, rights must go on arriving.
         self._versions.decides_by(hello.version)
-        return hello
+        return hello if self._disputed is None else self._bear_witness(hello, self._disputed)
+
+    def _bear_witness(self, hello: NodeHello, theirs: Head) -> NodeHello:
+        """A card that wrote more than the hub holds names its own record of the number that differs: beyond its own
+        head the hub has nothing to compare a node's with, and could not know."""
+        self._disputed = None
+        page = self._node.records(Head(theirs.epoch, theirs.seq - 1, GENESIS))
+        with said_by("the node"):
+            ours = [head_from_wire(one) for one in page.records[:1]]
+        return replace(hello, head=ours[0]) if ours and _place(ours[0]) == _place(theirs) else hello
 
     def _batch(self, cursor: Head) -> RecordPage | None:
         records: list[Wire] = []
@@ -202,7 +214,7 @@ class Courier:
         elif answer.head.seq > 0 and answer.head != hello.acked:
             no = self._node.ack(answer.head)
             if no is not None and answer.head.epoch >= hello.head.epoch:
-                return self._other_chain(no)
+                return self._dispute(answer.head, no)
             if no is not None:
                 return self._branched(hello, answer)
         self._cursor = answer.head
@@ -234,6 +246,12 @@ class Courier:
         )
         self._carry_orders(answer.commands)
         return 0
+
+    def _dispute(self, theirs: Head, no: No) -> int:
+        """The hub's head is not ours. Said twice (one answer may be damaged), the next greeting says so."""
+        self._disputed = theirs if theirs == self._doubted else None
+        self._doubted = theirs
+        return self._other_chain(no)
 
     def _carry_orders(self, commands: Sequence[Wire]) -> None:
         try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from interlock.errors import ProtocolError
 from interlock.protocol.hubapi import BATCH_RECORDS_MAX
+from interlock.protocol.records import GENESIS, Head, seal
 from interlock.sync.courier import HELLO_MS, REFUSED_MS
-from interlock.sync.links import No
-from tests.sync.models import EMPTY
+from interlock.sync.links import HubHello, No, NodeHello
+from tests.sync.models import CHAIN_KEY, EMPTY, ModelNode
 from tests.sync.rig import Rig
 
 pytestmark = pytest.mark.fast
@@ -186,6 +188,32 @@ def test_a_hub_with_other_records_than_the_node_is_reported_and_nothing_is_ackno
     assert rig.node.acked == acked
     assert any("different records" in text for text in rig.said)
     assert rig.hub.calls.count("deliver") <= 8
+
+
+def test_a_card_that_ran_ahead_of_the_hub_names_its_own_record_of_the_number_that_differs(
+    rig: Rig,
+) -> None:
+    """An old card was put in while the hub was away: the hub cannot compare a head that lies beyond its own."""
+    first = ModelNode()
+    first.write(2)
+    rig.hub.stored = first.journal
+    header = replace(first.journal[0].header, boot_ms=9)
+    other = seal(header, {}, salt=bytes(16), prev=GENESIS, chain_key=CHAIN_KEY)
+    rig.node.journal = [other]
+    rig.node.write(8)
+    heads: list[Head] = []
+    greet = rig.hub.hello
+
+    def noted(hello: NodeHello) -> HubHello | No:
+        heads.append(hello.head)
+        return greet(hello)
+
+    rig.hub.hello = noted  # type: ignore[method-assign]
+    rig.run_ms(4 * HELLO_MS)
+    own = rig.node.journal[1]
+    assert heads[:2] == [rig.node.head] * 2, "one answer may have been damaged on its way"
+    assert heads[2] == Head(1, 2, own.hash) != rig.hub.head
+    assert rig.node.acked == EMPTY
 
 
 @pytest.mark.parametrize("code", ["malformed", "body"])
