@@ -147,7 +147,9 @@ def _accounts(payers: set[int]) -> tuple[dict[int, int], dict[int, int]]:
 def _open_cents(payers: set[int]) -> dict[int, int]:
     """What the open months will ask, with VAT, rounded month by month as statements are."""
     columns = ("payer_id", "month", "is_net", "vat_bp", "notice")
-    found = Line.objects.filter(payer__in=payers, statement__isnull=True).order_by()
+    # Asked as a sum and not as a column, so that the database goes by the payers, not through every open line.
+    billed = Coalesce("statement_id", 0)
+    found = Line.objects.alias(billed=billed).filter(payer__in=payers, billed=0).order_by()
     amounts: dict[tuple[int, date], list[vat.Amount]] = defaultdict(list)
     for payer, month, is_net, vat_bp, notice, cents in found.values_list(*columns).annotate(
         owed=Sum("cents")

@@ -1,4 +1,4 @@
-"""What keeps lists quick when there are millions of rows: indexes that have what a page asks."""
+"""What keeps the list of sessions quick when there are millions: an index that has what a page asks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Nothing but indexes: no row is written again. Two million sessions take seconds, not minutes."""
+    """Nothing but an index: no row is written again. Two million sessions take seconds, not minutes."""
 
     dependencies = [("hub", "0003_forgetting")]
 
@@ -18,20 +18,4 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RemoveIndex("session", "session_by_start"),
-        migrations.AddIndex(
-            "line",
-            models.Index(
-                fields=["lab", "month"],
-                condition=models.Q(statement__isnull=True),
-                name="line_open_by_month",
-            ),
-        ),
-        migrations.AddIndex(
-            "line",
-            models.Index(
-                fields=["payer", "month"],
-                condition=models.Q(statement__isnull=True),
-                name="line_open_by_payer",
-            ),
-        ),
     ]

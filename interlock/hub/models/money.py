@@ -204,17 +204,6 @@ class Line(models.Model):
         indexes = [
             models.Index(fields=["payer", "day"], name="line_by_payer"),
             models.Index(fields=["lab", "month", "payer"], name="line_by_month"),
-            # What is not billed yet: few beside all that ever was.
-            models.Index(
-                fields=["lab", "month"],
-                condition=models.Q(statement__isnull=True),
-                name="line_open_by_month",
-            ),
-            models.Index(
-                fields=["payer", "month"],
-                condition=models.Q(statement__isnull=True),
-                name="line_open_by_payer",
-            ),
         ]
         verbose_name = _("line")
 
