@@ -29,9 +29,9 @@ from interlock.protocol.records import Head, RecordType, head_from_wire
 from interlock.protocol.snapshots import SnapshotHeader, read_snapshot
 from tests.hub.journal import Journal
 
-START_S_MAX = 30.0
-STOP_S_MAX = 10.0
-CALL_S_MAX = 20.0
+START_S_MAX = 120.0
+STOP_S_MAX = 60.0
+CALL_S_MAX = 80.0
 MAKE_S_MAX = 240.0
 """A lab is made in four seconds by a computer of one's own; tests share theirs with each other."""
 
