@@ -180,9 +180,8 @@ class ServiceManager:
                 key.data()
         while self._orders:
             self._orders.popleft()()
-        now_ms = self._clock.boot_ms()
         for service in list(self._services.values()):
-            if service.due_ms is not None and service.due_ms <= now_ms:
+            if service.is_late():
                 service.expire()
         with self._changed:
             self._changed.notify_all()

@@ -151,6 +151,16 @@ class Service:
         if self._process is not None:
             self._process.send_signal(number)
 
+    def is_late(self) -> bool:
+        """The time of the present phase is over, whatever it has said until now."""
+        if self._is_over():
+            # Somebody else's start may have kept the manager from listening.
+            self._hear()
+        return self._is_over()
+
+    def _is_over(self) -> bool:
+        return self.due_ms is not None and self.due_ms <= self._clock.boot_ms()
+
     def expire(self) -> None:
         """The time of the present phase is over."""
         phase = self.report.phase
@@ -192,6 +202,10 @@ class Service:
         # It is still the shim, of one thread: what it becomes inherits this.
         with contextlib.suppress(PermissionError, ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, unit.nice)
+        # A desktop's kernel shares the processor between sessions first, and this one is a session of its own:
+        # nice counts within it alone, unless the session is given it as well (sched(7), autogroup).
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(f"{unit.nice}\n")
         self._tell_keeper(f"+{self._process.pid}")
         self._pidfd = os.pidfd_open(self._process.pid)
         self._selector.register(self._pidfd, selectors.EVENT_READ, self._ended)
@@ -227,9 +241,10 @@ class Service:
 
     def _hear(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            words = self._ear.recv(MESSAGE_BYTES_MAX).decode(errors="replace")
-            for line in words.splitlines():
-                self._understand(line)
+            while True:
+                words = self._ear.recv(MESSAGE_BYTES_MAX).decode(errors="replace")
+                for line in words.splitlines():
+                    self._understand(line)
 
     def _understand(self, line: str) -> None:
         phase = self.report.phase

@@ -23,11 +23,13 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.real
 
 SCRIPTS = "tests.sim.service_scripts"
+WATCHDOG_S = 2.0
+"""Twenty times what the small programs need: none is on time on a computer that others use."""
 
 
 def unit(script: str, name: str = "one", **changes: float | bool) -> Unit:
-    settings: dict[str, float | bool] = {"watchdog_s": 0.5, "abort_s": 0.3, "restart_s": 0.1}
-    settings |= {"start_s": 10, "stop_s": 1}
+    settings: dict[str, float | bool] = {"watchdog_s": WATCHDOG_S, "abort_s": 0.3, "restart_s": 0.1}
+    settings |= {"start_s": 30, "stop_s": 10}
     return Unit(name, (sys.executable, "-m", SCRIPTS, script), **(settings | changes))  # type: ignore[arg-type]
 
 
@@ -66,6 +68,10 @@ def test_a_service_runs_as_nicely_as_its_unit_says(manager: ServiceManager) -> N
     manager.start(replace(unit("well"), nice=5))
     manager.wait_ready("one")
     assert os.getpriority(os.PRIO_PROCESS, pid_of(manager)) == 5
+    group = Path(f"/proc/{pid_of(manager)}/autogroup")
+    if group.exists():
+        # Each service is a session of its own: where the kernel groups by session, only this counts.
+        assert group.read_text().endswith(" nice 5\n")
 
 
 def test_a_service_is_ready_when_it_says_so(manager: ServiceManager) -> None:
@@ -80,13 +86,24 @@ def test_a_service_that_feeds_the_watchdog_lives_longer_than_its_time(
 ) -> None:
     manager.start(unit("well"))
     manager.wait_ready("one")
-    assert not manager.wait_until(lambda: manager.report("one").phase is not Phase.RUNNING, 1.5)
+    assert not manager.wait_until(lambda: manager.report("one").phase is not Phase.RUNNING, 3)
     assert manager.report("one").starts == 1
+
+
+def test_a_service_is_heard_also_when_the_manager_was_kept_from_listening(
+    manager: ServiceManager,
+) -> None:
+    """Starting another one took the manager longer than the watchdog's time: that is nobody's hang."""
+    manager.start(unit("well"))
+    manager.wait_ready("one")
+    manager._order(lambda: SystemClock().sleep(1.5 * WATCHDOG_S))
+    assert not manager.wait_until(lambda: manager.report("one").phase is not Phase.RUNNING, 0.5)
+    assert manager.report("one").watchdog_kills == 0
 
 
 def test_a_hanging_service_gets_sigabrt_and_is_started_again(manager: ServiceManager) -> None:
     manager.start(unit("hangs"))
-    assert manager.wait_until(lambda: manager.report("one").starts >= 2, 10)
+    assert manager.wait_until(lambda: manager.report("one").starts >= 2, 40)
     log = manager.log_of("one").read_text()
     assert "the watchdog has not been fed" in log
     assert "ended: signal SIGABRT" in log
@@ -94,7 +111,7 @@ def test_a_hanging_service_gets_sigabrt_and_is_started_again(manager: ServiceMan
 
 def test_a_service_deaf_to_sigabrt_is_killed(manager: ServiceManager) -> None:
     manager.start(unit("hangs_for_good"))
-    assert manager.wait_until(lambda: manager.report("one").starts >= 2, 10)
+    assert manager.wait_until(lambda: manager.report("one").starts >= 2, 40)
     assert "ended: signal SIGKILL" in manager.log_of("one").read_text()
 
 
@@ -103,7 +120,7 @@ def test_a_frozen_service_is_killed_and_comes_back(manager: ServiceManager) -> N
     manager.wait_ready("one")
     first = pid_of(manager)
     manager.freeze("one")
-    assert manager.wait_until(lambda: manager.report("one").starts == 2, 10)
+    assert manager.wait_until(lambda: manager.report("one").starts == 2, 40)
     manager.wait_ready("one")
     assert manager.report("one").watchdog_kills == 1
     assert not is_alive(first)
@@ -115,18 +132,18 @@ def test_a_killed_service_comes_back_after_its_pause(manager: ServiceManager) ->
     manager.wait_ready("one")
     manager.kill("one")
     began_ms = clock.boot_ms()
-    assert manager.wait_until(lambda: manager.report("one").starts == 2, 10)
+    assert manager.wait_until(lambda: manager.report("one").starts == 2, 40)
     assert clock.boot_ms() - began_ms >= 500
     assert manager.report("one").watchdog_kills == 0
 
 
 def test_a_service_that_is_never_ready_is_tried_again(manager: ServiceManager) -> None:
     manager.start(unit("never_ready", start_s=0.4))
-    assert manager.wait_until(lambda: manager.report("one").starts >= 2, 10)
+    assert manager.wait_until(lambda: manager.report("one").starts >= 2, 40)
 
 
 def test_a_late_service_is_reported_with_its_last_words(manager: ServiceManager) -> None:
-    manager.start(unit("fails", start_s=1, restart_s=60))
+    manager.start(unit("fails", start_s=4, restart_s=60))
     with pytest.raises(LinkError, match="made of cheese"):
         manager.wait_ready("one")
 
@@ -177,7 +194,7 @@ def test_the_environment_tells_the_watchdog_time_and_whose_it_is(manager: Servic
     manager.start(unit("tells"))
     manager.wait_ready("one")
     microseconds, for_pid, pid = manager.log_of("one").read_text().split()[:3]
-    assert microseconds == "500000"
+    assert microseconds == str(round(WATCHDOG_S * 1_000_000))
     assert for_pid == pid == str(pid_of(manager))
 
 
