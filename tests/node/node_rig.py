@@ -20,6 +20,7 @@ from interlock.config import NodeConfig, parse_node
 from interlock.core.model import Demands, Entry, Level, Right
 from interlock.errors import LinkError, ReaderError
 from interlock.node.loop import Loop
+from interlock.node.presence import BLIND_MS
 from interlock.node.service import run_node
 from interlock.protocol import fields
 from interlock.protocol.control import Op
@@ -36,7 +37,7 @@ from interlock.protocol.snapshots import (
 from interlock.protocol.tags import badge_tag
 from interlock.readers import CardSeen, SeveralCards, Sight
 from interlock.sync.node_link import NodeClient
-from tests.node.pin_contract import DOCUMENT, ENABLE, MIRROR, RELAY, STOP
+from tests.node.pin_contract import DOCUMENT, ENABLE, RELAY, STOP
 from tests.node.test_pins import MockBench
 from tests.waiting import wait_until
 
@@ -58,6 +59,15 @@ ADA = Entry(
     rights=(Right("saw", Level.ALONE),),
 )
 UNTRAINED = Entry(tag=badge_tag(KEYS.badge_key, NEW_UID), member="m-new")
+POLL_SLACK_MS = 150
+"""Three polls: the first after opening looks at the chip alone, and the node takes the time behind each."""
+
+AWAY_MS = BLIND_MS // 2
+"""Nobody looked for so long: a node may find that it was blind."""
+
+PATIENCE = 5
+"""How often somebody presents a badge before they give up."""
+
 SHORT_TIMES = {
     "progress_s": 1,
     "grace_s": 1,
@@ -74,13 +84,38 @@ class HandReader:
     def __init__(self) -> None:
         self.sight: Sight | None = None
         self.dead = False
+        self.met: bool | None = None
+        """Whether somebody had looked just before the first poll that found a card; None: no poll found it yet."""
+
+        self._clock = SystemClock()
+        self._empty_from_ms: int | None = None
+        self._polled_ms = 0
 
     def open(self) -> None:
         self._check()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Whoever looks from now on has seen nothing yet."""
+        self._empty_from_ms = None
 
     def poll(self) -> Sight | None:
         self._check()
-        return self.sight
+        sight, now_ms = self.sight, self._clock.boot_ms()
+        away = now_ms - self._polled_ms > AWAY_MS
+        if sight is not None:
+            self.met = not away if self.met is None else self.met
+            self._empty_from_ms = None
+        elif self._empty_from_ms is None or away:
+            self._empty_from_ms = now_ms
+        self._polled_ms = now_ms
+        return sight
+
+    @property
+    def empty_ms(self) -> int:
+        """For how long poll after poll has found an empty field."""
+        began_ms, polled_ms = self._empty_from_ms, self._polled_ms
+        return 0 if began_ms is None else polled_ms - began_ms
 
     def wake(self, card: CardSeen) -> CardSeen | None:
         return card if self.poll() == card else None
@@ -96,6 +131,7 @@ class HandReader:
 
     def take_away(self) -> None:
         self.sight = None
+        self.met = None
 
     def _check(self) -> None:
         if self.dead:
@@ -145,6 +181,7 @@ class NodeBench:
     def start(self) -> None:
         """The node ticks. A new process finds new pins, as after a kernel let go of them."""
         self.outside = MockBench()
+        self.reader.begin_anew()
         started = threading.Event()
 
         def ready(loop: Loop) -> None:
@@ -180,7 +217,7 @@ class NodeBench:
 
     def wait_for_exit(self) -> int:
         assert self._thread is not None
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive(), "the node did not end"
         return self.exit_codes[-1]
 
@@ -263,17 +300,28 @@ class NodeBench:
     # ---------------------------------------------------------------------------------------- hands
 
     def tap(self, uid: bytes = ADA_UID) -> None:
-        """The badge comes into an empty field and is seen; it stays until taken away."""
+        """The badge comes into an empty field and is seen; it stays until taken away.
+
+        Whoever lays it down while this computer stands still is told to present it again, and does.
+        """
+        for _ in range(PATIENCE):
+            self.leave_empty()
+            self.reader.lay(uid)
+            wait_until(lambda: self.reader.met is not None, 20, "a badge that is seen")
+            if self.reader.met:
+                return
+
+    def leave_empty(self) -> None:
+        """Nothing lies on the reader, and the node has looked for long enough to know."""
         self.reader.take_away()
-        clock = SystemClock()
-        clock.sleep(self.config.reader.arrival_gap_ms / 1_000 + 0.15)
-        self.reader.lay(uid)
+        gap_ms = self.config.reader.arrival_gap_ms + POLL_SLACK_MS
+        wait_until(lambda: self.reader.empty_ms >= gap_ms, 20, "an empty field, seen")
 
     def work(self) -> None:
         """Ada's session is open, the contactor has closed."""
+        self.outside.wire_contactor()
         self.tap()
         wait_until(lambda: self.relay_on, 5, "relay on")
-        self.outside.conduct(MIRROR, False)
 
     def press(self, pin: int = STOP) -> None:
         self.outside.conduct(pin, True)

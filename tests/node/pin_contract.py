@@ -166,7 +166,7 @@ class PinContract:
         wait_until(lambda: pins.sample() == AT_REST)
         woken.clear()
         bench.conduct(STOP, True)
-        assert woken.wait(5), "nobody was woken"
+        assert woken.wait(60), "nobody was woken"
         pins.close()
 
     def test_closing_drops_the_relay_and_frees_every_pin(self, bench: PinBench) -> None:

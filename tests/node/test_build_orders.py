@@ -93,7 +93,7 @@ def test_a_builder_that_dies_leaves_the_launcher_alive(orders: BuildOrders, tmp_
     thread.start()
     (builder,) = wait_until(lambda: children(orders.launcher_pid))
     os.kill(builder, signal.SIGKILL)
-    thread.join(5)
+    thread.join(60)
     assert [(one.code, one.output) for one in found] == [(-signal.SIGKILL, b"")]
     assert builds(orders, tmp_path, (1, 1))
 
@@ -105,8 +105,8 @@ def test_a_second_order_waits_for_the_first(orders: BuildOrders, tmp_path: Path)
     second.join(0.3)
     assert len(children(orders.launcher_pid)) == 1
     orders.close()
-    first.join(5)
-    second.join(5)
+    first.join(60)
+    second.join(60)
 
 
 def test_the_end_of_the_line_ends_launcher_and_builder(orders: BuildOrders, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_end_of_the_line_ends_launcher_and_builder(orders: BuildOrders, tmp_
     assert launcher is not None
     (builder,) = wait_until(lambda: children(launcher))
     orders.close()
-    waiting.join(5)
+    waiting.join(60)
     wait_until(lambda: not is_alive(launcher) and not is_alive(builder))
 
 

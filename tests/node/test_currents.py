@@ -350,7 +350,7 @@ class HungConverter:
 
     def read_mv(self) -> float:
         self.asked.set()
-        self.let_go.wait(10)
+        self.let_go.wait(60)
         raise DeviceError("it was let go")
 
     def close(self) -> None:
@@ -361,10 +361,10 @@ def test_a_bus_that_hangs_holds_up_neither_whoever_asks_nor_the_end() -> None:
     hung = HungConverter()
     worker = CurrentWorker(config(), SystemClock(), lambda _: hung)
     worker.start()
-    assert hung.asked.wait(5)
+    assert hung.asked.wait(60)
     before_ms = SystemClock().boot_ms()
     assert worker.busy() is None
-    assert SystemClock().boot_ms() - before_ms < 100
+    assert SystemClock().boot_ms() - before_ms < 20_000, "it waited for the bus"
     worker.stop()
     hung.let_go.set()
     worker.stop()

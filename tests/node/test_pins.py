@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ class WiredPin(MockPin):  # type: ignore[misc] # gpiozero has no types
     """gpiozero's mock pin with a contact to ground: the contact is stronger than the pull."""
 
     contact_closed = False
+    driven: Callable[[bool], None] | None = None
+    """Whatever hangs on this output hears of every level, in the instant it is written."""
+
+    def _set_state(self, value: int) -> None:
+        super()._set_state(value)
+        if self.driven is not None:
+            self.driven(bool(value))
 
     def _set_pull(self, value: str) -> None:
         super()._set_pull(value)
@@ -56,6 +64,14 @@ class MockBench:
 
     def level(self, pin: int) -> bool:
         return bool(self.factory.pin(pin).state)
+
+    def wire_contactor(self) -> None:
+        """From now on a contactor follows the relay at once, however busy this computer is."""
+        self.factory.pin(RELAY).driven = lambda on: self.conduct(MIRROR, not on)
+
+    def weld(self) -> None:
+        """It stays as it is from now on, whatever the relay does."""
+        self.factory.pin(RELAY).driven = None
 
 
 @pytest.fixture

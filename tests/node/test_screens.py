@@ -273,18 +273,18 @@ def test_a_slow_screen_is_shown_the_latest_text_and_nobody_waits_for_it() -> Non
 
         def show(self, lines: Sequence[str]) -> None:
             self.writing.set()
-            self.go_on.wait(10)
+            self.go_on.wait(60)
             super().show(lines)
 
     slow, shown = Slow(), [panel()]
     worker = ScreenWorker(LCD, "en", lambda: shown[0], SystemClock(), lambda _: slow)
     worker.start()
-    assert slow.writing.wait(5)
+    assert slow.writing.wait(60)
     for seconds in range(100):
         shown[0] = panel(Message.IN_USE, seconds=seconds)
     before_ms = SystemClock().boot_ms()
     worker.stop()
-    assert SystemClock().boot_ms() - before_ms < 2_000, "the end waited for the screen"
+    assert SystemClock().boot_ms() - before_ms < 20_000, "the end waited for the screen"
     slow.go_on.set()
     wait_until(lambda: slow.history[-1:] == ["close"])
     assert slow.history == ["wake", READY, "close"]

@@ -22,7 +22,6 @@ from interlock.protocol.tags import badge_tag
 from interlock.readers import CardSeen
 from tests.cards.application_card import AID, DesfireApplication
 from tests.node.node_rig import HUB, KEYS, NodeBench, bodies
-from tests.node.pin_contract import MIRROR
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -77,8 +76,7 @@ def install(bench: NodeBench) -> None:
 
 def tap(bench: NodeBench, key: bytes) -> None:
     """A badge that knows `key` comes into an empty field."""
-    bench.reader.take_away()
-    SystemClock().sleep(bench.config.reader.arrival_gap_ms / 1_000 + 0.15)
+    bench.leave_empty()
     bench.reader.sight = CardSeen(UID, b"\x44\x03", 0x20, DesfireApplication(key))
 
 
@@ -103,12 +101,11 @@ def test_no_byte_a_node_stores_logs_or_answers_holds_a_key(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     install(bench)
+    bench.outside.wire_contactor()
     tap(bench, CARD_KEY)
     wait_until(lambda: bench.relay_on, 5, "relay on")
-    bench.outside.conduct(MIRROR, False)
     bench.press()
     wait_until(lambda: not bench.relay_on, 5, "relay off")
-    bench.outside.conduct(MIRROR, True)
     bench.release()
     tap(bench, bytes(16))
     wait_until(lambda: bodies(bench, "refused"), 10, "the refusal of the clone")

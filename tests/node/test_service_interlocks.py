@@ -9,7 +9,7 @@ import pytest
 from interlock.errors import ProtocolError
 from interlock.protocol.control import Op
 from tests.node.node_rig import NodeBench, bodies
-from tests.node.pin_contract import EXTRACTION, LID, MIRROR
+from tests.node.pin_contract import EXTRACTION, LID
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -26,6 +26,7 @@ def node() -> Iterator[NodeBench]:
     bench.start()
     bench.install()
     bench.outside.conduct(LID, True)
+    bench.outside.wire_contactor()
     yield bench
     bench.close()
 
@@ -44,7 +45,6 @@ def run(node: NodeBench) -> None:
     wait_until(lambda: shown(node)[0] == "ready", 5, "every interlock closed")
     node.tap()
     wait_until(lambda: node.relay_on, 5, "on")
-    node.outside.conduct(MIRROR, False)
 
 
 def test_the_extraction_runs_before_the_relay_and_after_it(node: NodeBench) -> None:
@@ -54,10 +54,8 @@ def test_the_extraction_runs_before_the_relay_and_after_it(node: NodeBench) -> N
     wait_until(lambda: node.outside.level(EXTRACTION), 5, "air")
     assert not node.relay_on, "air first"
     wait_until(lambda: node.relay_on, 5, "on")
-    node.outside.conduct(MIRROR, False)
     node.ask(Op.CUT_NOW)
     wait_until(lambda: not node.relay_on, 1, "off")
-    node.outside.conduct(MIRROR, True)
     assert node.outside.level(EXTRACTION), "it runs on"
     wait_until(lambda: not node.outside.level(EXTRACTION), 5, "and stops")
 
@@ -66,7 +64,6 @@ def test_a_lid_that_opens_cuts_the_power_and_the_journal_names_it(node: NodeBenc
     run(node)
     node.outside.conduct(LID, False)
     wait_until(lambda: not node.relay_on, 1, "off")
-    node.outside.conduct(MIRROR, True)
     wait_until(lambda: bodies(node, "session_ended"), 5, "the record")
     ended = bodies(node, "session_ended")[0]
     assert (ended["how"], ended["interlocks"]) == ("interlock_opened", ["Lid"])

@@ -55,7 +55,6 @@ def test_cut_now_opens_the_relay_of_somebodys_session(node: NodeBench) -> None:
     node.work()
     node.ask(Op.CUT_NOW)
     wait_until(lambda: not node.relay_on, 1, "off")
-    node.outside.conduct(MIRROR, True)
     wait_until(lambda: bodies(node, "session_ended"), 5, "the record")
     assert bodies(node, "session_ended")[0]["how"] == "cut_now"
 

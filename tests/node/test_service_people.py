@@ -23,7 +23,7 @@ from interlock.protocol.snapshots import (
 )
 from interlock.protocol.tags import badge_tag
 from tests.node.node_rig import ADA, ADA_UID, HUB, KEYS, STRANGER_UID, NodeBench, bodies
-from tests.node.pin_contract import LONG_JOB, MIRROR
+from tests.node.pin_contract import LONG_JOB
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -71,6 +71,10 @@ class PeopleBench(NodeBench):
         (spool / name).write_bytes(signed_snapshot(key, header, lines))
         return name
 
+    def start(self) -> None:
+        super().start()
+        self.outside.wire_contactor()
+
     def begin(self) -> None:
         self.start()
         self.install()
@@ -79,12 +83,10 @@ class PeopleBench(NodeBench):
     def follow(self) -> None:
         """The contactor closes behind the relay."""
         wait_until(lambda: self.relay_on, 5, "relay on")
-        self.outside.conduct(MIRROR, False)
 
     def let_go(self) -> None:
         """The contactor opens behind the relay."""
         wait_until(lambda: not self.relay_on, 5, "relay off")
-        self.outside.conduct(MIRROR, True)
         wait_until(lambda: self.state() == "locked", 5, "at rest")
 
     def supervise(self) -> None:

@@ -92,7 +92,7 @@ class StuckStream(io.StringIO):
         self.go_on = threading.Event()
 
     def write(self, text: str) -> int:
-        self.go_on.wait(10)
+        self.go_on.wait(60)
         return super().write(text)
 
 
