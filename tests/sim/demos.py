@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 START_S = 90
 """Ten Python processes on two shared cores; alone on them the demo needs a tenth of it."""
 
-END_S = 20
+END_S = 60
 
 ARRIVAL_MS = 600
 """Twice the empty field (300 ms) that the reader wants before it calls a badge an arrival."""
@@ -108,12 +108,12 @@ class Machine:
     def status(self) -> dict[str, Any]:
         """The node's answer; empty while it does not answer."""
         with contextlib.suppress(LinkError):
-            return NodeClient(self.folder.control_socket, SystemClock()).ask(Op.STATUS)
+            return NodeClient(self.folder.control_socket, SystemClock(), END_S).ask(Op.STATUS)
         return {}
 
     def world(self) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX) as world:
-            world.settimeout(5)
+            world.settimeout(END_S)
             world.connect(str(self.folder.world / WORLD_SOCKET))
             world.sendall(b'{"id":1,"op":"state"}\n')
             answer: dict[str, Any] = json.loads(world.makefile("rb").readline())

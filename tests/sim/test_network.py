@@ -31,8 +31,8 @@ def cable() -> Iterator[Cable]:
 
 
 def connect(cable: Cable) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", cable.port), 5)
-    connection.settimeout(5)
+    connection = socket.create_connection(("127.0.0.1", cable.port), 60)
+    connection.settimeout(60)
     return connection
 
 

@@ -43,6 +43,9 @@ from tests.waiting import wait_until
 
 FREE_LINE = 20
 """Nothing is wired to it."""
+ROUNDS = 3
+"""A computer that stands still for a second does so now and then; a write that waits does so each time."""
+
 FROZEN_US_MAX = 900_000
 """Below the shortest time-out of the port (1 s): who waited for the stopped world took longer."""
 
@@ -158,7 +161,7 @@ def test_edges_are_told_once_each(machine: Machine, factory: WorldFactory) -> No
     button = gpiozero.Button(STOP, pull_up=True, pin_factory=factory)
     button.when_pressed = pressed
     machine.press(Button.STOP)
-    assert told.wait(5)
+    assert told.wait(60)
     assert seen == ["pressed"]
     assert button.is_pressed
 
@@ -282,15 +285,19 @@ def test_a_frozen_world_blocks_no_write_and_no_read() -> None:
         lamp = gpiozero.OutputDevice(GREEN, pin_factory=factory)
         chain = gpiozero.InputDevice(EMERGENCY, pull_up=True, pin_factory=factory)
         world.signal(signal.SIGSTOP)
-        slowest_us = 0
-        for turn in range(5_000):
-            began_us = perf_us()
-            relay.value = turn % 2 == 0
-            assert chain.is_active
-            slowest_us = max(slowest_us, perf_us() - began_us)
+        slowest_us = []
+        for _ in range(ROUNDS):
+            slowest_us.append(0)
+            for turn in range(5_000):
+                began_us = perf_us()
+                relay.value = turn % 2 == 0
+                assert chain.is_active
+                slowest_us[-1] = max(slowest_us[-1], perf_us() - began_us)
+            if slowest_us[-1] < FROZEN_US_MAX:
+                break
         relay.on()
         lamp.on()
-        assert slowest_us < FROZEN_US_MAX, f"a write or read took {slowest_us} µs"
+        assert min(slowest_us) < FROZEN_US_MAX, f"a write or read took {slowest_us} µs"
         world.signal(signal.SIGCONT)
         wait_until(lambda: world.state()["coil"] and world.state()["lamp"][1])
         relay.off()

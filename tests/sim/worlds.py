@@ -120,7 +120,7 @@ class WorldProcess:
         command = [sys.executable, "-c", WORLD_PROGRAM, json.dumps(document), str(directory)]
         self.process = subprocess.Popen([*command, "1" if strict else "0"])
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(5)
+        self._socket.settimeout(60)
         wait_until(self._connects, deadline_s=20, what="a world that listens")
         self._lines = self._socket.makefile("rb")
         self._id = 0
@@ -158,7 +158,7 @@ class WorldProcess:
         if self.process.poll() is None:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=60)
 
 
 @contextmanager
