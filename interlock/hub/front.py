@@ -1,4 +1,5 @@
-"""HTTP in: what waits goes to bare ASGI (waiting.py), everything else, its body capped, to Django."""
+"""HTTP in: what waits goes to bare ASGI (waiting.py), hellos in groups to their own thread (hellos.py), everything
+else, its body capped, to Django."""
 
 from __future__ import annotations
 
@@ -16,10 +17,19 @@ from django.http import HttpRequest
 
 from interlock.errors import StoreError
 from interlock.hub.connections import Limits
+from interlock.hub.hellos import Hellos
 from interlock.hub.middleware import NODES, headers_for, login_is_over
 from interlock.hub.models import User
 from interlock.hub.permissions import Permission, lab_of, may
-from interlock.hub.waiting import WAITING_MAX, Message, Receive, Scope, Send, Waiting
+from interlock.hub.waiting import (
+    WAITING_MAX,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    Waiting,
+    credential_in,
+)
 from interlock.hub.watch import Picture, Watch
 from interlock.protocol import canonical, hubapi
 from interlock.protocol.enrolment import PATH_ENROL
@@ -48,6 +58,7 @@ class Front:
         self.limits = Limits(connections=WAITING_MAX)
         self.waiting: Waiting | None = None
         self._watch: Watch | None = None
+        self._hellos = Hellos()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One lifespan or one request."""
@@ -63,6 +74,8 @@ class Front:
             await send({"type": "websocket.close", "code": 1008})
         elif self.waiting is not None and scope["path"] == PATH_LIVE:
             await self.waiting.live(scope, receive, send)
+        elif scope["path"] == hubapi.PATH_HELLO and scope["method"] == "POST":
+            await _capped(self._greet, scope, receive, send)
         elif scope["path"].startswith(ENROLMENT) and scope["scheme"] != "https":
             await _no(send, 403, "https", "Enrol over HTTPS, at the hub's port for machines")
         else:
@@ -73,6 +86,9 @@ class Front:
         if self.waiting is not None:
             self.waiting.close()
 
+    async def _greet(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._hellos.answer(credential_in(scope), receive, send)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
@@ -82,6 +98,7 @@ class Front:
             elif message["type"] == "lifespan.shutdown":
                 if self._watch is not None:
                     await asyncio.to_thread(self._watch.stop)
+                await asyncio.to_thread(self._hellos.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

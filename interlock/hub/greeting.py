@@ -1,9 +1,13 @@
-"""A node's hello to the hub's: is it the journal we know, what time is it, which rights are current."""
+"""Nodes' hellos to the hub's: is it the journal we know, what time is it, which rights are current.
+
+Many are met in one transaction (hub.hellos): after a restart of the hub every node is heard within a second.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,14 +18,14 @@ from interlock.clock import Clock
 from interlock.errors import ProtocolError
 from interlock.hub import live
 from interlock.hub.alarms import raise_alarm
-from interlock.hub.changes import log_change
+from interlock.hub.changes import log_change, log_changes
 from interlock.hub.domain import unknown
 from interlock.hub.domain.commands import waiting_commands
 from interlock.hub.domain.epochs import raise_epoch
 from interlock.hub.erased import note_told
 from interlock.hub.ingest import head_of
 from interlock.hub.models import Alarm, AlarmKind, Lab, Node, NodeRecord, Snapshot, Topic
-from interlock.hub.snapshots import current_version, tell_anew
+from interlock.hub.snapshots import current_versions, tell_anew
 from interlock.hub.timeline import moment
 from interlock.protocol import fields
 from interlock.protocol.hubtime import NONCE_BYTES, HubTime, signed_time
@@ -43,12 +47,14 @@ EPOCH_JUMP_MAX = 1_000_000
 
 class ChainDiffers(ProtocolError):
     """The node's journal is not the one the hub holds; `code` is the answer's word for programs, `branch` the
-    epoch in which it goes on."""
+    epoch in which it goes on, `answer` what it is told all the same: a badge that was revoked has to be refused
+    there too."""
 
     def __init__(self, code: AlarmKind, what: str) -> None:
         self.code = code.value
         self.kind = code
         self.branch: int | None = None
+        self.answer: dict[str, Any] = {}
         super().__init__(
             what,
             where="journal",
@@ -91,27 +97,91 @@ def read_hello(message: dict[str, Any]) -> Hello:
 
 
 def greet(node: Node, hello: Hello, clock: Clock) -> dict[str, Any]:
-    """The fields of the answer. The node's own word is on its page afterwards, also when this raises
-    ChainDiffers: then its journal is an older or another one than the hub holds, and an alarm says so.
+    """The fields of the answer to one of them. Raises ChainDiffers: its journal is an older or another one than
+    the hub holds, and an alarm says so."""
+    answer = greet_all({node.pk: hello}, clock)[node.pk]
+    if isinstance(answer, ChainDiffers):
+        raise answer
+    return answer
+
+
+def greet_all(said: Mapping[int, Hello], clock: Clock) -> dict[int, dict[str, Any] | ChainDiffers]:
+    """By node (its key): the fields of the answer to each, or how its journal differs; without those that were
+    revoked meanwhile.
+
+    Every node's own word is on its page when this returns, also of those that differ: one transaction for all of
+    them, committed before any answer is made.
     """
     wall_ms = clock.wall_ms()
-    differs = _met(node, hello, moment(wall_ms))
-    if differs is not None:
-        raise differs
-    version = current_version(node)
-    time = HubTime(node.lab.slug, node.slug, hello.nonce, wall_ms, version)
-    return {
-        "head": head_of(node).to_wire(),
-        "time": signed_time(settings.HUB.signing_key(), time),
-        "version": list(version),
-        "commands": [json.loads(one) for one in waiting_commands(wall_ms, node).get(node.pk, ())],
-    }
+    met = _meet(said, moment(wall_ms))
+    versions = current_versions([one.node for one in met])
+    commands = waiting_commands(wall_ms)
+    key = settings.HUB.signing_key()
+    answers: dict[int, dict[str, Any] | ChainDiffers] = {}
+    for node, differs in ((one.node, one.differs) for one in met if one.node.pk in versions):
+        version, nonce = versions[node.pk], said[node.pk].nonce
+        branch = None if differs is None else differs.branch
+        time = HubTime(node.lab.slug, node.slug, nonce, wall_ms, version, branch)
+        answer = {"time": signed_time(key, time), "version": list(version)}
+        if differs is not None:
+            differs.answer = answer
+            answers[node.pk] = differs
+        else:
+            waiting = [json.loads(one) for one in commands.get(node.pk, ())]
+            head = head_of(node).to_wire()
+            answers[node.pk] = {"head": head, **answer, "commands": waiting}
+    return answers
+
+
+@dataclass(slots=True)
+class _Met:
+    """A node that said hello, as it is now, and how its journal differs from the hub's."""
+
+    node: Node
+    differs: ChainDiffers | None = None
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one transaction has to write for all nodes it met: each kind with one statement."""
+
+    at: datetime
+    unchanged: list[int] = field(default_factory=list)
+    confirmed: list[int] = field(default_factory=list)
+    news: dict[Lab, list[str]] = field(default_factory=dict)
+
+    def write(self) -> None:
+        """Inside that transaction, once."""
+        Node.objects.filter(pk__in=self.unchanged).update(last_seen_at=self.at)
+        if self.confirmed:
+            note_told(self.confirmed)
+        for lab, slugs in self.news.items():
+            # Every node says hello, also in a week without a single record: nothing is kept longer than a day.
+            unknown.purge(lab, self.at)
+            log_changes(lab, Topic.USE, "hello", slugs, self.at)
 
 
 @transaction.atomic
-def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
+def _meet(said: Mapping[int, Hello], at: datetime) -> list[_Met]:
     locked = Node.objects.select_for_update(of=("self",)).select_related("lab", "machine")
-    node = locked.get(pk=node.pk)
+    nodes = list(locked.filter(pk__in=list(said), revoked_at=None).order_by("pk"))
+    lists = Snapshot.objects.filter(node__in=nodes).only("node", "epoch", "counter", "digest")
+    made = {one.node_id: one for one in lists}
+    labs: dict[int, Lab] = {}
+    this = _Round(at)
+    met = []
+    for node in nodes:
+        # One object for each lab: its epoch that rises for one node has risen for the next.
+        node.lab = labs.setdefault(node.lab_id, node.lab)
+        this.news.setdefault(node.lab, [])
+        met.append(_Met(node, _met(node, said[node.pk], made.get(node.pk), this)))
+    this.write()
+    return met
+
+
+def _met(node: Node, hello: Hello, made: Snapshot | None, this: _Round) -> ChainDiffers | None:
+    at = this.at
+    before = {name: getattr(node, name) for name in _HEARD}
     returned = node.last_seen_at is None or at - node.last_seen_at > SILENT_AFTER
     node.last_seen_at, node.software, node.boot_id = at, hello.software, hello.boot_id
     node.journal_epoch = max(node.journal_epoch, hello.head.epoch)
@@ -120,13 +190,9 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     epoch, counter = hello.version or (None, None)
     confirmed = (node.confirmed_epoch, node.confirmed_counter) != (epoch, counter)
     node.confirmed_epoch, node.confirmed_counter = epoch, counter
-    made = Snapshot.objects.filter(node=node).only("epoch", "counter", "digest").first()
     changed |= _list_trouble(node, hello, made, at)
-    node.save(update_fields=_HEARD)
     if confirmed:
-        note_told([node.pk])
-    # Every node says hello, also in a week without a single record: nothing is kept longer than a day.
-    unknown.purge(node.lab, at)
+        this.confirmed.append(node.pk)
     changed |= _outdo(node, hello.version, made, at)
     if live.mode_reported(node.machine, hello.mode, at):
         node.machine.save(update_fields=["live_state", "live_since_at"])
@@ -134,9 +200,13 @@ def _met(node: Node, hello: Hello, at: datetime) -> ChainDiffers | None:
     if differs is not None:
         changed |= raise_alarm(node, differs.kind, differs.what, at)
         differs.branch = node.branch_epoch = _next_branch(node)
-        node.save(update_fields=["branch_epoch"])
+    other = [name for name in _HEARD if getattr(node, name) != before[name]]
+    if other:
+        node.save(update_fields=["last_seen_at", *other])
+    else:
+        this.unchanged.append(node.pk)
     if returned or changed or confirmed:
-        log_change(node.lab, Topic.USE, "hello", node.slug, at)
+        this.news[node.lab].append(node.slug)
     return differs
 
 
@@ -180,9 +250,10 @@ def _outdo(node: Node, said: SnapshotVersion | None, made: Snapshot | None, at: 
 
 
 _HEARD = [
-    *("last_seen_at", "software", "boot_id", "mode", "journal_epoch"),
+    *("software", "boot_id", "mode", "journal_epoch", "branch_epoch"),
     *("confirmed_epoch", "confirmed_counter", "list_refused"),
 ]
+"""What a hello can change of a node beside the time it was heard; most change nothing else."""
 
 
 def _difference(node: Node, head: Head) -> ChainDiffers | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from interlock.clock import Clock
 from interlock.errors import ProtocolError
-from interlock.hub.models import Node, NodeHealth
+from interlock.hub.models import NodeHealth
 from interlock.protocol import fields
 
 WRITTEN_EVERY = timedelta(seconds=60)
@@ -16,27 +17,34 @@ OFFSET_MS_MAX = 10**14
 """Three thousand years: what a Pi that woke up in 1970 is wrong by fits many times."""
 
 
-def report(node: Node, message: dict[str, Any], clock: Clock) -> int | None:
-    """The serial of the list of authorities it trusts, 0 if it was told of none yet; None: it speaks
-    plain HTTP, or does not say.
+def report(told: Mapping[int, Mapping[str, Any]], clock: Clock) -> dict[int, int | None]:
+    """By node (its key): the serial of the list of authorities it trusts, 0 if it was told of none yet; None: it
+    speaks plain HTTP, or does not say.
 
-    The node's page shows what it said, at most a minute old; an authority learnt counts at once.
+    The nodes' pages show what they said, at most a minute old; an authority learnt counts at once.
     Nothing here decides anything, so what is malformed is left out and not refused.
     """
     at = datetime.fromtimestamp(clock.wall_ms() / 1_000, UTC)
-    known = NodeHealth.objects.filter(node=node).first()
-    said = _read(message, clock.wall_ms())
-    trusts = said.get("authorities")
-    fresh = known is not None and abs(at - known.reported_at) < WRITTEN_EVERY
-    if known is None:
-        NodeHealth.objects.update_or_create(node=node, defaults={"reported_at": at, **said})
-    elif not fresh or known.authorities != trusts:
+    known = {one.node_id: one for one in NodeHealth.objects.filter(node__in=list(told))}
+    trusts: dict[int, int | None] = {}
+    news: list[NodeHealth] = []
+    for node, message in told.items():
+        said = _read(message, clock.wall_ms())
+        trusts[node] = said.get("authorities")
+        before = known.get(node)
+        fresh = before is not None and abs(at - before.reported_at) < WRITTEN_EVERY
+        if before is None or not fresh or before.authorities != trusts[node]:
+            kept = {} if before is None else {name: getattr(before, name) for name in _SAID}
+            news.append(NodeHealth(node_id=node, **{**kept, **said, "reported_at": at}))
+    if news:
         # One statement: after a restart of the hub every node is heard within seconds.
-        NodeHealth.objects.filter(pk=known.pk).update(reported_at=at, **said)
+        NodeHealth.objects.bulk_create(
+            news, update_conflicts=True, unique_fields=["node"], update_fields=_SAID
+        )
     return trusts
 
 
-def _read(message: dict[str, Any], now_ms: int) -> dict[str, Any]:
+def _read(message: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
     try:
         own, head = message.get("health"), message.get("head")
         told = head if isinstance(head, dict) else {}
@@ -63,3 +71,9 @@ def _read(message: dict[str, Any], now_ms: int) -> dict[str, Any]:
 
 def _small(source: dict[str, Any], key: str) -> int | None:
     return None if source.get(key) is None else fields.integer(source, key, high=2**31 - 1)
+
+
+_SAID = [
+    *("reported_at", "told_epoch", "told_seq", "authorities", "clock_ahead_ms"),
+    *("disk_free_mb", "disk_mb", "temperature_dc"),
+]

@@ -15,17 +15,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from interlock.errors import ProtocolError
-from interlock.hub import health, neighbours
+from interlock.hub import neighbours
 from interlock.hub.domain.commands import note_answer
-from interlock.hub.greeting import ChainDiffers, greet, read_hello
+from interlock.hub.hellos import Said, answers_to
 from interlock.hub.ingest import take
 from interlock.hub.models import Node
-from interlock.hub.snapshots import body_of, current_version
+from interlock.hub.snapshots import body_of
 from interlock.hub.timeline import moment
 from interlock.protocol import canonical, fields, hubapi
-from interlock.protocol.authority import signed_authorities
 from interlock.protocol.commands import NUMBER_BYTES
-from interlock.protocol.hubtime import HubTime, signed_time
 
 View = Callable[[HttpRequest], HttpResponse]
 Answer = Callable[[HttpRequest, Node], HttpResponse]
@@ -60,8 +58,6 @@ def for_node(method: str) -> Callable[[Answer], View]:
                 return error(401, "credential", "This node is unknown here, or was revoked")
             try:
                 return answer(request, node)
-            except ChainDiffers as differs:
-                return error(409, differs.code, str(differs))
             except ProtocolError as malformed:
                 return error(400, "malformed", str(malformed))
 
@@ -70,23 +66,15 @@ def for_node(method: str) -> Callable[[Answer], View]:
     return decorate
 
 
-@for_node("POST")
-def hello(request: HttpRequest, node: Node) -> HttpResponse:
-    """Signed time for the node's nonce, the hub's head and the current snapshot's version.
-
-    A node with another journal gets no head, but time and version all the same: a badge that was
-    revoked has to be refused there too.
-    """
-    message = _message(request)
-    said = read_hello(message)
-    trusts = health.report(node, message, settings.HUB_CLOCK)
-    more = {} if trusts is None else _authorities(node, trusts)
-    try:
-        answer = greet(node, said, settings.HUB_CLOCK)
-    except ChainDiffers as differs:
-        answer = _time_and_version(node, said.nonce, differs.branch)
-        return error(409, differs.code, str(differs), **answer, **more)
-    return JsonResponse({"v": hubapi.VERSION, **answer, **more})
+@csrf_exempt
+def hello(request: HttpRequest) -> HttpResponse:
+    """Signed time for the node's nonce, the hub's head and the current snapshot's version (hub.hellos, which
+    answers them in groups before they come here)."""
+    if request.method != "POST":
+        return error(405, "method", "Use POST here")
+    credential = credential_hash(request.headers.get("Authorization", ""))
+    (answer,) = answers_to([Said(credential, request.body)], settings.HUB_CLOCK)
+    return JsonResponse(answer.body, status=answer.status)
 
 
 @for_node("POST")
@@ -133,24 +121,6 @@ def _authenticated(request: HttpRequest) -> Node | None:
         return None
     known = Node.objects.select_related("lab", "machine")
     return known.filter(credential_hash=hashed, revoked_at=None).first()
-
-
-def _time_and_version(node: Node, nonce: bytes, branch: int | None) -> dict[str, Any]:
-    version, wall_ms = current_version(node), settings.HUB_CLOCK.wall_ms()
-    time = HubTime(node.lab.slug, node.slug, nonce, wall_ms, version, branch)
-    return {
-        "time": signed_time(settings.HUB.signing_key(), time),
-        "version": list(version),
-    }
-
-
-def _authorities(node: Node, known: int) -> dict[str, Any]:
-    """Who may sign the hub's certificate, now and next, when the node's list is another one: so it is
-    replaced without a visit."""
-    trusted = settings.HUB.certificates(settings.HUB_CLOCK).trusted(node.lab.slug)
-    if trusted.serial == known:
-        return {}
-    return {"authorities": signed_authorities(settings.HUB.signing_key(), trusted)}
 
 
 def _message(request: HttpRequest) -> dict[str, Any]:

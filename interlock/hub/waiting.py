@@ -101,7 +101,7 @@ class Waiting:
 
     async def changes(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET changes?since=E.C&wait=S&has=E.C: news as soon as there are any, else 204."""
-        credential = credential_hash(_header(scope, b"authorization").decode("latin-1"))
+        credential = credential_in(scope)
         node = None if credential is None else self._picture.nodes.get(credential)
         if scope["method"] != "GET":
             await _refuse(send, 405, "method", "Use GET here")
@@ -306,6 +306,11 @@ def _asked(scope: Scope) -> Asked | None:
 def _wake(sleepers: set[Sleeper]) -> None:
     for sleeper in sleepers:
         sleeper.wake()
+
+
+def credential_in(scope: Scope) -> bytes | None:
+    """SHA-256 of the credential that a request carries, None when there is none."""
+    return credential_hash(_header(scope, b"authorization").decode("latin-1"))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
