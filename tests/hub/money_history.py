@@ -36,6 +36,8 @@ from interlock.hub.pricing import Fund, Terms, Use
 from interlock.hub.standing import Standings, remember, standing_of
 from interlock.sim.clocks import VirtualClock
 from tests.hub.lab import SmallLab
+from tests.hub.money_repairs import Repair, Standing, Written, repairs
+from tests.hub.money_repairs import done as repaired
 from tests.hub.oracle import Bill, bills
 
 PARIS = zoneinfo.ZoneInfo("Europe/Paris")
@@ -96,13 +98,13 @@ class Held:
 
 @dataclass(frozen=True)
 class History:
-    """Everything; `arrivals` holds indices of `sessions`, and months where one was closed."""
+    """Everything; `arrivals` holds indices of `sessions`, months where one was closed, and what was put right."""
 
     prices: list[tuple[int, datetime, Prices]]
     changes: list[Changed]
     passes: list[Held]
     sessions: list[Happened]
-    arrivals: list[list[int] | date]
+    arrivals: list[list[int] | date | Repair]
 
 
 _prices = st.builds(
@@ -153,11 +155,12 @@ def histories(draw: st.DrawFn) -> History:
     order = draw(st.permutations(range(len(sessions))))
     cuts = sorted(draw(st.lists(st.integers(0, len(order)), min_size=2, max_size=2)))
     closed = draw(st.integers(0, 2))
-    arrivals: list[list[int] | date] = [order[: cuts[0]]]
-    arrivals += [OCTOBER] if closed > 0 else []
+    repaired = repairs(len(sessions))
+    arrivals: list[list[int] | date | Repair] = [order[: cuts[0]]]
+    arrivals += [OCTOBER, *draw(repaired)] if closed > 0 else []
     arrivals += [order[cuts[0] : cuts[1]]]
-    arrivals += [NOVEMBER] if closed > 1 else []
-    arrivals += [order[cuts[1] :]]
+    arrivals += [NOVEMBER, *draw(repaired)] if closed > 1 else []
+    arrivals += [order[cuts[1] :], *draw(repaired)]
     return History(
         prices,
         draw(
@@ -208,12 +211,18 @@ class Played:
         self.machines = [lab.machine, self._machine()]
         self.passes = [self._pass(held) for held in history.passes]
         self.sessions = [self._session(seq, one) for seq, one in enumerate(history.sessions)]
+        self.written: list[Written] = []
+        self.told_written: list[Written] = []
+        self._moved: set[int] = set()
 
     def play(self) -> None:
         """Everything arrives, and months are closed, in the history's order."""
         for step in self._history.arrivals:
             if isinstance(step, date):
                 close(Actor(_clock(CLOSED_AT[step])), self._lab.lab, step)
+                continue
+            if isinstance(step, Repair):
+                self._repair(step)
                 continue
             fresh = [self.sessions[index] for index in step]
             Session.objects.bulk_create(fresh)
@@ -239,24 +248,35 @@ class Played:
         """The same two, by the oracle."""
         fixed: list[tuple[Bill, date]] = []
         arrived: list[int] = []
-        open_month = date.min
+        standing, open_month = Standing(), date.min
+        self.told_written = []
+
+        def billed() -> list[tuple[Bill, date]]:
+            return [
+                (bill, max(bill.use.day.replace(day=1), open_month))
+                for bill in self._bills(arrived, standing)
+            ]
+
         for step in self._history.arrivals:
             if isinstance(step, date):
-                newly = [
-                    (bill, max(bill.use.day.replace(day=1), open_month))
-                    for bill in self._bills(arrived, fixed)
-                ]
-                fixed += [(bill, month) for bill, month in newly if month <= step]
+                newly = [(bill, month) for bill, month in billed() if month <= step]
+                fixed += newly
+                for bill, _ in newly:
+                    standing.close(self._payer(bill.use.seq).pk, bill)
                 open_month = (step + timedelta(days=31)).replace(day=1)
+            elif isinstance(step, Repair):
+                payer = self._asked(step)
+                if standing.can_repair(step.session):
+                    came_late = (
+                        bill
+                        for bill, month in billed()
+                        if month > bill.use.day and self._payer(bill.use.seq) == payer
+                    )
+                    wanted = standing.repair(step, payer.pk if payer else None, came_late)
+                    self.told_written.append(wanted)
             else:
                 arrived += step
-        done = [
-            *fixed,
-            *(
-                (bill, max(bill.use.day.replace(day=1), open_month))
-                for bill in self._bills(arrived, fixed)
-            ),
-        ]
+        done = [*fixed, *billed()]
         lines, taken = {}, {}
         for bill, month in done:
             seq = bill.use.seq
@@ -267,17 +287,30 @@ class Played:
             taken.update({(seq, number): part for number, part in bill.carried.items()})
         return lines, taken
 
-    def _bills(self, arrived: list[int], fixed: list[tuple[Bill, date]]) -> list[Bill]:
-        """What is not fixed yet, payer by payer."""
-        known = {bill.use.seq for bill, _ in fixed}
+    def _bills(self, arrived: list[int], standing: Standing) -> list[Bill]:
+        """What is not closed yet, payer by payer."""
         found = []
         for payer in (*self._own, self.firm):
             assert payer is not None
-            theirs = [seq for seq in arrived if seq not in known and self._payer(seq) == payer]
-            before = [bill for bill, _ in fixed if self._payer(bill.use.seq) == payer]
+            theirs = [
+                seq for seq in arrived if not standing.is_closed(seq) and self._payer(seq) == payer
+            ]
             funds = [fund for of, fund in self._funds() if of == payer]
-            found += bills([self._use(seq) for seq in theirs], funds, before)
+            found += bills([self._use(seq) for seq in theirs], funds, standing.used_by(payer.pk))
         return found
+
+    def _asked(self, wanted: Repair) -> Payer | None:
+        return None if wanted.payer is None else (*self._own, self.firm)[wanted.payer]
+
+    def _repair(self, wanted: Repair) -> None:
+        """It is done to the hub, if its session is closed and was not moved before."""
+        seq, payer = wanted.session, self._asked(wanted)
+        if seq in self._moved or not Line.objects.filter(session__seq=seq, statement__isnull=False):
+            return
+        actor = Actor(_clock(CLOSED_AT[NOVEMBER]))
+        self.written.append(written := repaired(actor, wanted, payer, seq))
+        if payer is not None and written is not None:
+            self._moved.add(seq)
 
     def _stood(self, seq: int) -> tuple[int, bool]:
         """Group and firm of the session's member when it began."""

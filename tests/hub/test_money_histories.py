@@ -36,6 +36,7 @@ def test_every_line_of_any_history_is_what_the_oracle_says(lab: SmallLab, histor
     with transaction.atomic():
         one = played(lab, history)
         lines, taken = one.told()
+        assert one.written == one.told_written
         assert one.lines() == lines
         assert one.taken() == taken
         issued = Statement.objects.order_by("number")
