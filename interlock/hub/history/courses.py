@@ -1,4 +1,8 @@
-"""Members and open days go in; trainings that were held, and who holds them since, stand in the tables."""
+"""Members and open days go in; trainings that were held, and who holds them since, stand in the tables.
+
+Who was a member before the past begins was taught before it: a lab that opens its doors on the first day of its
+books has machines that nobody may use yet.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from datetime import date, datetime, timedelta
 from interlock.core.model import Level
 from interlock.hub.history.days import OpenDay
 from interlock.hub.history.kinds import TRAINING_MIN, TRAINING_MIN_USUAL, TRAININGS
-from interlock.hub.history.people import ROWS, Person
+from interlock.hub.history.people import ROWS, SETTLED_DAYS, Person
 from interlock.hub.history.plan import Plan
 from interlock.hub.models import Attendance, Authorisation, Training, TrainingRun
 
@@ -20,6 +24,7 @@ WANTED = 0.55
 LASTS = {"laser-cutter": timedelta(days=730)}
 """Trainings that end by date; the others lapse, or last."""
 EVENING_MIN = 18 * 60
+WEEK = timedelta(days=7)
 
 
 def trainings_of(plan: Plan) -> dict[str, Training]:
@@ -40,12 +45,17 @@ def train(plan: Plan, people: list[Person], days: list[OpenDay]) -> None:
         by_month[day.day.year, day.day.month].append(day)
     months = sorted(by_month)
     waiting: dict[tuple[tuple[int, int], str], list[Person]] = defaultdict(list)
+    runs: list[TrainingRun] = []
+    lists: list[Attendance] = []
+    granted: list[Authorisation] = []
     for one in people:
+        if one.joined < plan.first:
+            granted += _taught_before(plan, one, trainings)
+            continue
         for delay, slug in enumerate(_wishes(plan, one)):
             wanted = [m for m in months if m >= (one.joined.year, one.joined.month)]
             if delay < len(wanted):
                 waiting[wanted[delay], slug].append(one)
-    runs, lists, granted = [], [], []
     for (month, slug), pupils in sorted(waiting.items(), key=lambda item: item[0]):
         for first in range(0, len(pupils), SEATS):
             day = plan.chance.choice(by_month[month])
@@ -84,11 +94,34 @@ def _keep(plan: Plan, people: list[Person]) -> None:
         one = members.get(right.member_id)
         if one is None:
             continue
-        since = one.joined + timedelta(days=plan.chance.randrange(7, 60))
+        since = one.joined + timedelta(days=plan.chance.randrange(7, SETTLED_DAYS))
         right.granted_at = plan.midnight(since) + timedelta(hours=20)
         right.save(update_fields=["granted_at"])
         if right.level == Authorisation.Level.ALONE:
             one.held[right.training.slug] = since
+
+
+def _taught_before(plan: Plan, one: Person, trainings: dict[str, Training]) -> list[Authorisation]:
+    """What they learned in their first weeks, one evening a week; a training that ends was renewed in time."""
+    rights = []
+    for week, slug in enumerate(_wishes(plan, one), start=1):
+        one.held[slug] = day = one.joined + WEEK * week
+        lasts = LASTS.get(slug)
+        while lasts is not None and day + lasts <= min(plan.last, one.leaves):
+            day += lasts
+        granted_at = plan.midnight(day) + timedelta(minutes=EVENING_MIN)
+        rights.append(
+            Authorisation(
+                lab=plan.lab,
+                member=one.member,
+                training=trainings[slug],
+                level=Level.ALONE.value,
+                granted_at=granted_at,
+                until_at=None if lasts is None else granted_at + lasts,
+                evidence="",
+            )
+        )
+    return rights
 
 
 def _wishes(plan: Plan, one: Person) -> list[str]:

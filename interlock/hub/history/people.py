@@ -20,6 +20,8 @@ RENEWS = 0.72
 """How many members stay for another year."""
 STUDENTS_LEAVE = 0.5
 YEAR = timedelta(days=365)
+SETTLED_DAYS = 60
+"""Whoever was there before the past begins came at least so long before: time for every course."""
 
 
 @dataclass(slots=True)
@@ -63,8 +65,8 @@ def people_of(plan: Plan) -> list[Person]:
 
 
 def _settled(plan: Plan, member: Member) -> Person:
-    """Somebody of the sample lab: a member since the first weeks, who stays."""
-    joined = plan.first + timedelta(days=plan.chance.randrange(40))
+    """Somebody of the sample lab: a member before the past begins, who stays."""
+    joined = _before(plan)
     Member.objects.filter(pk=member.pk).update(joined_on=joined)
     organised = member.payer is not None and member.payer.kind == PayerKind.ORGANISATION
     return Person(member, joined, date.max, 6.0, organised)
@@ -100,11 +102,16 @@ def _invented(plan: Plan, number: int, groups: dict[str, Group], names: Names) -
 
 
 def _joined(plan: Plan) -> date:
-    """A third were there from the beginning, the others came in growing numbers."""
+    """A third were there before, the others came in growing numbers."""
     days = (plan.last - plan.first).days
     if plan.chance.random() < 0.33:
-        return plan.first + timedelta(days=plan.chance.randrange(30))
+        return _before(plan)
     return plan.first + timedelta(days=int(days * math.sqrt(plan.chance.random()) * 0.98))
+
+
+def _before(plan: Plan) -> date:
+    """A day of the year before the past begins, early enough to have been taught by then."""
+    return plan.first - timedelta(days=plan.chance.randrange(SETTLED_DAYS, YEAR.days))
 
 
 def _leaves(chance: random.Random, joined: date, slug: str) -> date:
