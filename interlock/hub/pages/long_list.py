@@ -48,19 +48,20 @@ class LongPaginator(_Paginator):
         return self.count > COUNTED_MAX
 
     def get_page(self, number: Any) -> Page[int]:
-        """The page of that number; the first where it is none, the last where it lies behind the end."""
+        """The page of that number; the first where it is no number, the last where there is no such page."""
         if not self.is_longer:
             return super().get_page(number)
         try:
-            wanted = max(1, int(number))
+            wanted = int(number)
         except (TypeError, ValueError, OverflowError):
             wanted = 1
         first = (wanted - 1) * self.per_page
         # One key more than is shown says whether another page follows.
-        keys = list(self._keys[first : first + self.per_page + 1]) if first < _ROWS_MAX else []
+        there = 0 <= first < _ROWS_MAX
+        keys = list(self._keys[first : first + self.per_page + 1]) if there else []
         if keys:
             return LongPage(keys, wanted, self)
-        # Behind the end: only now it pays to know where that is.
+        # No such page: only now it pays to know where the end is.
         rows = self._keys.order_by().count()
         wanted = max(1, -(-rows // self.per_page))
         first = (wanted - 1) * self.per_page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -30,6 +30,8 @@ ROWS_PER_PAGE = 50
 
 FEW_PEOPLE = 100
 """The use of so few is found by who they are; of more, by going back in time until a page is full."""
+
+EVER = datetime.min.replace(tzinfo=UTC)
 
 LATE_AFTER_S = 300
 """A record that took longer than five minutes to arrive came from a node that was cut off."""
@@ -143,17 +145,20 @@ class Filter(Form):
         return conditions
 
     def _since(self, begin: datetime) -> Q:
-        """When the first of those sessions began that had not ended at `begin`, where they are not too many to
-        look: nothing before it has to be gone through."""
+        """When the first of those sessions began that had not ended at `begin`: nothing before it has to be gone
+        through. Where they are too many to look, any time: said all the same, since a condition on the start
+        keeps the database in the order of the list."""
         mine = Session.objects.filter(lab=self.viewer.lab).order_by()
-        firsts, total = [], 0
-        for part in (mine.filter(ended_at=None), mine.filter(ended_at__gte=begin)):
-            slice_ = part.values("started_at")[: COUNTED_MAX + 1]
-            seen = slice_.aggregate(first=Min("started_at"), rows=Count("*"))
-            total += seen["rows"]
-            firsts += [seen["first"]] if seen["first"] else []
-        if total > COUNTED_MAX:
-            return Q()
+        columns = (
+            "started_at",
+            "seq",
+        )  # one that is in no index: else the wrong one is read to its end
+        running = list(mine.filter(ended_at=None).values_list(*columns)[: COUNTED_MAX + 1])
+        over = mine.filter(ended_at__gte=begin).values("started_at")[: COUNTED_MAX + 1]
+        seen = over.aggregate(first=Min("started_at"), rows=Count("*"))
+        if len(running) + seen["rows"] > COUNTED_MAX:
+            return Q(started_at__gte=EVER)
+        firsts = [at for at, _ in running] + ([seen["first"]] if seen["rows"] else [])
         return Q(started_at__gte=min(firsts)) if firsts else Q(pk=None)
 
 
