@@ -21,8 +21,13 @@ pytestmark = pytest.mark.fast
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF = REQUEST[:20]
 BIG = 8 * 1_048_576
-SOON_S = 3.0
-"""Much longer than the patience these tests set, much shorter than what uvicorn would wait."""
+PATIENCE_S = 1.0
+"""Much shorter than the server's own; much longer than this computer leaves us waiting, mostly."""
+
+SOON_S = 20.0
+"""Much longer than that, much shorter than what uvicorn would wait."""
+
+KEPT_ALIVE_S = 3_600
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Call = Callable[[], Coroutine[Any, Any, Client]]
@@ -37,14 +42,16 @@ async def answers(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_S", 0.3)
-    monkeypatch.setattr(connections, "STALLED_S", 0.3)
+    monkeypatch.setattr(connections, "HEAD_S", PATIENCE_S)
+    monkeypatch.setattr(connections, "STALLED_S", PATIENCE_S)
 
 
 @asynccontextmanager
 async def server(connections_max: int = 100) -> AsyncIterator[Call]:
     """Opens a connection to a server of at most so many."""
-    config = uvicorn.Config(answers, log_config=None, ws="none", lifespan="off")
+    config = uvicorn.Config(
+        answers, log_config=None, ws="none", lifespan="off", timeout_keep_alive=KEPT_ALIVE_S
+    )
     config.load()
     protocol, state = connections_of(Limits(connections_max)), ServerState()
     listening = await asyncio.get_running_loop().create_server(
@@ -101,13 +108,11 @@ def test_a_byte_now_and_then_buys_no_time() -> None:
     async def scene() -> None:
         async with server() as call:
             client = await call()
-            began = asyncio.get_running_loop().time()
             over = asyncio.ensure_future(said(client))
             while not over.done():
                 client[1].write(b"G")
                 await asyncio.sleep(0.05)
             assert over.result() == b""
-            assert asyncio.get_running_loop().time() - began < 1.0
 
     asyncio.run(scene())
 
@@ -129,7 +134,7 @@ def test_a_client_that_does_not_read_its_answer_is_hung_up_on() -> None:
         async with server() as call:
             client = await call()
             client[1].write(REQUEST.replace(b"/", b"/big", 1))
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(2 * PATIENCE_S)
             assert len(await said(client)) < BIG
 
     asyncio.run(scene())
@@ -143,7 +148,7 @@ def test_a_client_that_reads_slowly_gets_all_of_its_answer() -> None:
             await client[0].readuntil(b"\r\n\r\n")
             for _ in range(16):
                 await client[0].readexactly(BIG // 16)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(PATIENCE_S / 10)
 
     asyncio.run(scene())
 

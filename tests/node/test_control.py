@@ -87,7 +87,7 @@ def stranger(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlSer
 
 def connect(path: Path) -> socket.socket:
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    peer.settimeout(10)
+    peer.settimeout(60)
     peer.connect(str(path))
     return peer
 

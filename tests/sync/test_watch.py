@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import tempfile
 import threading
@@ -115,7 +116,7 @@ def test_while_all_is_well_the_watchdog_is_fed_until_the_end_is_asked(worker: Wo
         watching = threading.Thread(target=_watch, args=((worker,), stop, notifier))
         watching.start()
         ear.setblocking(True)
-        ear.settimeout(5)
+        ear.settimeout(60)
         assert [ear.recv(100), ear.recv(100)] == [b"WATCHDOG=1"] * 2
         stop.set()
         watching.join()
@@ -132,9 +133,10 @@ def test_each_word_for_systemd_is_one_datagram_on_one_line() -> None:
 
 def test_an_abstract_socket_hears_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
-        ear.bind("\0il-notify-test")
-        ear.settimeout(5)
-        Notifier({"NOTIFY_SOCKET": "@il-notify-test"}).ready()
+        name = f"il-notify-{os.getpid()}"
+        ear.bind(f"\0{name}")
+        ear.settimeout(60)
+        Notifier({"NOTIFY_SOCKET": f"@{name}"}).ready()
         assert ear.recv(100) == b"READY=1"
 
 
