@@ -18,6 +18,7 @@ from interlock.hub.jobs.every import JOBS
 from interlock.hub.models import JobRun, Lab, MailSettings
 from interlock.sim.clocks import VirtualClock
 from tests.hub.lab import small_lab
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 
@@ -38,11 +39,6 @@ def hub(tmp_path: Path) -> HubDirectory:
     os.utime(backup, (stamp, stamp))
     ran(small_lab().lab, NOW - timedelta(minutes=3))
     return made
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def ran(lab: Lab, at: datetime, *, failed: bool = False, outcome: str = "") -> None:

@@ -29,7 +29,7 @@ def run_node_process(folder: Path) -> dict[str, int]:
         [sys.executable, "-m", "tests.node.locked_node", str(folder)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     found: dict[str, int] = json.loads(done.stdout)

@@ -135,7 +135,7 @@ def run_builder(
             *("--lab", KEYS.lab, "--node", KEYS.node, *more),
         ],
         stdout=subprocess.PIPE,
-        timeout=30,
+        timeout=120,
         check=False,
         preexec_fn=limit,
     )

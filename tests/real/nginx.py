@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "nginx.conf.example"
@@ -33,7 +34,7 @@ def nginx(folder: Path, keys: Path, people_port: int, nodes_port: int) -> Iterat
     """The example runs before a hub whose own ports these are."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin")
     assert program, "apt-get install nginx-light libnginx-mod-stream"
-    ports = {name: _free_port() for name in ("8443", "8444", "443")}
+    ports = {name: free_port() for name in ("8443", "8444", "443")}
     text = EXAMPLE.read_text(encoding="utf-8")
     for written, free in ports.items():
         text, count = re.subn(rf"listen {written}\b", f"listen 127.0.0.1:{free}", text)
@@ -70,12 +71,6 @@ def _answers(port: int, process: subprocess.Popen[bytes], folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 def shown_certificate(address: str) -> bytes:

@@ -18,9 +18,10 @@ from interlock.config.secret_files import read_hub_access, read_node_keys, write
 from interlock.protocol.control import Op
 from interlock.sim.demo_machines import LASER, SAW, DemoMachine, MachineFolder, node_toml
 from interlock.sim.processes import ServiceManager
+from tests.ports import free_port
 from tests.sync import servers
 from tests.sync.served import KeyedNode
-from tests.sync.test_service import free_port, unit
+from tests.sync.test_service import unit
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real

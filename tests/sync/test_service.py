@@ -25,6 +25,7 @@ from interlock.sim.supervised import Phase, Unit
 from interlock.sync.hub_client import HubClient
 from interlock.sync.links import HubHello
 from tests.hub.process import HubFolder
+from tests.ports import free_port
 from tests.sync import servers
 from tests.sync.served import KeyedNode
 from tests.waiting import wait_until
@@ -65,13 +66,6 @@ class Site:
 def unit(name: str, *arguments: str, watchdog_s: float | None = 1.0) -> Unit:
     command = (sys.executable, "-m", "interlock", *arguments)
     return Unit(name, command, watchdog_s=watchdog_s, restart_s=0.1, start_s=60, stop_s=20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
