@@ -22,7 +22,7 @@ class Hands:
     def at(path: Path) -> Hands | None:
         """Hands in the world at `path`; None while there is no world."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
+        connection.settimeout(60)
         try:
             connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):

@@ -12,12 +12,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,14 @@ from interlock.clock import SystemClock, perf_us
 from interlock.config.secret_files import read_hub_access, read_node_keys, write_hub_access
 from interlock.errors import InterlockError
 from interlock.protocol.control import Op
-from interlock.protocol.records import GENESIS, Head, Record, from_wire, head_from_wire
+from interlock.protocol.records import (
+    GENESIS,
+    Head,
+    Record,
+    RecordType,
+    from_wire,
+    head_from_wire,
+)
 from interlock.sim.demo_machines import MachineFolder
 from interlock.sim.lab import TRAY
 from interlock.sim.network import Cable
@@ -36,6 +42,7 @@ from interlock.sim.processes import ServiceManager
 from interlock.sim.supervised import NODE_NICE, SYNC_NICE, WORLD_NICE, Phase, Unit
 from interlock.sim.world_process import WORLD_SOCKET
 from interlock.sync.node_link import NodeClient
+from tests.ports import free_port
 from tests.real.hands import Hands
 from tests.real.records import QUERY, record_of, verified
 from tests.real.settings import toml_of
@@ -46,6 +53,7 @@ HOST = "127.0.0.1"
 RESTART_S = 0.3
 """systemd's RestartSec is 1 s; the rules are the same, the suite is shorter."""
 
+ANSWER_S = 20.0
 READY_S = 60.0
 """Two shared cores; alone on them everything is ready within three seconds."""
 
@@ -57,7 +65,10 @@ LOG_CHARACTERS = 6_000
 HISTORY_LINES = 60
 """What a failing test shows of each log and of the machine's history."""
 
-RECORD_MS = 200
+LOOK_S = 0.02
+RECORD_MS = 20_000
+"""An end that is not on the disk by then was forgotten."""
+
 SETTLE_S = 30.0
 UIDS = {one.key: one.uid.hex() for one in TRAY}
 
@@ -98,7 +109,8 @@ class Lab:
     """Processes are started by `start()` and have ended when the `with` block is left.
 
     `keys` are changed keys of node.toml, None to leave one out; `strict` is strict_gpiod;
-    `hub_url` another hub than ours for sync; `in_1970` a Pi whose clock begins there at every boot.
+    `hub_url` another hub than ours for sync; `in_1970` a Pi whose clock begins there at every boot;
+    `watchdog_s` how long the node may say nothing.
     """
 
     root: Path
@@ -106,6 +118,7 @@ class Lab:
     strict: bool = True
     hub_url: str | None = None
     in_1970: bool = False
+    watchdog_s: float = 2.0
     taps_us: list[int] = field(default_factory=list)
     boots: dict[str, int] = field(default_factory=dict)
 
@@ -113,7 +126,7 @@ class Lab:
         self.clock = SystemClock()
         self.folder = MachineFolder(self.root / "machine")
         self.world_folder = self.root / "world"
-        self.client = NodeClient(self.folder.control_socket, self.clock)
+        self.client = NodeClient(self.folder.control_socket, self.clock, ANSWER_S)
         self.hub_port = free_port()
         self._ended = False
 
@@ -187,7 +200,7 @@ class Lab:
         if self.in_1970:
             at = (str(self.folder.node_toml), str(self.world_folder))
             unit = replace(unit, command=(sys.executable, "-m", "tests.real.node_main", *at))
-        self.manager.start(replace(unit, nice=NODE_NICE))
+        self.manager.start(replace(unit, nice=NODE_NICE, watchdog_s=self.watchdog_s))
 
     def switch_on(self) -> None:
         """The Pi boots: a new boot id, its node starts. `boots` knows when, in microseconds."""
@@ -320,6 +333,15 @@ class Lab:
         self.push("machine_stop")
         wait_until(lambda: not self.world()["motor"], 5, "a standing motor")
 
+    def comes_true(self, condition: Callable[[], bool], within_ms: int) -> bool:
+        """Whether it does; nobody's test ends here if not."""
+        end_ms = self.clock.boot_ms() + within_ms
+        while not condition():
+            if self.clock.boot_ms() >= end_ms:
+                return False
+            self.clock.sleep(LOOK_S)
+        return True
+
     def idle_for(self, for_ms: int) -> None:
         """So much of the machine's life has passed: people work for a while."""
         end_ms = self.clock.boot_ms() + for_ms
@@ -400,6 +422,9 @@ class Lab:
 
     def journal(self) -> list[Record]:
         """Every record of the running node, its chain verified from the first on."""
+        return verified(self._pulled(), self.node_keys.chain_key)
+
+    def _pulled(self) -> list[Record]:
         records: list[Record] = []
         place = Head(self.node_keys.epoch, 0, GENESIS)
         more = True
@@ -409,7 +434,7 @@ class Lab:
             more = page.more
             if page.records:
                 place = head_from_wire(page.records[-1])
-        return verified(records, self.node_keys.chain_key)
+        return records
 
     def hub_journal(self) -> list[Record]:
         """Every record as the hub holds it, by its place, the chain verified."""
@@ -437,10 +462,21 @@ class Lab:
         journal = self.status().get("journal", {"state": None})
         return bool(journal["state"] == "ok" and journal["acked"] == journal["head"])
 
+    def last_word(self) -> None:
+        """Less power acts first and records after: an end may still be on its way to the disk. Now it is there."""
+
+        def all_ended() -> bool:
+            ends = (RecordType.SESSION_ENDED, RecordType.SESSION_VOIDED)
+            with contextlib.suppress(InterlockError):
+                kinds = [one.header.type for one in self._pulled()]
+                return kinds.count(RecordType.SESSION_STARTED) == sum(map(kinds.count, ends))
+            return False
+
+        self.comes_true(all_ended, RECORD_MS)
+
     def delivered(self) -> list[Record]:
         """Everything is at the hub, which holds exactly what the node does; the records."""
-        # Less power acts first and records after: the last word may still be on its way to the disk.
-        self.idle_for(RECORD_MS)
+        self.last_word()
         wait_until(self.drained, SETTLE_S, "an empty outbox")
         ours, theirs = self.journal(), self.hub_journal()
         assert [one.hash for one in ours] == [one.hash for one in theirs]
@@ -450,11 +486,3 @@ class Lab:
 
 def _facts(wire: dict[str, Any]) -> Facts:
     return Facts(**{**wire, "open_interlocks": tuple(wire["open_interlocks"])})
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

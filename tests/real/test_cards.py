@@ -39,7 +39,7 @@ def alarms(lab: Lab) -> set[str]:
 
 def gone_to_bed(lab: Lab) -> None:
     """Everything is at the hub, the Pi is off in order."""
-    lab.idle_for(300)
+    lab.last_word()
     wait_until(lab.drained, FOUND_S, "an empty outbox")
     lab.manager.stop(SYNC, NODE)
     lab.cut_power()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.real.accounts import check_books, check_use, uses_of
-from tests.real.lab import NODE, Lab, lab_from
+from tests.real.lab import NODE, RESTART_S, Lab, lab_from
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
@@ -22,8 +22,14 @@ SCHEDULED_US_MAX = 500_000
 """What the kernel does at once the world, a process among others on a busy computer, sees when it is its turn."""
 
 MONOSTABLE_US = 250_000
-WATCHDOG_US_MAX = 2_000_000 + 1_000_000 + 500_000
+MANAGED_US_MAX = 5_000_000
+"""The manager too is a process among others, and this one of the tests."""
+
+WATCHDOG_US_MAX = 2_000_000 + 1_000_000 + MANAGED_US_MAX
 """S7: WatchdogSec=2, and TimeoutAbortSec=1 for a process that does not even react to SIGABRT."""
+
+LATE_WATCHDOG_S = 30.0
+"""Longer than any hang here."""
 
 NO_ENABLE: dict[str, Any] = {"relay.dynamic_enable_pin": None}
 NO_MIRROR: dict[str, Any] = {
@@ -44,6 +50,7 @@ def put_on(lab: Lab) -> None:
 
 
 def journal_agrees(lab: Lab) -> None:
+    lab.last_word()
     check_use(lab, uses_of(lab.journal(), lab.boots))
 
 
@@ -72,10 +79,8 @@ def test_without_strict_gpiod_a_killed_node_leaves_the_relay_closed_until_its_ne
         start(lab)
         lab.tap_on()
         killed_us = lab.kill(NODE)
-        wait_until(lambda: lab.manager.report(NODE).pid is None, 5, "a dead node")
-        assert lab.world()["relay"]
         lab.wait_running(NODE, 2)
-        assert lab.relay_off_after(killed_us) > KILLED_US_MAX
+        assert lab.relay_off_after(killed_us) >= RESTART_S * 1_000_000 > KILLED_US_MAX
 
 
 def test_without_strict_gpiod_the_dynamic_enable_drops_the_relay_of_a_killed_node(
@@ -98,7 +103,7 @@ def test_hung_the_node_loses_the_relay_within_the_monostable_s_time(template: Pa
         lab.tap_on()
         lab.work(300)
         took_us = lab.relay_off_after(lab.signal(NODE, signal.SIGSTOP))
-        assert took_us <= MONOSTABLE_US + KILLED_US_MAX
+        assert took_us <= MONOSTABLE_US + SCHEDULED_US_MAX
         lab.wait_running(NODE, 2)
         lab.locked()
         assert lab.manager.report(NODE).watchdog_kills == 1
@@ -124,7 +129,7 @@ def test_a_node_that_hung_and_woke_up_before_the_watchdog_does_not_close_the_rel
 ) -> None:
     """The badge lies on the reader all the time, and the relay was off in between: so there was
     something to close again. The hang is not billed."""
-    with lab_from(template, keys) as lab:
+    with lab_from(template, keys, watchdog_s=LATE_WATCHDOG_S) as lab:
         start(lab)
         put_on(lab)
         lab.work(300)

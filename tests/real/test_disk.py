@@ -17,9 +17,9 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-STOP_US_MAX = 500_000
+STOP_US_MAX = 1_500_000
 """The loop's own bound is a tick of 20 ms; here strace stops every system call of it on a busy computer.
-The stalled disk takes eight times as long, so a loop that waits for it is seen."""
+The stalled disk takes more than twice as long, so a loop that waits for it is seen."""
 
 STALL_S = 4.0
 
@@ -30,6 +30,7 @@ def journal_of(lab: Lab) -> Path:
 
 def agrees(lab: Lab) -> list[str]:
     """World and journal agree; how the sessions ended that had power."""
+    lab.last_word()
     uses = uses_of(lab.journal(), lab.boots)
     check_use(lab, uses)
     return [str(use.ended["how"]) for use in uses if not use.voided]
@@ -94,7 +95,7 @@ def test_a_stalled_disk_delays_no_stop_and_starts_nobody(lab: Lab) -> None:
         pushed_us = lab.push("stop")
         assert lab.relay_off_after(pushed_us) <= STOP_US_MAX
         starts_nobody(lab)
-        assert clock.boot_ms() - began_ms < 2 * STALL_S * 1_000
+        assert clock.boot_ms() - began_ms < 10 * STALL_S * 1_000
         assert len(lab.sessions()) <= 1
         wait_until(lambda: injected(trace) > 0, 15, "a flush that was slow")
     (use, *refused) = check_books(lab)

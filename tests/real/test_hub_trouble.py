@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.real.accounts import check_books
-from tests.real.lab import HOST, NODE, SYNC, Lab, free_port, lab_from
+from tests.real.lab import HOST, NODE, SYNC, Lab, lab_from
 from tests.sync import servers
 from tests.waiting import wait_until
 
@@ -23,6 +24,9 @@ TAP_US_MAX = 600_000
 STOP_US_MAX = 250_000
 """A hub that answers in a second, never or garbage would show as seconds, were it in the way. The
 medians are tens of milliseconds; the rest is room for a computer with ten busy processes."""
+
+ONE_STOP_US_MAX = 900_000
+"""A single one, on that computer: still less than what waiting for any of these hubs would take."""
 
 DOWN = "down"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90000\r\n\r\n"
@@ -108,7 +112,7 @@ def used_once(lab: Lab, trouble: str, waiting: int) -> int:
     on_us = lab.spans("relay")[-1][0] - put_us
     assert on_us <= 2 * TAP_US_MAX, (trouble, on_us)
     off_us = lab.relay_off_after(lab.push("stop"))
-    assert off_us <= 2 * STOP_US_MAX, (trouble, off_us)
+    assert off_us <= ONE_STOP_US_MAX, (trouble, off_us)
     wait_until(lambda: "stop" not in lab.world()["pressed"], 5, "a button let go")
     unsent: int = lab.status()["journal"]["unsent"]
     assert unsent > waiting, trouble

