@@ -14,6 +14,7 @@ whether a node has to be told anything.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -27,6 +28,7 @@ from interlock.errors import StoreError
 from interlock.hub.models import BadgeCondition, CardKey, Lab, Node
 from interlock.protocol import canonical, card_keys
 from interlock.protocol.card_keys import CardSlot, Scheme, WrappedKey
+from interlock.protocol.snapshots import DIGEST_BYTES
 
 AT_REST = b"interlock card keys at rest v1"
 WRAPPING = b"interlock wrapping key of a node v1"
@@ -117,6 +119,12 @@ class KeyedLines:
         self.sealed = {one.tag: one.sealed for one in self._keyed}
         self._by_tag = {one.tag: one for one in self._keyed}
         self.fingerprint = self._fingerprint()
+        # Joined and hashed once for all nodes as far as the first line that differs between them.
+        ends = [one.index for one in self._keyed] + [len(lines)]
+        self._before = blake2b(b"".join(lines[: ends[0]]), digest_size=DIGEST_BYTES)
+        self._between = [
+            b"".join(lines[begin + 1 : end]) for begin, end in itertools.pairwise(ends)
+        ]
 
     def line(self, vault: Vault, node: Node, tag: bytes) -> bytes | None:
         """The line of one genuine badge as `node` gets it; None when its key cannot be opened."""
@@ -129,24 +137,38 @@ class KeyedLines:
         wrapped = card_keys.wrap(key, opened, node=node.slug, tag=one.tag, slot=one.slot)
         return one.before + wrapped.wrapped.hex().encode() + one.after
 
-    def for_node(self, vault: Vault, node: Node) -> tuple[list[bytes], list[str]]:
-        """The lines `node` is sent; and the badges left out because their keys cannot be opened: without
-        its key a copy of the badge would count as the badge."""
-        lines: list[bytes] = list(self.lines)
+    def for_node(self, vault: Vault, node: Node) -> list[bytes]:
+        """The lines `node` is sent."""
+        own = dict(
+            zip((one.index for one in self._keyed), self._own_lines(vault, node)[0], strict=True)
+        )
+        found = (own.get(index, line) for index, line in enumerate(self.lines))
+        return [line for line in found if line is not None]
+
+    def digest_for(self, vault: Vault, node: Node) -> tuple[bytes, int, list[str]]:
+        """The digest (snapshots.digest_lines) and the number of those lines, which need not be put together for it;
+        and the badges left out because their keys cannot be opened: without its key a copy of the badge would
+        count as the badge."""
+        own, closed = self._own_lines(vault, node)
+        digest = self._before.copy()
+        for line, between in zip(own, self._between, strict=True):
+            digest.update((line or b"") + between)
+        return digest.digest(), len(self.lines) - len(closed), closed
+
+    def _own_lines(self, vault: Vault, node: Node) -> tuple[list[bytes | None], list[str]]:
+        """Of each genuine badge, the line as `node` gets it; None, and its badge named, without its key."""
         closed: list[str] = []
-        lost: list[int] = []
+        lines: list[bytes | None] = []
         key = vault.wrapping_key(self._lab, node)
         for one in self._keyed:
             try:
                 opened = vault.open_bound(one.bound, one.sealed)
             except StoreError as error:
                 closed.append(f"{one.tag[:4].hex()}: {error.what}")
-                lost.append(one.index)
+                lines.append(None)
                 continue
             wrapped = card_keys.wrap(key, opened, node=node.slug, tag=one.tag, slot=one.slot)
-            lines[one.index] = one.before + wrapped.wrapped.hex().encode() + one.after
-        for index in reversed(lost):
-            del lines[index]
+            lines.append(one.before + wrapped.wrapped.hex().encode() + one.after)
         return lines, closed
 
     def sealed_wrapping_key(self, vault: Vault, node: Node) -> bytes | None:

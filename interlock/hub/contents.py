@@ -41,11 +41,18 @@ class Content:
     entries: Mapping[bytes, Entry] = field(repr=False)
     keyed: KeyedLines = field(repr=False)
 
-    def lines_for(self, vault: Vault, node: Node) -> tuple[list[bytes], list[str]]:
-        """The lines `node` is sent, and the badges left out because their keys cannot be opened."""
-        if node.decryption_public_key is None or not self.keyed.sealed:
-            return self.keyed.lines, []
-        return self.keyed.for_node(vault, node)
+    def lines_for(self, vault: Vault, node: Node) -> list[bytes]:
+        """The lines `node` is sent."""
+        return self.keyed.for_node(vault, node) if self._differs_for(node) else self.keyed.lines
+
+    def digest_for(self, vault: Vault, node: Node) -> tuple[bytes, int, list[str]]:
+        """Digest and number of those lines, and the badges left out because their keys cannot be opened."""
+        if self._differs_for(node):
+            return self.keyed.digest_for(vault, node)
+        return self.digest, len(self.keyed.lines), []
+
+    def _differs_for(self, node: Node) -> bool:
+        return node.decryption_public_key is not None and bool(self.keyed.sealed)
 
     def differs_from(self, old: Content) -> frozenset[bytes]:
         """The tags whose lines, or whose keys, are others than in `old`."""

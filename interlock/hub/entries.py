@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from interlock.core import model as core
-from interlock.hub.models import Authorisation, Badge, BadgeCondition, Lab
+from interlock.hub.models import Authorisation, Badge, BadgeCondition, Lab, Training
 
 SECONDS_PER_DAY = 86_400
 
@@ -33,17 +33,32 @@ def entry_of(
 
 def right_of(authorisation: Authorisation) -> core.Right:
     """An authorisation as the core decides by it; lapsing counts from the last practice."""
-    days = authorisation.training.lapse_days
-    practised_at = max(
-        second(authorisation.granted_at) or 0, second(authorisation.practised_at) or 0
+    return right_from(
+        authorisation.training,
+        authorisation.level,
+        authorisation.granted_at,
+        authorisation.practised_at,
+        authorisation.until_at,
     )
+
+
+def right_from(
+    training: Training,
+    level: str,
+    granted_at: datetime,
+    practised_at: datetime | None,
+    until_at: datetime | None,
+) -> core.Right:
+    """As `right_of`, of the row's own values: of thousands no object is made for it."""
+    granted, days = second(granted_at) or 0, training.lapse_days
+    last_at = max(granted, second(practised_at) or 0)
     return core.Right(
-        training=authorisation.training.slug,
-        level=core.Level(authorisation.level),
-        since_at=second(authorisation.granted_at),
-        until_at=second(authorisation.until_at),
+        training=training.slug,
+        level=core.Level(level),
+        since_at=granted,
+        until_at=second(until_at),
         # Counted in seconds: no number of days leads out of a calendar.
-        lapses_at=None if days is None else practised_at + days * SECONDS_PER_DAY,
+        lapses_at=None if days is None else last_at + days * SECONDS_PER_DAY,
     )
 
 

@@ -27,7 +27,7 @@ from interlock.hub.card_keys import Vault
 from interlock.hub.changes import log_change
 from interlock.hub.contents import SHELF, Content, Given, content_of, joined_digest
 from interlock.hub.demands import Hours, all_demands, hours_of
-from interlock.hub.entries import entry_of, right_of
+from interlock.hub.entries import entry_of, right_from, right_of
 from interlock.hub.models import (
     AlarmKind,
     Authorisation,
@@ -133,7 +133,7 @@ def body_of(node: Node) -> bytes:
         snapshot = Snapshot.objects.get(node=node)
         content = SHELF.content(bytes(snapshot.content))
         if content is not None:
-            lines, _ = content.lines_for(Vault(settings.HUB.card_key()), node)
+            lines = content.lines_for(Vault(settings.HUB.card_key()), node)
             if joined_digest(lines) == bytes(snapshot.digest):
                 return bytes(snapshot.head) + b"".join(lines)
         # Nobody in this process has made these lines yet, or they are no longer what was signed.
@@ -181,9 +181,8 @@ class _People:
         valid = Authorisation.objects.filter(lab=lab, revoked_at=None)
         # Made once for all who hold them: a lab has a dozen trainings and thousands of rights.
         trainings = Training.objects.only("slug", "lapse_days").in_bulk()
-        for authorisation in valid.only(*_OF_A_RIGHT):
-            authorisation.training = trainings[authorisation.training_id]
-            self._held[authorisation.member_id].append(right_of(authorisation))
+        for member, training, *right in valid.values_list(*_OF_A_RIGHT):
+            self._held[member].append(right_from(trainings[training], *right))
         self._plain: dict[int, core.Entry] = {}
 
     def entries(
@@ -302,9 +301,8 @@ class _Mill:
         content: Content,
         told: bytes,
     ) -> None:
-        lines, closed = content.lines_for(self._vault, node)
+        digest, entries, closed = content.digest_for(self._vault, node)
         self._left_out[node.pk] = [*self._left_out[node.pk], *closed]
-        digest = content.digest if lines is content.keyed.lines else joined_digest(lines)
         header = SnapshotHeader(
             lab=self._lab.slug,
             node=node.slug,
@@ -312,7 +310,7 @@ class _Mill:
             issued_at=self._issued_at,
             machine_name=node.machine.name,
             demands=demands,
-            entries=len(lines),
+            entries=entries,
             digest=digest,
             wrapping_key=content.keyed.sealed_wrapping_key(self._vault, node),
             forget=self._forget,

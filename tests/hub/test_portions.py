@@ -39,7 +39,7 @@ def status_at(enrolled: Enrolled) -> MemberStatus:
     snapshot = Snapshot.objects.get(node=enrolled.node)
     content = SHELF.content(bytes(snapshot.content))
     assert content is not None
-    body = bytes(snapshot.head) + b"".join(content.lines_for(Vault(bytes(32)), enrolled.node)[0])
+    body = bytes(snapshot.head) + b"".join(content.lines_for(Vault(bytes(32)), enrolled.node))
     keys = enrolled.keys
     _, entries = read_snapshot(io.BytesIO(body), keys.hub_key(), lab=keys.lab, node=keys.node)
     (entry,) = entries
