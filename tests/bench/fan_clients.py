@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from interlock.clock import perf_us
@@ -53,7 +53,7 @@ class Client:
     fetched_whole: int = 0
     bytes_of_change: int = 0
     """What the hub sent for the last change: the answer's head and body, without TCP's own."""
-    _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    _line: Line | None = None
 
     async def fetch(self) -> None:
         """The whole list, verified."""
@@ -85,10 +85,14 @@ class Client:
         delta = open_delta(body, self.head, key, lab=self.keys.lab, node=self.keys.node)
         lines = dict(self.lines)
         for change in delta.changes:
-            lines.pop(change.tag, None)
-            if change.line is not None:
+            if change.line is None:
+                lines.pop(change.tag, None)
+            else:
                 lines[change.tag] = change.line
-        digest = digest_lines([b"".join([lines[tag] for tag in sorted(lines)])])
+        if len(lines) != len(self.lines):
+            # They came sorted by tag; one that only changed stays in its place.
+            lines = dict(sorted(lines.items()))
+        digest = digest_lines([b"".join(lines.values())])
         _expect(digest == delta.header.digest, "the result is not what the hub signed")
         self.lines, self.version = lines, delta.header.version
         self.head = canonical.loads(delta.head_line, where="delta")
@@ -114,9 +118,9 @@ class Client:
 
     def hang_up(self) -> None:
         """The next question opens a connection."""
-        streams, self._streams = self._streams, None
-        if streams is not None:
-            streams[1].close()
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
     async def _ask(
         self, method: str, path: str, body: bytes = b""
@@ -124,7 +128,7 @@ class Client:
         try:
             async with asyncio.timeout(READ_S_MAX):
                 return await self._exchange(method, path, body)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError) as error:
             self.hang_up()
             raise Gone(repr(error)) from error
 
@@ -132,29 +136,79 @@ class Client:
         self, method: str, path: str, body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         address = urlsplit(self.access.hub_url)
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(address.hostname, address.port)
-        reader, writer = self._streams
-        writer.write(
+        if self._line is None or self._line.is_over:
+            loop = asyncio.get_running_loop()
+            host, port = address.hostname or "", address.port or 80
+            _, self._line = await loop.create_connection(Line, host, port)
+        line = self._line
+        status, headers, content, size = await line.ask(
             f"{method} {path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
             f"Authorization: Bearer {self.access.credential}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
-        await writer.drain()
-        head = await reader.readuntil(b"\r\n\r\n")
-        first, *rest = head.decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in rest if line)
-        if "content-length" in headers:
-            content = await reader.readexactly(int(headers["content-length"]))
-        elif headers.get("transfer-encoding") == "chunked":
-            content = await _chunks(reader)
-        else:
-            content = b""
-        self.bytes_of_change = len(head) + len(content)
+        self.bytes_of_change = size
         if headers.get("connection") == "close":
             self.hang_up()
-        return int(first.split()[1]), headers, content
+        return status, headers, content
+
+
+Answered = tuple[int, dict[str, str], bytes, int]
+"""Status, headers, body, and how many bytes head and body had."""
+
+
+class Line(asyncio.Protocol):
+    """One connection: one question at a time, and its whole answer as soon as its last byte is here."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._transport: asyncio.Transport | None = None
+        self._heard = b""
+        self._answer: asyncio.Future[Answered] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        found = _answer_in(self._heard)
+        if found is not None and self._answer is not None and not self._answer.done():
+            self._heard = b""
+            self._answer.set_result(found)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_over = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError("the hub hung up"))
+
+    async def ask(self, question: bytes) -> Answered:
+        """The answer to `question`. Raises ConnectionResetError."""
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(question)
+        return await self._answer
+
+    def close(self) -> None:
+        self.is_over = True
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _answer_in(heard: bytes) -> Answered | None:
+    """The answer that `heard` is, None while some of it is missing."""
+    head, end, body = heard.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    first, *rest = head.decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in rest)
+    content: bytes | None = b""
+    if "content-length" in headers:
+        content = body if len(body) >= int(headers["content-length"]) else None
+    elif headers.get("transfer-encoding") == "chunked":
+        content = _chunks(body)
+    if content is None:
+        return None
+    return int(first.split()[1]), headers, content, len(heard)
 
 
 async def live(client: Client, setting_up: asyncio.Semaphore) -> None:
@@ -191,13 +245,16 @@ def say(did: str, client: Client, **more: int) -> None:
     sys.stdout.flush()
 
 
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    content = b""
-    while size := int(await reader.readline(), 16):
-        content += await reader.readexactly(size)
-        await reader.readexactly(2)
-    await reader.readexactly(2)
-    return content
+def _chunks(body: bytes) -> bytes | None:
+    """What chunks hold (RFC 9112, 7.1), None before the last one."""
+    content, left = b"", body
+    while True:
+        spelled, end, left = left.partition(b"\r\n")
+        if not end or len(left) < (size := int(spelled, 16)) + 2:
+            return None
+        if size == 0:
+            return content
+        content, left = content + left[:size], left[size + 2 :]
 
 
 def _expect(true: bool, otherwise: str) -> None:
