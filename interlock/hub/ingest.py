@@ -33,6 +33,7 @@ from interlock.hub.models import (
     Session,
     SetAside,
     Topic,
+    UseSetAside,
 )
 from interlock.hub.problems import alarm_of
 from interlock.hub.refusals import Refusals
@@ -325,8 +326,21 @@ def _set_aside(node: Node, aside: list[tuple[Checked, Standing]], at: datetime) 
         for checked, standing in aside
     ]
     SetAside.objects.bulk_create(rows[: max(0, room)], ignore_conflicts=True)
+    _ask_about_uses(node, [checked.record for checked, _ in aside if checked.record.id not in late])
     detail = "; ".join(f"{checked.record.id} {standing.value}" for checked, standing in aside)
     raise_alarm(node, AlarmKind.RECORDS_SET_ASIDE, detail, at)
+
+
+def _ask_about_uses(node: Node, records: Iterable[Record]) -> None:
+    """Somebody decides about every use that begins among the records that were just set aside."""
+    starts = {one.hash for one in records if one.header.type is RecordType.SESSION_STARTED}
+    kept = (
+        SetAside.objects.filter(node=node, hash__in=starts) if starts else SetAside.objects.none()
+    )
+    UseSetAside.objects.bulk_create(
+        [UseSetAside(lab_id=node.lab_id, start=one) for one in kept.order_by("pk")],
+        ignore_conflicts=True,
+    )
 
 
 def _row(node: Node, record: Record, at: datetime) -> NodeRecord:

@@ -9,7 +9,9 @@ from django.db import models
 from django.urls import reverse
 
 from interlock.hub import models as hub
+from interlock.protocol import canonical
 from tests.hub.everywhere import row_of
+from tests.hub.journal import Journal
 from tests.hub.lab import SmallLab
 
 NUMBERED: dict[str, type[models.Model]] = {
@@ -35,6 +37,7 @@ NUMBERED: dict[str, type[models.Model]] = {
     "billing-statement": hub.Statement,
     "billing-statement-pdf": hub.Statement,
     "billing-take-back": hub.AccountEntry,
+    "bill-set-aside": hub.UseSetAside,
     "block-badge": hub.Badge,
     "close-alarm": hub.Alarm,
     "close-problem": hub.Problem,
@@ -46,6 +49,7 @@ NUMBERED: dict[str, type[models.Model]] = {
     "group-hours": hub.Group,
     "import-take-back": hub.MemberImport,
     "intervention": hub.Intervention,
+    "leave-out-set-aside": hub.UseSetAside,
     "letter": hub.OutboxMail,
     "lock-out-for-problem": hub.Problem,
     "node": hub.Node,
@@ -59,6 +63,7 @@ NUMBERED: dict[str, type[models.Model]] = {
     "send-again": hub.OutboxMail,
     "session": hub.Session,
     "take-back": hub.Reservation,
+    "take-back-set-aside": hub.UseSetAside,
     "take-role": hub.Role,
     "take-up-activity": hub.Activity,
     "training-run": hub.TrainingRun,
@@ -169,4 +174,13 @@ class Objects:
                 known[field.name] = there[field.related_model]
         if model is hub.PendingGrant:
             known["record"] = secrets.token_hex(4)
+        if model is hub.UseSetAside:
+            known["start"] = self._set_aside()
         return known
+
+    def _set_aside(self) -> models.Model:
+        journal = Journal(self._small.enrolled.node.slug, bytes(32))
+        journal.start(self._small)
+        wire = canonical.dumps(journal.records[0].to_wire()).decode()
+        known = {**self._known(hub.SetAside), "wire": wire}
+        return row_of(hub.SetAside, self._small.lab, known)

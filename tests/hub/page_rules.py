@@ -30,6 +30,7 @@ audit                   om      -
 audit-looks             om      -
 badge-lost              omtkab  omtkab
 badges-to-enrol         om      -
+bill-set-aside          -       oma
 billing                 oma     -
 billing-add             oma     oma
 billing-allot           -       oma
@@ -101,6 +102,7 @@ import-look             om      om
 import-take-back        -       om
 intervention            omk     omk
 lab-rules               oma     oma
+leave-out-set-aside     -       oma
 letter                  om      -
 lock-out                -       omk
 lock-out-for-problem    -       omk
@@ -171,11 +173,13 @@ second-step             public  public
 send-again              -       om
 session                 omka    -
 sessions                omka    -
+set-aside               oma     -
 set-credit              -       om
 set_language            public  public
 settings                om      om
 suspend-member          -       om
 take-back               -       om
+take-back-set-aside     -       oma
 take-role               -       o
 take-up-activity        -       omt
 test-mail               -       om

@@ -38,6 +38,7 @@ from interlock.hub.models import (
     SetAside,
     Topic,
     User,
+    UseSetAside,
 )
 from interlock.hub.permissions import Actor, Permission, require
 from interlock.hub.restoring import note_erased
@@ -187,6 +188,8 @@ def _empty_wire(row: SetAside) -> None:
     """A contradiction keeps its header, commitment and link: what proves it, without what it said."""
     wire = {**canonical.loads(row.wire.encode(), where="record"), "body": None, "salt": None}
     SetAside.objects.filter(pk=row.pk).update(wire=canonical.dumps(wire).decode())
+    # Nobody is left who could be asked to pay for it.
+    UseSetAside.objects.filter(start=row, decision=UseSetAside.Decision.WAITING).delete()
 
 
 def _cut(table: traces.Model, row: models.Model, needles: Needles) -> None:

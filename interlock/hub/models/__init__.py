@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interlock.hub.models.aside import UseSetAside
 from interlock.hub.models.badges import CardKey, UnknownBadge
 from interlock.hub.models.commands import Command
 from interlock.hub.models.community import Attendance, MemberImport, Profile, TrainingRun
@@ -168,6 +169,7 @@ __all__ = [
     "UnmeteredUse",
     "UsageView",
     "UseHour",
+    "UseSetAside",
     "User",
     "VolunteerTime",
 ]

@@ -20,7 +20,8 @@ from interlock.hub.permissions import Permission
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One open alarm, in words. `subject` is the badge and its member, empty for who may not know."""
+    """One open alarm, in words. `subject` is the badge and its member, empty for who may not know, or where
+    something is done about it."""
 
     number: int
     words: str
@@ -75,6 +76,8 @@ def _shown(alarm: Alarm, viewer: Viewer) -> Shown:
             "member": alarm.badge.member.name,
         }
         address = reverse("member", args=[alarm.badge.member.public_id])
+    if alarm.kind == AlarmKind.RECORDS_SET_ASIDE and viewer.may(Permission.CORRECT_USE):
+        subject, address = gettext("Uses to bill or to leave out"), reverse("set-aside")
     when = formats.moment(alarm.last_at, viewer.zone, viewer.now)
     if alarm.count > 1:
         times = ngettext("%(n)s time", "%(n)s times", alarm.count) % {"n": alarm.count}

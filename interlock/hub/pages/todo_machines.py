@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from interlock.hub.domain import hours
-from interlock.hub.models import Alarm, AlarmKind, Machine, Node
+from interlock.hub.models import Alarm, AlarmKind, Machine, Node, UseSetAside
 from interlock.hub.pages import formats
 from interlock.hub.pages.access import Viewer
 from interlock.hub.pages.confirmations import unconfirmed
@@ -59,6 +59,21 @@ def alarms(viewer: Viewer) -> Iterable[Waiting]:
         icon = state if state == "fault" else "sessions"
         address = reverse("machine", args=[slug])
         yield Waiting(state, icon, str(said) % {"machine": name}, address)
+
+
+def uses_set_aside(viewer: Viewer) -> Iterable[Waiting]:
+    """Uses that a copied SD card tells of: somebody says whether they are billed."""
+    if not viewer.may(Permission.CORRECT_USE):
+        return
+    waiting = UseSetAside.Decision.WAITING
+    count = UseSetAside.objects.filter(lab=viewer.lab, decision=waiting).count()
+    if count:
+        said = ngettext(
+            "%(n)s use of a copied SD card has to be billed or left out",
+            "%(n)s uses of a copied SD card have to be billed or left out",
+            count,
+        )
+        yield Waiting("ending", "sessions", said % {"n": count}, reverse("set-aside"))
 
 
 def bypassed(viewer: Viewer) -> Iterable[Waiting]:
@@ -149,6 +164,7 @@ SOURCES: tuple[Source, ...] = (
     left_running,
     faults,
     alarms,
+    uses_set_aside,
     bypassed,
     silent_nodes,
     unconfirmed_nodes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from interlock.hub.pages.billing import (
+    aside,
     closing,
     files,
     head,
@@ -68,6 +69,10 @@ urlpatterns = [
     path("billing/materials/", materials.materials, name="billing-materials"),
     path("billing/materials/<int:number>/", materials.material, name="billing-material"),
     path("billing/materials/<int:number>/retire/", materials.retire, name="billing-retire"),
+    path("sessions/set-aside/", aside.uses, name="set-aside"),
+    path("sessions/set-aside/<int:number>/bill/", aside.bill, name="bill-set-aside"),
+    path("sessions/set-aside/<int:number>/out/", aside.leave_out, name="leave-out-set-aside"),
+    path("sessions/set-aside/<int:number>/back/", aside.take_back, name="take-back-set-aside"),
     path("sessions/<int:number>/correct/", use.correct, name="correct-session"),
 ]
 """“new” before a number or a slug: Django takes the first that fits."""
