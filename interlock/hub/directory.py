@@ -9,6 +9,7 @@ keys/      signing.key (Ed25519, signs snapshots and time), badge.key (makes bad
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import secrets
 import socket
@@ -66,16 +67,21 @@ class HubConfig:
     backup_weekly: int = 4
 
     def __post_init__(self) -> None:
-        host = _host_of(self.url)
-        if host and host not in self.hosts:
-            # A link that the hub writes is one that it answers.
-            object.__setattr__(self, "hosts", (*self.hosts, host))
+        # A link that the hub writes is one that it answers.
+        known = filter(None, [*self.hosts, _host_of(self.url)])
+        object.__setattr__(self, "hosts", tuple(dict.fromkeys(bare_host(one) for one in known)))
+        if isinstance(self.node_address, str):
+            object.__setattr__(self, "node_address", bare_host(self.node_address))
 
     def names(self) -> list[str]:
         """Every name and address the hub answers to, which its certificate names too."""
         own = socket.gethostname().lower()
         known = ["localhost", "127.0.0.1", "::1", own, f"{own}.local", *self.hosts]
         return list(dict.fromkeys([*known, *filter(None, [self.node_address])]))
+
+    def called(self) -> list[str]:
+        """`names` as a Host header spells them, beside which no request is answered."""
+        return [host_in_url(one) for one in self.names()]
 
     def to_toml(self) -> str:
         """The file that reads back as this configuration."""
@@ -223,6 +229,21 @@ _KNOWN = {
 }
 
 
+def bare_host(name: str) -> str:
+    """A name or address as this hub compares it: without brackets, an address of IPv6 in its one short spelling
+    (RFC 5952), which browsers and certificates use too."""
+    bare = name.strip().strip("[]").lower()
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return bare
+
+
+def host_in_url(name: str) -> str:
+    """A bare name or address as it stands in an address: one of IPv6 in brackets (RFC 3986, 3.2.2)."""
+    return f"[{name}]" if ":" in name else name
+
+
 def read_config(path: Path) -> HubConfig:
     """The configuration in `path`. Raises ConfigError: the key's path and the nearest known."""
     try:
@@ -267,11 +288,11 @@ def check_config(config: HubConfig, *, where: str) -> None:
     address: object = config.node_address
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= PORT_MAX:
         raise ConfigError(f"must be a port, 1 to {PORT_MAX}", where=f"{where}: nodes.port")
-    if not isinstance(address, str) or set(address) & set(" /@\t\n"):
+    if not isinstance(address, str) or not _is_host(address):
         raise ConfigError(
             "must be a name or an address, without port",
             where=f"{where}: nodes.address",
-            remedy='Write one like "hub.lab.example" or "192.168.1.10"',
+            remedy='Write one like "hub.lab.example", "192.168.1.10" or "fd00::10"',
         )
     if not 0 < len(config.name.strip()) <= NAME_LENGTH_MAX:
         raise ConfigError(
@@ -302,6 +323,16 @@ def _host_of(url: object) -> str:
         return ""
     is_bare = parts.scheme in ("http", "https") and not parts.path.strip("/") and not parts.query
     return (parts.hostname or "") if is_bare else ""
+
+
+def _is_host(address: str) -> bool:
+    """Whether machines can be told of it; a zone, as in fe80::1%eth0, means another network on each computer."""
+    if set(address) & set(" /@%\t\n"):
+        return False
+    try:
+        return ":" not in address or ipaddress.ip_address(address).version == 6
+    except ValueError:
+        return False
 
 
 def _check_url(url: object, where: str) -> None:

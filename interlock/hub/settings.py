@@ -9,7 +9,6 @@ import atexit
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -43,12 +42,7 @@ NODE_PORT = _CONFIG.node_port
 # ------------------------------------------------------------------------------------------ django
 
 DEBUG = False
-ALLOWED_HOSTS = [
-    *("localhost", "127.0.0.1", "[::1]"),
-    *(socket.gethostname().lower(), f"{socket.gethostname().lower()}.local"),
-    *_CONFIG.hosts,
-    *filter(None, [_CONFIG.node_address]),
-]
+ALLOWED_HOSTS = _CONFIG.called()
 ROOT_URLCONF = "interlock.hub.urls"
 ASGI_APPLICATION = "interlock.hub.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from interlock.clock import Clock
 from interlock.errors import ConfigError, ProtocolError
 from interlock.hub.changes import log_deed
+from interlock.hub.directory import bare_host, host_in_url
 from interlock.hub.domain.nodes import FIRST_EPOCH, free_slug, revoke_node
 from interlock.hub.models import Enrolment, Machine, Node, Session, Topic
 from interlock.hub.permissions import Actor, Permission, require
@@ -77,7 +78,7 @@ def open_enrolment(actor: Actor, machine: Machine, kind: str, host: str, port: i
     certificate does not name `host`.
     """
     require(actor, machine.lab, Permission.EDIT_NODES)
-    bare = host.strip().strip("[]").lower()
+    bare = bare_host(host)
     config = settings.HUB.config()
     if bare not in (name.lower() for name in config.names()):
         raise ConfigError(
@@ -100,8 +101,7 @@ def open_enrolment(actor: Actor, machine: Machine, kind: str, host: str, port: i
     deed = {"kind": str(enrolment.kind), "until": enrolment.expires_at.isoformat()}
     log_deed(actor, machine.lab, Topic.OTHER, "enrolment_opened", machine.slug, after=deed)
     authority = settings.HUB.certificates(actor.clock).fingerprint()
-    shown = f"[{bare}]" if ":" in bare else bare
-    return Opened(enrolment, EnrolmentCode(shown, port, authority, secret))
+    return Opened(enrolment, EnrolmentCode(host_in_url(bare), port, authority, secret))
 
 
 @transaction.atomic

@@ -9,11 +9,13 @@ import segno
 from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from interlock.errors import InterlockError
+from interlock.hub.directory import bare_host
 from interlock.hub.domain import enrolment as deeds
 from interlock.hub.domain.enrolment import Opened
 from interlock.hub.models import Enrolment, Machine, Node
@@ -171,7 +173,7 @@ def _opened(form: Address, viewer: Viewer, machine: Machine, kind: str) -> Opene
 def _host_of(request: HttpRequest) -> str:
     """hub.toml's, else the one in the address line of whoever looks."""
     chosen: str = settings.HUB.config().node_address
-    return chosen or request.get_host().rsplit(":", 1)[0].strip("[]")
+    return chosen or bare_host(split_domain_port(request.get_host())[0])
 
 
 def _context(viewer: Viewer, machine: Machine) -> dict[str, object]:
