@@ -12,11 +12,12 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from itertools import islice, zip_longest
 from typing import Any
+from xml.parsers import expat
 
 from django.utils.translation import gettext as _
 
@@ -30,9 +31,22 @@ UNPACKED_BYTES_MAX = 100 * 1_048_576
 """Forty thousand lines of thirty columns take 60 MB of XML; a zip bomb takes gigabytes."""
 PARTS_MAX = 2_000
 """Files inside the zip: a sheet is one, so is a picture."""
-TAGS_MAX = 6_500_000
-"""In one sheet: 20,000 lines of fifty cells of text are 6 million. A tag of six letters takes a hundred bytes of
-memory once it is parsed."""
+_SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+TAGS_MAX = 3_250_000
+"""Elements of one sheet: 20,000 lines of fifty cells with text of their own are 3 million (c, is, t)."""
+ROWS_MAX = 1_048_576
+"""No spreadsheet has more. A row that was read still takes a hundred bytes of memory: a hundred megabytes."""
+ROW_TAGS_MAX = 100_000
+"""Elements of one row: 16,384 cells, as many as a spreadsheet has, of up to six each. They are in memory together."""
+BESIDE_MAX = 200_000
+"""Elements of a sheet beside its rows: 65,530 links, merged cells, rules for colours. They stay in memory."""
+TEXTS_MAX = 500_000
+"""Texts that cells share: 20,000 lines of twenty-five that nobody else has. Two hundred bytes of memory each."""
+TEXT_TAGS_MAX = 2_000
+"""Elements of one text: some hundred pieces in bold or red. Each is an object of a kilobyte for a moment."""
+STYLE_TAGS_MAX = 50_000
+"""Tags of any other part, of which styles are the largest: a workbook of many years has some thousands. A
+style takes a kilobyte and a half of memory."""
 ROWS_SEEN_MAX = 200_000
 """Rows that are only coloured count too; whoever formats a whole column has a million of them."""
 COLUMNS_SEEN = 201
@@ -134,27 +148,100 @@ def _check_parts(listed: list[zipfile.ZipInfo], names: set[str], where: str) -> 
 
 
 def _marks_of(source: Any, name: str, where: str) -> set[str]:
-    """What this part holds of `_MARKS`; its head is looked at before any parser sees it."""
+    """What this part holds of `_MARKS`; its head is looked at before any parser sees it, and everything in it is
+    counted before one keeps it."""
     block = source.read(HEAD_BYTES)
     if not _ROOT_COMES_FIRST.match(block):
         raise _damaged(where)
+    is_sheet = name.startswith("xl/worksheets/")
+    count = _counting(name, where)
     found: set[str] = set()
-    if not name.startswith("xl/worksheets/"):
-        return found
-    seen, tags = b"", 0
+    seen = b""
     while block:
-        tags += block.count(b"<")
-        if tags > TAGS_MAX:
-            raise ConfigError(
-                _("it holds more cells than a list of people"),
-                where=where,
-                remedy=_("Take out pictures and sheets that are not needed, or save it as CSV"),
-            )
-        # A mark may lie across two blocks.
-        seen = seen[-MARK_BYTES_MAX:] + block
-        found |= {word for mark, word in _MARKS.items() if mark in seen}
+        count(block)
+        if is_sheet:
+            # A mark may lie across two blocks.
+            seen = seen[-MARK_BYTES_MAX:] + block
+            found |= {word for mark, word in _MARKS.items() if mark in seen}
         block = source.read(65_536)
     return found
+
+
+def _counting(name: str, where: str) -> Callable[[bytes], None]:
+    """Takes a part block by block. Raises ConfigError as soon as it would cost more than a list may."""
+    if name.startswith("xl/worksheets/"):
+        return _Units("row", ROWS_MAX, ROW_TAGS_MAX, TAGS_MAX, where).add
+    if name == "xl/sharedStrings.xml":
+        return _Units("si", TEXTS_MAX, TEXT_TAGS_MAX, TAGS_MAX, where).add
+    tags = 0
+
+    def add(block: bytes) -> None:
+        nonlocal tags
+        tags += block.count(b"<")
+        if tags > STYLE_TAGS_MAX:
+            raise _too_much(where)
+
+    return add
+
+
+class _Units:
+    """Counts the elements of a part: its units (rows, texts), those inside of one, and those beside them.
+
+    With a parser, because only one knows which `row` is a row; it holds nothing but the block it is at.
+    """
+
+    def __init__(
+        self, unit: str, units_max: int, inside_max: int, all_max: int, where: str
+    ) -> None:
+        self._unit = f"{_SHEETS} {unit}"
+        self._units_max, self._inside_max, self._all_max = units_max, inside_max, all_max
+        self._where = where
+        self._units = self._inside = self._beside = self._all = 0
+        self._is_inside = False
+        self._parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser.StartElementHandler = self._begin
+        self._parser.EndElementHandler = self._end
+        self._parser.StartDoctypeDeclHandler = self._refuse_doctype
+
+    def add(self, block: bytes) -> None:
+        """The next bytes. Raises ConfigError."""
+        try:
+            self._parser.Parse(block, False)
+        except expat.ExpatError as error:
+            raise _damaged(self._where) from error
+
+    def _begin(self, name: str, _attributes: object) -> None:
+        self._all += 1
+        if self._is_inside:
+            self._inside += 1
+        elif name == self._unit:
+            self._is_inside, self._inside = True, 0
+            self._units += 1
+        else:
+            self._beside += 1
+        if (
+            self._inside > self._inside_max
+            or self._units > self._units_max
+            or self._beside > BESIDE_MAX
+            or self._all > self._all_max
+        ):
+            raise _too_much(self._where)
+
+    def _end(self, name: str) -> None:
+        # A unit within a unit does not end it too late: what is inside is counted all the same.
+        if name == self._unit:
+            self._is_inside = False
+
+    def _refuse_doctype(self, *_declared: object) -> None:
+        raise _damaged(self._where)
+
+
+def _too_much(where: str) -> ConfigError:
+    return ConfigError(
+        _("it holds more cells, texts or formatting than a list of people"),
+        where=where,
+        remedy=_("Take out pictures and sheets that are not needed, or save it as CSV"),
+    )
 
 
 def _first_sheet(raw: bytes, where: str) -> tuple[str, bool]:

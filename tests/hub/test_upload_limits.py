@@ -111,14 +111,50 @@ def test_a_sheet_of_nothing_but_tags_is_refused_before_it_is_parsed(
     monkeypatch.setattr(workbooks, "TAGS_MAX", 40_000)
     parsed: list[str] = []
     monkeypatch.setattr(workbooks, "_first_sheet", lambda *_: parsed.append("parsed"))
-    with pytest.raises(ConfigError, match="more cells than a list"):
+    with pytest.raises(ConfigError, match="than a list of people"):
         read_sheet(workbook(NAMES + tag * 40_000), "list")
     assert parsed == []
 
 
 def test_the_limit_of_tags_leaves_room_for_the_longest_list_of_fifty_columns() -> None:
-    """Each cell with text is six tags: <c><is><t>, and their ends."""
-    assert LINES_MAX * (50 * 6 + 2) <= workbooks.TAGS_MAX
+    """Each cell with text of its own is three elements: <c><is><t>."""
+    assert LINES_MAX * (50 * 3 + 1) <= workbooks.TAGS_MAX
+
+
+_SHEET = f'<worksheet xmlns="{_SHEETS}"><sheetData>'
+
+
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("xl/worksheets/a.xml", _SHEET + "<row/>" * 60),
+        ("xl/worksheets/a.xml", _SHEET + "<row>" + "<c/>" * 60),
+        ("xl/worksheets/a.xml", _SHEET + "<c/>" * 60),
+        # A row of another language ends none of the sheet's own, and a comment holds none.
+        ("xl/worksheets/a.xml", _SHEET + "<row>" + '<c/><z:row xmlns:z="z"/>' * 30),
+        ("xl/worksheets/a.xml", _SHEET + "<row>" + "<c/><!--</row><row>-->" * 60),
+        ("xl/sharedStrings.xml", f'<sst xmlns="{_SHEETS}">' + "<si/>" * 60),
+        ("xl/sharedStrings.xml", f'<sst xmlns="{_SHEETS}"><si>' + "<r/>" * 60),
+        ("xl/styles.xml", f'<styleSheet xmlns="{_SHEETS}"><cellXfs>' + "<xf/>" * 60),
+    ],
+    ids=["rows", "cells", "beside", "foreign rows", "comments", "texts", "pieces", "styles"],
+)
+def test_whatever_is_too_many_of_one_thing_is_refused_before_it_is_parsed(
+    part: str, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ROWS", "ROW_TAGS", "TEXTS", "TEXT_TAGS", "STYLE_TAGS"):
+        monkeypatch.setattr(workbooks, f"{name}_MAX", 50)
+    monkeypatch.setattr(workbooks, "BESIDE_MAX", 50)
+    parsed: list[str] = []
+    monkeypatch.setattr(workbooks, "_first_sheet", lambda *_: parsed.append("parsed"))
+    raw = io.BytesIO(workbook(NAMES))
+    with zipfile.ZipFile(raw) as parts, zipfile.ZipFile(out := io.BytesIO(), "w") as target:
+        for name in {*parts.namelist(), part} - {part}:
+            target.writestr(name, parts.read(name))
+        target.writestr(part, _DECLARED + content)
+    with pytest.raises(ConfigError, match="than a list of people"):
+        read_sheet(out.getvalue(), "list")
+    assert parsed == []
 
 
 ENDLESS: dict[str, Callable[[], bytes]] = {
