@@ -115,3 +115,20 @@ def test_a_hub_that_cannot_read_its_changes_says_so_instead_of_starting(
     with pytest.raises(StoreError, match="could not be read"):
         asyncio.run(front.Front(nothing)({"type": "lifespan"}, receive, send))
     assert sent == []
+
+
+@database
+def test_what_nodes_say_they_decide_by_is_written_at_the_next_look_and_none_is_lost() -> None:
+    one, other = small_lab(slug="one"), small_lab(slug="other")
+    pictures: list[Picture] = []
+    watched = Watch(pictures.append)
+    watched.start()
+    try:
+        wait_until(lambda: pictures and len(pictures[-1].versions) == 2)
+        said = {one.enrolled.node.pk: (1, 1), other.enrolled.node.pk: (1, 2)}
+        for node, version in said.items():
+            watched.heard(node, version)
+        rows = Node.objects.values_list("pk", "confirmed_epoch", "confirmed_counter")
+        wait_until(lambda: {pk: (epoch, counter) for pk, epoch, counter in rows.all()} == said)
+    finally:
+        watched.stop()
