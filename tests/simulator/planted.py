@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,17 @@ from interlock.core.events import (
     JournalRecovered,
     RecordDurable,
 )
-from interlock.core.model import Cache, Entry, Inputs, Level, Now, Right, Rules
+from interlock.core.model import (
+    Cache,
+    Credit,
+    Demands,
+    Entry,
+    Inputs,
+    Level,
+    Now,
+    Right,
+    Rules,
+)
 from interlock.core.states import (
     EnabledFacts,
     FaultFacts,
@@ -31,12 +41,18 @@ from interlock.protocol.records import Record
 from interlock.sim.physics import Facts
 from interlock.sim.simulator.bench import RELAY_LINE, Bench
 from interlock.sim.simulator.disk import Platter
-from interlock.sim.simulator.fitting import TRAINING, Fitting
+from interlock.sim.simulator.fitting import TRAINING, Fitting, fitting
+from interlock.sim.simulator.happenings import Plan, plan_from_text
+from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.people import CARDS
 from interlock.sim.simulator.pi import Parts
+from interlock.sim.simulator.run import run
 
 Outcome = tuple[MachineState, tuple[Effect, ...]]
 HOURS = 0.1
+SEEDS_MAX = 80
+"""No mistake may need more."""
+ACTS_END_MS = 165_000
 TRAINED = (Right(TRAINING, Level.ALONE),)
 
 
@@ -50,6 +66,30 @@ class Planted:
     seed: int
     fits: Callable[[Fitting], bool] = lambda fit: True
     """Whether this machine has what the mistake is about; a seed with another one is counted and not run."""
+    acts: tuple[str, ...] = ()
+    """What happens instead of the seed's own life, for a mistake that lives show too rarely."""
+
+    def life(self, seed: int) -> Plan:
+        """The life of that seed, or the acts at its machine."""
+        if not self.acts:
+            return plan_of(seed, HOURS, 1)
+        return plan_from_text([f"seed {seed} nodes 1 end_ms {ACTS_END_MS}", *self.acts])
+
+    def seeds(self) -> Iterator[int]:
+        """The seed that is known to show it, then every other one below `SEEDS_MAX`: lives change as people do."""
+        yield self.seed
+        if not self.acts:
+            yield from (
+                one for one in range(SEEDS_MAX) if one != self.seed and self.fits(fitting(one, 0))
+            )
+
+    def first(self) -> int | None:
+        """The first of `seeds` in which this mistake breaks its rule."""
+        for seed in self.seeds():
+            found = run(self.life(seed), self.parts()).violation
+            if found is not None and found.rule == self.rule:
+                return seed
+        return None
 
 
 # --------------------------------------------------------------------------------- round the step
@@ -106,6 +146,17 @@ def _everybody_is_trained(state: MachineState, event: BadgeArrived) -> BadgeArri
     if entry is None:
         return event
     return BadgeArrived(replace(event.badge, entry=replace(entry, rights=TRAINED)))
+
+
+def _account_is_full(state: MachineState, event: BadgeArrived) -> BadgeArrived:
+    entry = event.badge.entry
+    if entry is None:
+        return event
+    return BadgeArrived(replace(event.badge, entry=replace(entry, credit=Credit.OK)))
+
+
+def _demands(bend: Callable[[Demands], Demands]) -> Callable[[], Parts]:
+    return _rules(lambda rules: replace(rules, demands=bend(rules.demands)))
 
 
 def _never_stale(state: MachineState, event: BadgeArrived) -> BadgeArrived:
@@ -306,6 +357,28 @@ def _of(step: Step) -> Callable[[], Parts]:
 PLANTED: tuple[Planted, ...] = (
     Planted("S1", "everybody counts as trained", _badges(_everybody_is_trained), 1),
     Planted(
+        "S1",
+        "opening hours are not looked at",
+        _demands(lambda demands: replace(demands, hours=None)),
+        17,
+        lambda f: f.house.within_hours and not f.warns_only,
+    ),
+    Planted(
+        "S1",
+        "another's reservation is not looked at",
+        _demands(lambda demands: replace(demands, reservations=())),
+        4,
+        lambda f: bool(f.house.booked) and not f.warns_only,
+    ),
+    Planted("S1", "an empty account opens the machine", _badges(_account_is_full), 1),
+    Planted(
+        "S1",
+        "a day's limit is not counted",
+        _demands(lambda demands: replace(demands, daily_limit_s=None)),
+        67,
+        lambda f: f.house.daily_limit_s is not None and not f.warns_only,
+    ),
+    Planted(
         "S2", "a new process goes on with the old session", lambda: Parts(step=_GoesOn().step), 0
     ),
     Planted(
@@ -321,6 +394,7 @@ PLANTED: tuple[Planted, ...] = (
         _rules(lambda rules: replace(rules, hang_ms=None)),
         58,
         lambda f: f.monostable and not f.mirror_sensed,
+        ("150000 0 lay eve", "150500 0 lift eve", "155000 0 stop 400"),
     ),
     Planted(
         "S4",
@@ -415,7 +489,7 @@ PLANTED: tuple[Planted, ...] = (
     ),
     Planted("D1", "a durable record is lost", lambda: Parts(platter=_Forgetful), 1),
     Planted("D5", "time is counted twice", _effects(_doubled), 0),
-    Planted("D11", "numbers are used again", lambda: Parts(platter=_NumbersAgain), 2),
+    Planted("D11", "numbers are used again", lambda: Parts(platter=_NumbersAgain), 1),
     Planted("L1", "a disk that works again is not believed", _of(_deaf_to_a_mended_disk), 12),
     Planted("CRASH", "two badges at once end the process", _of(_dies_of_two_badges), 0),
 )

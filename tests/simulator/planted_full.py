@@ -14,6 +14,8 @@ from interlock.node.journal_facts import Stamp
 from interlock.protocol.snapshots import entry_from_wire
 from interlock.sim.simulator.full.card import MirroredJournal
 from interlock.sim.simulator.full.pi import FullParts
+from interlock.sim.simulator.happenings import Plan, plan_from_text
+from interlock.sim.simulator.life_of_a_lab import MS_PER_HOUR, full_plan_of
 
 HOURS = 0.04
 Mistake = Callable[[], Any]
@@ -29,6 +31,15 @@ class Planted:
     seed: int
     mistake: Mistake
     parts: Callable[[], FullParts] = FullParts
+    acts: tuple[str, ...] = ()
+    """What happens instead of the seed's own life."""
+
+    def life(self) -> Plan:
+        """The life in which it is made."""
+        if not self.acts:
+            return full_plan_of(self.seed, HOURS, 1)
+        end_ms = int(HOURS * MS_PER_HOUR)
+        return plan_from_text([f"seed {self.seed} nodes 1 end_ms {end_ms}", *self.acts])
 
 
 @contextmanager
@@ -127,6 +138,31 @@ def cards_merged() -> Any:
     return replaced(("interlock.hub.greeting:_difference", lambda node, head: None))
 
 
+def contradictions_are_silent() -> Any:
+    """What contradicts the stored records is set aside, and nobody is told."""
+    return replaced(("interlock.hub.ingest:raise_alarm", lambda *arguments: False))
+
+
+def cents_rounded_up() -> Any:
+    """Every started cent is billed."""
+
+    def upwards(seconds: int, cents_per_hour: int) -> int:
+        return -(-seconds * cents_per_hour // 3_600)
+
+    return replaced(("interlock.hub.pricing:time_cents", upwards))
+
+
+def deeds_without_audit() -> Any:
+    """What operators do reaches the nodes, and the audit log never hears of it."""
+    from interlock.hub.changes import log_change
+
+    def forgets(actor: Any, lab: Any, topic: Any, action: str, subject: str, **said: Any) -> None:
+        log_change(lab, topic, action, subject, actor.now())
+
+    rooms = ("members", "trainings", "machines", "payers", "tariffs")
+    return replaced(*((f"interlock.hub.domain.{room}:log_deed", forgets) for room in rooms))
+
+
 class NeverFlushed(MirroredJournal):
     """A commit is called durable before the disk has it."""
 
@@ -146,16 +182,20 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         frozenset({"A4"}),
         "a delta loses a revocation and nobody counts",
-        11,
+        5,
         delta_without_its_revocation,
+        acts=("60000 0 hub block ada",),
     ),
     Planted(frozenset({"A4"}), "a restored hub's epoch is not raised", 4, epoch_stays),
     Planted(frozenset({"D4"}), "a put-back card is merged", 0, cards_merged),
     Planted(
-        frozenset({"D1"}),
+        frozenset({"D1", "D3"}),
         "a commit is durable before the disk has it",
         4,
         none,
         lambda: FullParts(journal=NeverFlushed),
     ),
+    Planted(frozenset({"D5"}), "every started cent is billed", 0, cents_rounded_up),
+    Planted(frozenset({"D3"}), "a contradiction raises no alarm", 0, contradictions_are_silent),
+    Planted(frozenset({"A12"}), "deeds leave no audit row", 0, deeds_without_audit),
 )

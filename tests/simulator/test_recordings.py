@@ -16,11 +16,11 @@ from interlock.node.flight import FLIGHT_EVENTS_MAX, Recording
 from interlock.node.flight_file import replay_flight, write_flight
 from interlock.node.replay import replay_export
 from interlock.protocol.records import GENESIS, Record, RecordType, seal
-from interlock.sim.simulator.hub_model import BEGUN_MS
 from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.people import CARDS, members
 from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import Run
+from interlock.sim.simulator.schedule import BEGUN_MS
 
 pytestmark = pytest.mark.fast
 

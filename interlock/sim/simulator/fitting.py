@@ -14,6 +14,7 @@ from interlock.core.model import (
     Rules,
 )
 from interlock.sim.physics import Plant, StartControl
+from interlock.sim.simulator.house import House, house
 
 TRAINING = "machine"
 HANG_MS = 240
@@ -26,6 +27,7 @@ class Fitting:
     """How one machine is fitted out; `*_sensed` say which inputs its Pi has."""
 
     rules: Rules
+    house: House
     demands: Demands
     plant: Plant
     strict_gpiod: bool
@@ -55,7 +57,7 @@ class Fitting:
         parts += [f"interlock {one.name}" for one in rules.interlocks]
         watched = rules.unexpected_start_ms
         parts += [] if watched is None else [f"unexpected start watched {watched} ms"]
-        return ", ".join(parts)
+        return ", ".join(parts + self.house.told())
 
 
 def fitting(seed: int, node: int) -> Fitting:
@@ -89,9 +91,11 @@ def fitting(seed: int, node: int) -> Fitting:
     if extraction:
         plant = replace(plant, airflow_us=400_000, airflow_interlocks=frozenset({"air"}))
     maintained = plant.start_control is StartControl.MAINTAINED
+    asked = house(seed, node)
     return Fitting(
         rules=rules,
-        demands=Demands(trainings=(TRAINING,)),
+        house=asked,
+        demands=asked.to_demands((TRAINING,)),
         plant=plant,
         strict_gpiod=chance.random() < 0.7,
         mirror_sensed=mirror_sensed,

@@ -15,10 +15,9 @@ from interlock.core.model import Entry
 from interlock.protocol.hubtime import HubTime, signed_time
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sim.simulator.people import Person, changed
+from interlock.sim.simulator.schedule import BEGUN_MS
 
 LAB, NODE = "lab", "sim"
-BEGUN_MS = 1_790_000_000_000
-"""2026-09-21, a Monday: every run begins at the same moment."""
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ def whose_it_is(w: Witness, code: str) -> str | None:
     theirs = [one for one in recent if _member(one) == member or one.card.tag.hex() == tag]
     if not theirs:
         return f"the session is {member}'s, who presented no badge" if code == "S1" else None
-    reasons = [ledger.why_not(w, one.card) for one in theirs]
+    reasons = [ledger.why_not(w, one) for one in theirs]
     if None in reasons:
         return _alone(w, theirs, recent) if code == "S1" else None
     reason = str(reasons[-1])

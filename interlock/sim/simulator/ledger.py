@@ -7,8 +7,9 @@ the plain facts of `people.Person`.
 from __future__ import annotations
 
 from interlock.core.model import Assurance, Level
-from interlock.sim.simulator.hub_model import BEGUN_MS
+from interlock.protocol.records import RecordType
 from interlock.sim.simulator.people import DAY_S, Card, Person
+from interlock.sim.simulator.schedule import BEGUN_MS
 from interlock.sim.simulator.witness import Placing, Witness
 
 SLACK_US = 3_000_000
@@ -19,13 +20,14 @@ RULE_OF = {
     "stale snapshot": "A1",
     "right ended": "A5",
     "short right, clock untrusted": "A11",
+    "hour of day, clock untrusted": "A11",
 }
 """Which rule a reason belongs to; every other one is S1's."""
 
 
-def why_not(witness: Witness, card: Card, level_needed: bool = True) -> str | None:
+def why_not(witness: Witness, placing: Placing, level_needed: bool = True) -> str | None:
     """Why this badge may not be let in alone, by the snapshot that reached the machine; None when it may."""
-    fit, snapshot = witness.fit, witness.snapshot
+    fit, snapshot, card = witness.fit, witness.snapshot, placing.card
     person = None if snapshot is None else snapshot.person_of(card.person)
     if person is not None and person.blocked:
         return "badge blocked"
@@ -47,7 +49,7 @@ def why_not(witness: Witness, card: Card, level_needed: bool = True) -> str | No
         return None
     if _locked_out(witness):
         return "locked out at the hub"
-    return _right_missing(witness, person)
+    return _right_missing(witness, person) or _not_now(witness, person, placing.at_us)
 
 
 def needs_company(witness: Witness, card: Card) -> str | None:
@@ -63,7 +65,7 @@ def needs_company(witness: Witness, card: Card) -> str | None:
 def is_company(witness: Witness, needed: str, holder: Card, placing: Placing) -> bool:
     """Whether whoever was presented there is the company that `holder` needs."""
     other = placing.card
-    if other.person == holder.person or why_not(witness, other, level_needed=False) is not None:
+    if other.person == holder.person or why_not(witness, placing, level_needed=False) is not None:
         return False
     if needed == "second":
         return True
@@ -108,9 +110,42 @@ def _right_missing(witness: Witness, person: Person) -> str | None:
     return None
 
 
+def _not_now(witness: Witness, person: Person, placed_us: int) -> str | None:
+    """What hour, reservation, account or limit say; an edge that lies between badge and relay accuses nobody."""
+    if person.spent:
+        return "nothing left on the account"
+    house, name = witness.fit.house, person.name
+    by_hours = house.within_hours and not person.any_time
+    if by_hours or any(one.member != name for one in house.booked):
+        if not witness.trusted:
+            return "hour of day, clock untrusted"
+        instants = (placed_us - SLACK_US, placed_us, witness.now_us, witness.now_us + SLACK_US)
+        seconds = [at_us // 1_000_000 for at_us in instants]
+        if by_hours and not any(house.is_open(one) for one in seconds):
+            return "outside opening hours"
+        if all(house.is_kept_from(name, one) for one in seconds):
+            return "reserved for somebody else"
+    limit_s = house.daily_limit_s
+    spent = limit_s is not None and _used_ms(witness, f"m-{name}") >= limit_s * 1_000
+    return "the day's limit is used up" if spent else None
+
+
+def _used_ms(witness: Witness, member: str) -> int:
+    """What the card says they had here, in sessions whose day was surely known (every run lies in one day)."""
+    theirs: set[str] = set()
+    used_ms = 0
+    for one in witness.platter.records:
+        body = one.body or {}
+        if one.header.type is RecordType.SESSION_STARTED and one.header.wall_trusted:
+            theirs |= {one.id} if body.get("member") == member else set()
+        elif one.header.type is RecordType.SESSION_ENDED and body.get("session") in theirs:
+            used_ms += int(body["enabled_ms"])
+    return used_ms
+
+
 def _span_s(person: Person) -> int:
     return (person.until_at or 0) - (person.since_at or 0)
 
 
 def _locked_out(witness: Witness) -> bool:
-    return witness.snapshot is not None and witness.node in witness.snapshot.locked_out
+    return witness.snapshot is not None and witness.identity in witness.snapshot.locked_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from interlock import __version__
@@ -18,7 +18,7 @@ from interlock.core.events import (
     RecordsDelivered,
     SnapshotActivated,
 )
-from interlock.core.model import Cache, Demands, Entry, Fault, Inputs
+from interlock.core.model import Cache, Entry, Fault, Inputs
 from interlock.core.states import MachineState, Recovered, deadline_ms
 from interlock.errors import ProtocolError, StoreError
 from interlock.node import panel as panels
@@ -31,8 +31,8 @@ from interlock.node.timekeeping import Timekeeper, TimeMarks, marks_from_wire
 from interlock.sim.simulator.bench import EXTRACTION_LINE, RELAY_LINE, Bench
 from interlock.sim.simulator.disk import Disk, JournalShell, ModelledJournal, Platter
 from interlock.sim.simulator.fitting import Fitting
-from interlock.sim.simulator.hub_model import BEGUN_MS, LAB, NODE, HubModel, Snapshot
-from interlock.sim.simulator.schedule import Act, Schedule
+from interlock.sim.simulator.hub_model import LAB, NODE, HubModel, Snapshot
+from interlock.sim.simulator.schedule import BEGUN_MS, Act, Schedule
 from interlock.sim.simulator.slot import POLL_US, SETTLED_US, Reading, Slot
 from interlock.sim.simulator.witness import Witness
 
@@ -447,7 +447,7 @@ class Life:
         card.witness.snapshot = snapshot
         card.witness.versions.append(snapshot.version)
         demands = card.fit.demands
-        demands = Demands(demands.trainings, locked_out=card.node in snapshot.locked_out)
+        demands = replace(demands, locked_out=card.node in snapshot.locked_out)
         age_s = self.time.cache_age_s(snapshot.version)
         self.emit(SnapshotActivated(Cache(snapshot.version, age_s), demands))
 

@@ -237,10 +237,10 @@ class _Script:
         chance = self._office
         back_ms = at_ms + chance.choice([5_000, 40_000, 120_000])
         what = chance.choice(
-            ["block", "suspend", "untrain", "lock", "replay", "end", "cut", "clear"]
+            ["block", "suspend", "untrain", "spend", "lock", "replay", "end", "cut", "clear"]
         )
         who = chance.choice(["ada", "ben", "eve", "tin", "tra", "tom"])
-        back = {"block": "unblock", "suspend": "reinstate", "untrain": "train"}
+        back = {"block": "unblock", "suspend": "reinstate", "untrain": "train", "spend": "top_up"}
         if what in back:
             yield self._one(at_ms, Kind.HUB, f"{what} {who}")
             yield self._one(back_ms, Kind.HUB, f"{back[what]} {who}")

@@ -12,7 +12,7 @@ S = 1_000_000
 MEND_S = 100
 """What was broken comes back: a boot, two greetings of the hub half a minute apart, a card that writes again."""
 TAP_S = 1
-MEMBER, SECOND, TECHNICIAN = "eve", "tom", "tec"
+MEMBER, FRESH, SECOND, TECHNICIAN = "eve", "fin", "tom", "tec"
 """All with badges that cannot be cloned: they serve machines of every kind."""
 
 
@@ -31,7 +31,7 @@ class Liveness:
             second = pi.fit.rules.second_person
             pi.mend()
             self._befall(pi, Kind.HUB, "release")
-            for words in ("unblock", "reinstate", "train"):
+            for words in ("unblock", "reinstate", "train", "top_up"):
                 self._befall(pi, Kind.HUB, f"{words} {MEMBER}")
             for words in ("unblock", "reinstate"):
                 self._befall(pi, Kind.HUB, f"{words} {SECOND}")
@@ -41,7 +41,7 @@ class Liveness:
             for tap in range(2):
                 at_us = now_us + (MEND_S + 3 * tap) * S
                 self._schedule.at(at_us, self._technician(pi), pi.card.node)
-            self._tap(now_us + (MEND_S + 10) * S, pi, MEMBER, lifts=not _holds(pi) or second)
+            self._tap(now_us + (MEND_S + 10) * S, pi, _worker(pi), lifts=not _holds(pi) or second)
             if second:
                 self._tap(now_us + (MEND_S + 13) * S, pi, SECOND, lifts=not _holds(pi))
 
@@ -49,12 +49,13 @@ class Liveness:
     def failed(pi: Pi) -> str | None:
         """L1: when faults stop and people do what the screen says, a trained member works within N s."""
         begun_us = pi.witness.now_us - Liveness.LENGTH_US
-        if any(at >= begun_us and who == f"m-{MEMBER}" for at, who in pi.witness.worked):
+        member = _worker(pi)
+        if any(at >= begun_us and who == f"m-{member}" for at, who in pi.witness.worked):
             return None
         life = pi.life
         screen = "nobody serves it" if life is None else life.loop.shown.message.value
         return (
-            f"{MEMBER} cannot work although nothing is broken any more; the screen says: {screen}"
+            f"{member} cannot work although nothing is broken any more; the screen says: {screen}"
         )
 
     def _technician(self, pi: Pi) -> Act:
@@ -76,6 +77,11 @@ class Liveness:
     def _befall(self, pi: Pi, kind: Kind, value: str) -> None:
         at_ms = self._schedule.now_us // 1_000
         pi.befall(Happening(at_ms, pi.card.node, kind, value))
+
+
+def _worker(pi: Pi) -> str:
+    """Where a day's use is limited, somebody who has had none of it."""
+    return MEMBER if pi.fit.house.daily_limit_s is None else FRESH
 
 
 def _holds(pi: Pi) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from interlock.core.model import BadgeState, Entry, Level, MemberStatus, Right
+from interlock.core.model import BadgeState, Credit, Entry, Level, MemberStatus, Right
 from interlock.sim.simulator.fitting import TRAINING
+from interlock.sim.simulator.house import ANY_TIME
 
 DAY_S = 86_400
 
@@ -22,6 +23,10 @@ class Person:
     technician: bool = False
     blocked: bool = False
     suspended: bool = False
+    spent: bool = False
+    """Nothing is left on the account that they pay from in advance."""
+    any_time: bool = False
+    """Opening hours are not theirs."""
     until_at: int | None = None
     """The end of the training."""
     since_at: int | None = None
@@ -42,6 +47,8 @@ class Person:
             status=MemberStatus.SUSPENDED if self.suspended else MemberStatus.ACTIVE,
             rights=() if right is None else (right,),
             technician=self.technician,
+            hours=ANY_TIME if self.any_time else None,
+            credit=Credit.NONE if self.spent else Credit.OK,
         )
 
 
@@ -71,7 +78,8 @@ def members(begun_at: int, run_s: int) -> dict[str, Person]:
     people = (
         Person("ada"),
         Person("ben"),
-        Person("eve", aes=True),
+        Person("eve", aes=True, any_time=True),
+        Person("fin", aes=True, any_time=True),
         Person("tin", level=Level.SUPERVISED),
         Person("ted", level=Level.SUPERVISED, aes=True),
         Person("tra", level=Level.TRAINER),
@@ -91,7 +99,7 @@ CARDS = {
     **{
         name: Card(name, name)
         for name in (
-            *("ada", "ben", "eve", "tin", "ted", "tra", "tom", "tec", "new"),
+            *("ada", "ben", "eve", "fin", "tin", "ted", "tra", "tom", "tec", "new"),
             *("sus", "lost", "exp", "day", "old"),
         )
     },
@@ -110,6 +118,8 @@ def changed(person: Person, change: str) -> Person:
         "reinstate": replace(person, suspended=False),
         "untrain": replace(person, level=None),
         "train": replace(person, level=Level.ALONE),
+        "spend": replace(person, spent=True),
+        "top_up": replace(person, spent=False),
     }
     return changes[change]
 

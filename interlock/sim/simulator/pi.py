@@ -59,7 +59,9 @@ class Pi:
         fit = fitting(seed, node)
         self.fit = fit
         self._schedule, self._chance, self._office = schedule, chance, hub
-        self.witness = Witness(schedule=schedule, fit=fit, platter=parts.platter(), node=node)
+        self.witness = Witness(
+            schedule=schedule, fit=fit, platter=parts.platter(), node=node, identity=node
+        )
         bench = parts.bench(fit, self._observed)
         self.card = Card(
             fit=fit,

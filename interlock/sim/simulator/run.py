@@ -11,13 +11,13 @@ from hashlib import blake2b
 from interlock.errors import InterlockError
 from interlock.sim.simulator import invariants
 from interlock.sim.simulator.happenings import Happening, Kind, Plan
-from interlock.sim.simulator.hub_model import BEGUN_MS, HubModel
+from interlock.sim.simulator.hub_model import HubModel
 from interlock.sim.simulator.invariants import Invariant, rule_of
 from interlock.sim.simulator.liveness import Liveness
 from interlock.sim.simulator.people import Person, members
 from interlock.sim.simulator.pi import Parts, Pi
 from interlock.sim.simulator.replayed import disagreements
-from interlock.sim.simulator.schedule import Act, Schedule
+from interlock.sim.simulator.schedule import BEGUN_MS, Act, Schedule
 from interlock.sim.simulator.witness import Witness
 
 US_PER_MS = 1_000

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 Act = Callable[[], None]
 
+BEGUN_MS = 1_790_000_000_000
+"""2026-09-21, a Monday, 14:13:20 UTC: every run begins at the same moment."""
+
 
 class Schedule:
     """Virtual time in microseconds; equal instants keep the order in which they were asked for."""

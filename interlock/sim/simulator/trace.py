@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,10 +11,18 @@ from interlock.sim.simulator.run import Verdict, Violation
 from interlock.sim.simulator.witness import Witness
 
 LANES = ("process", "badge", "relay", "coil", "contacts", "motor", "fan")
+OUTSIDE_LANES = ("sync", "network", "hub")
+"""What stands between a node and its hub, in the full stack."""
 LINES_MAX = 400
 WIDTH, LANE_HEIGHT, LEFT, TOP = 1_100, 26, 90, 30
 SHOWN_US = 30_000_000
-"""The picture ends at the violation and begins so long before it."""
+"""The picture ends at the violation and begins so long before it; earlier when a shrunk plan began earlier."""
+SHRUNK_MAX = 20
+"""Happenings that fit a picture from the first on."""
+BEFORE_US = 5_000_000
+MARKS = 10
+"""Marks of time along the top."""
+DULL = "record session_progress"
 WORDS_MAX = 40
 
 
@@ -21,7 +30,7 @@ def trace(plan: Plan, verdict: Verdict, commit: str) -> str:
     """Seed, commit, machine and everything that happened there, oldest first, the violation last."""
     violation = verdict.violation
     witness = verdict.witnesses[0 if violation is None else max(0, violation.node)]
-    lines = [(at, words) for at, words in witness.tale]
+    lines = _without_dull(witness.tale)
     lines += [(at, f"    {name} {'on' if on else 'off'}") for at, name, on in witness.lanes]
     told = sorted(enumerate(lines), key=lambda item: (item[1][0], item[0]))[-LINES_MAX:]
     head = [
@@ -33,17 +42,20 @@ def trace(plan: Plan, verdict: Verdict, commit: str) -> str:
     return "\n".join([*head, *body, "", f"VIOLATION {violation}"]) + "\n"
 
 
-def timeline(witness: Witness, violation: Violation | None) -> str:
-    """An SVG with a lane for badge, relay, coil, contacts, motor and fan, and what happened below them."""
+def timeline(plan: Plan, witness: Witness, violation: Violation | None) -> str:
+    """An SVG with a lane for each of `LANES` (and, in the full stack, of what is outside), and what happened below."""
     end_us = witness.now_us if violation is None else violation.at_us
-    begin_us = max(0, end_us - SHOWN_US)
+    begin_us = _begin_us(plan, end_us)
+    lanes = LANES + tuple(
+        one for one in OUTSIDE_LANES if any(one == name for _, name, _ in witness.lanes)
+    )
     span_us = max(1, end_us - begin_us)
 
     def x(at_us: int) -> float:
         return LEFT + (WIDTH - LEFT - 20) * (max(at_us, begin_us) - begin_us) / span_us
 
-    words = [(at, text) for at, text in witness.tale if at >= begin_us][-WORDS_MAX:]
-    height = TOP + LANE_HEIGHT * len(LANES) + 20 + 14 * len(words) + 20
+    words = [one for one in _without_dull(witness.tale) if one[0] >= begin_us][-WORDS_MAX:]
+    height = TOP + LANE_HEIGHT * len(lanes) + 20 + 14 * len(words) + 20
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
@@ -52,7 +64,11 @@ def timeline(witness: Witness, violation: Violation | None) -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text x="8" y="18">{escape(str(violation or "no violation"))}</text>',
     ]
-    for row, name in enumerate(LANES):
+    parts += [
+        f'<text x="{x(at_us):.1f}" y="{TOP}" fill="#666" text-anchor="middle">{at_us / 1e6:.1f} s</text>'
+        for at_us in range(begin_us, end_us + 1, max(1, span_us // MARKS))
+    ]
+    for row, name in enumerate(lanes):
         y = TOP + LANE_HEIGHT * row
         parts.append(f'<text x="8" y="{y + 15}">{name}</text>')
         parts.append(
@@ -63,7 +79,7 @@ def timeline(witness: Witness, violation: Violation | None) -> str:
             parts.append(
                 f'<rect x="{x(since_us):.1f}" y="{y + 4}" width="{width:.1f}" height="14" fill="#1f6feb"/>'
             )
-    base = TOP + LANE_HEIGHT * len(LANES) + 14
+    base = TOP + LANE_HEIGHT * len(lanes) + 14
     for number, (at, text) in enumerate(words):
         y = base + 14 * (number + 1)
         parts.append(
@@ -81,7 +97,24 @@ def write_artefacts(directory: Path, plan: Plan, verdict: Verdict, commit: str) 
     (directory / "trace.txt").write_text(trace(plan, verdict, commit), encoding="utf-8")
     violation = verdict.violation
     witness = verdict.witnesses[0 if violation is None else max(0, violation.node)]
-    (directory / "timeline.svg").write_text(timeline(witness, violation), encoding="utf-8")
+    (directory / "timeline.svg").write_text(timeline(plan, witness, violation), encoding="utf-8")
+
+
+def _begin_us(plan: Plan, end_us: int) -> int:
+    first_ms = min((one.at_ms for one in plan.happenings), default=0)
+    if len(plan.happenings) > SHRUNK_MAX:
+        return max(0, end_us - SHOWN_US)
+    return max(0, min(end_us - SHOWN_US, first_ms * 1_000 - BEFORE_US))
+
+
+def _without_dull(tale: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The lines, without those of a session's progress but the last of each row of them."""
+    following = [words for _, words in tale[1:]] + [""]
+    return [
+        one
+        for one, after in zip(tale, following, strict=True)
+        if not (one[1].startswith(DULL) and after.startswith(DULL))
+    ]
 
 
 def _spans(witness: Witness, name: str, begin_us: int, end_us: int) -> list[tuple[int, int]]:

@@ -55,6 +55,8 @@ class Witness:
     fit: Fitting
     platter: Platter
     node: int = 0
+    identity: int = 0
+    """The machine that it is at the hub: another one than `node` with a copy of that one's card."""
     facts: Facts | None = None
     given: Given = field(default_factory=Given)
     relay: bool = False
@@ -128,25 +130,25 @@ class Witness:
         self.facts, self.given = facts, given
         if given.extraction_pin != self.fan:
             self.fan, self.fan_since_us = given.extraction_pin, self.now_us
-            self._lane("fan", self.fan)
+            self.lane("fan", self.fan)
         if before is None or facts.coil != before.coil:
             self.coil_since_us = self.now_us if facts.coil else None
             if facts.coil:
                 self.coil_rose_us = self.now_us
-            self._lane("coil", facts.coil)
+            self.lane("coil", facts.coil)
         if before is None or facts.contacts != before.contacts:
             self.contacts_since_us = self.now_us if facts.contacts else None
-            self._lane("contacts", facts.contacts)
+            self.lane("contacts", facts.contacts)
         if before is None or facts.motor != before.motor:
             self.motor_since_us = self.now_us if facts.motor else None
             if facts.motor:
                 self.motor_rose_us = self.now_us
-            self._lane("motor", facts.motor)
+            self.lane("motor", facts.motor)
 
     def relay_changed(self, on: bool) -> None:
         """The pin of the relay took a level."""
         self.relay, self.relay_since_us = on, self.now_us
-        self._lane("relay", on)
+        self.lane("relay", on)
 
     def hazard(self, name: str) -> None:
         """Something that may cut power without a warning happened now."""
@@ -171,13 +173,13 @@ class Witness:
         """A badge was put down."""
         if was_empty and self.now_us - self.empty_since_us >= GAP_US:
             self.placings = [*self.placings[-PLACINGS_KEPT:], Placing(self.now_us, card)]
-        self._lane("badge", True)
+        self.lane("badge", True)
 
     def lifted(self, is_empty: bool) -> None:
         """A badge was taken away."""
         if is_empty:
             self.empty_since_us = self.now_us
-            self._lane("badge", False)
+            self.lane("badge", False)
 
     # ---------------------------------------------------------------------------- the process
 
@@ -185,7 +187,7 @@ class Witness:
         """A process claimed the pins and serves the machine."""
         self.alive, self.ready_us, self.ticking_since_us = True, self.now_us, self.now_us
         self.gone_since_us = None
-        self._lane("process", True)
+        self.lane("process", True)
 
     def process_gone(self, how: str, safe_us: int | None = None) -> None:
         """Nobody serves the machine: `how` it went; `safe_us`: by when somebody switches it off for sure."""
@@ -197,7 +199,7 @@ class Witness:
             # A loop that stands still leaves lamp and screen as they are.
             self.warned_since_us = None
         self.hazard("process")
-        self._lane("process", False)
+        self.lane("process", False)
 
     def process_continued(self) -> None:
         """It ticks again after it was stopped."""
@@ -205,7 +207,7 @@ class Witness:
             self.session.hung = True
         self.ticking_since_us, self.gone_since_us = self.now_us, None
         self.hazard("process")
-        self._lane("process", True)
+        self.lane("process", True)
 
     def booted(self) -> None:
         """The Pi's kernel began anew: of the time before, all but ten minutes is surely remembered."""
@@ -292,7 +294,8 @@ class Witness:
         person = self.snapshot.person_of(card.person)
         return person is not None and person.level is Level.TRAINER and card.genuine
 
-    def _lane(self, name: str, on: bool) -> None:
+    def lane(self, name: str, on: bool) -> None:
+        """A line of the picture: this is on, or off, from now on."""
         self.lanes.append((self.now_us, name, on))
 
 

@@ -22,15 +22,18 @@ from interlock.sim.clocks import VirtualClock
 from interlock.sim.simulator.fitting import TRAINING, Fitting
 from interlock.sim.simulator.full.entropy import seeded
 from interlock.sim.simulator.full.polls import Polls
-from interlock.sim.simulator.hub_model import BEGUN_MS, HubModel, Snapshot
+from interlock.sim.simulator.house import ZONE
+from interlock.sim.simulator.hub_model import HubModel, Snapshot
 from interlock.sim.simulator.people import Person
-from interlock.sim.simulator.schedule import Schedule
+from interlock.sim.simulator.schedule import BEGUN_MS, Schedule
 
 HUB_URL = "http://localhost"
 MEMORY = Path("/dev/shm")
 LOOK_US = 250_000
 """`Watch` looks five times a second and gathers for another fifth."""
 CENTS_PER_HOUR = 1_200
+MONDAY = 0
+"""The day of every run, as opening hours count days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class RealHub(HubModel):
         self.era = 0
         self.restored_us = -(10**12)
         self.troubles: list[str] = []
+        self.unaudited: list[str] = []
+        """What operators did and no audit row tells."""
         self.requests: Counter[str] = Counter()
         self.changed_us = self.started_us = 0
         self.prices: tuple[tuple[int, int], ...] = ((0, CENTS_PER_HOUR),)
@@ -141,7 +146,7 @@ class RealHub(HubModel):
         if (self._people, self._locked_out) == before:
             return
         self.changed_us = now_us
-        self._deed(words, node)
+        self._audited(words, lambda: self._deed(words, node))
         self._look_soon()
 
     def office(self, words: str) -> None:
@@ -159,7 +164,7 @@ class RealHub(HubModel):
             case ["restore", *how] if self.backup is not None:
                 self._restore(self.backup, is_noticed=not how)
             case ["price", cents] if not self.is_down:
-                self._set_price(int(cents))
+                self._audited(words, lambda: self._set_price(int(cents)))
 
     def truth_of(self, node: int, version: SnapshotVersion) -> Snapshot | None:
         """What was true at the hub when it signed that version for that machine."""
@@ -294,40 +299,68 @@ class RealHub(HubModel):
 
     def _make_lab(self, fits: list[Fitting]) -> None:
         from interlock.hub.directory import HubConfig
-        from interlock.hub.domain import labs, machines, nodes, tariffs, trainings
+        from interlock.hub.domain import hours, labs, nodes, tariffs, trainings
 
         begun = self._actor(BEGUN_MS // 1_000 - 3_600)
-        lab = labs.create_lab(begun, "lab", HubConfig(name="Simulated lab", language="en"))
+        lab = labs.create_lab(
+            begun, "lab", HubConfig(name="Simulated lab", language="en", time_zone=ZONE)
+        )
         training = trainings.create_training(begun, lab, TRAINING, "Machine")
         self._tariff = tariffs.create_tariff(
             begun, lab, "time", "Time", self._prices(CENTS_PER_HOUR)
         )
         self._training_pk = training.pk
+        hours.set_lab_hours(begun, lab, [(MONDAY, *window) for window in fits[0].house.opens])
+        residents = labs.create_group(begun, lab, "residents", "Residents")
+        hours.set_group_hours(begun, residents, "any")
         for person in self._people.values():
-            self._make_member(lab, training, person)
+            self._make_member(lab, training, residents, person)
         self.enrolled = []
         for index, fit in enumerate(fits):
-            machine = machines.create_machine(
-                begun,
-                lab,
-                f"m{index}",
-                f"Machine {index}",
-                trainings=[training],
-                has_current_sensor=fit.busy_sensed,
-                tariff=self._tariff,
-            )
+            machine = self._make_machine(begun, lab, index, fit, training)
             self.enrolled.append(nodes.enrol_node(begun, machine, HUB_URL))
         self._pks = [one.node.pk for one in self.enrolled]
         self._nodes = {pk: index for index, pk in enumerate(self._pks)}
 
-    def _make_member(self, lab: Any, training: Any, person: Person) -> None:
+    def _make_machine(self, begun: Any, lab: Any, index: int, fit: Fitting, training: Any) -> Any:
+        from interlock.hub.domain import machines, reservations
+        from interlock.hub.models import Member
+
+        machine = machines.create_machine(
+            begun,
+            lab,
+            f"m{index}",
+            f"Machine {index}",
+            trainings=[training],
+            has_current_sensor=fit.busy_sensed,
+            tariff=self._tariff,
+        )
+        asked = fit.house
+        rules = machines.HouseRules(
+            daily_limit_s=asked.daily_limit_s, within_hours=asked.within_hours
+        )
+        machines.set_rules(begun, machine, rules)
+        for one in asked.booked:
+            member = Member.objects.filter(public_id=f"m-{one.member}").first()
+            from_at, until_at = (
+                datetime.fromtimestamp(BEGUN_MS // 1_000 + second, UTC)
+                for second in (one.from_s, one.until_s)
+            )
+            reservations.reserve(begun, machine, member, from_at, until_at)
+        return machine
+
+    def _make_member(self, lab: Any, training: Any, residents: Any, person: Person) -> None:
         from interlock.hub.domain import members, trainings
         from interlock.hub.models import BadgeCondition, Member
 
         since_at = person.since_at or BEGUN_MS // 1_000 - 3_600
         actor = self._actor(since_at)
         member = members.create_member(
-            actor, lab, person.name.title(), technician=person.technician
+            actor,
+            lab,
+            person.name.title(),
+            technician=person.technician,
+            group=residents if person.any_time else None,
         )
         # The witness calls people by their names.
         Member.objects.filter(pk=member.pk).update(public_id=f"m-{person.name}")
@@ -342,8 +375,17 @@ class RealHub(HubModel):
         if person.blocked:
             members.block_badge(actor, badge, BadgeCondition.LOST)
 
+    def _audited(self, words: str, do: Callable[[], None]) -> None:
+        """It is done, and noted where the audit log has not grown by it."""
+        from interlock.hub.models import AuditRow
+
+        before = AuditRow.objects.count()
+        do()
+        if AuditRow.objects.count() == before:
+            self.unaudited.append(words)
+
     def _deed(self, words: str, node: int) -> None:
-        from interlock.hub.domain import machines, members, trainings
+        from interlock.hub.domain import machines, members, payers, trainings
         from interlock.hub.models import Badge, BadgeCondition, Member, Training
 
         what, *who = words.split()
@@ -355,7 +397,7 @@ class RealHub(HubModel):
             else:
                 machines.clear_lock_out(actor, machine)
             return
-        member = Member.objects.select_related("lab").get(public_id=f"m-{who[0]}")
+        member = Member.objects.select_related("lab", "payer__lab").get(public_id=f"m-{who[0]}")
         training = Training.objects.get(pk=self._training_pk)
         match what:
             case "block":
@@ -367,6 +409,9 @@ class RealHub(HubModel):
                 members.suspend_member(actor, member, "simulated")
             case "reinstate":
                 members.reinstate_member(actor, member)
+            case "spend" | "top_up":
+                assert member.payer is not None, "everybody here pays for themselves"
+                payers.set_prepays(actor, member.payer, what == "spend", "simulated")
             case "train":
                 trainings.grant_training(actor, member, training)
             case "untrain":

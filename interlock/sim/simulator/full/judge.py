@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from interlock.core.model import BadgeState, Entry, MemberStatus
+from interlock.core.model import BadgeState, Credit, Entry, MemberStatus
 from interlock.protocol.records import Head, Record, RecordType
 from interlock.sim.simulator.full.hub import RealHub
 from interlock.sim.simulator.full.node import FullLife
 from interlock.sim.simulator.full.pi import FullPi
-from interlock.sim.simulator.hub_model import BEGUN_MS
 from interlock.sim.simulator.people import Person
+from interlock.sim.simulator.schedule import BEGUN_MS
 
 STEADY_US = 150_000_000
 """A courier and a fetcher that were at their longest pauses have both come round, twice."""
@@ -28,6 +28,8 @@ NEAR_US = 120_000_000
 SECONDS_PER_HOUR = 3_600
 FRESH_US = 20_000_000
 """What was written a moment ago may still be on its way."""
+TWINS_FRESH_US = 150_000_000
+"""Two cards of one name push each other into new epochs at each greeting: what lies between two is set aside later."""
 
 
 class Judge:
@@ -45,6 +47,8 @@ class Judge:
         hub, now_us = self._hub, pi.witness.now_us
         if hub.troubles:
             return "CRASH", hub.troubles[0]
+        if hub.unaudited:
+            return "A12", f"no audit row tells of: {hub.unaudited[0]}"
         if self._acks:
             wrong = self._acked_wrongly()
             if wrong is not None:
@@ -66,7 +70,7 @@ class Judge:
     def at_the_end(self) -> tuple[int, str, str] | None:
         """After faults stopped: machine, rule and what is wrong."""
         for node, pi in enumerate(self._pis):
-            for rule, wrong in self._ends(node, pi):
+            for rule, wrong in self._ends(pi):
                 return node, rule, wrong
         return None
 
@@ -77,7 +81,7 @@ class Judge:
         known, truth = pi.witness.snapshot, self._hub.current
         if known is None:
             return "it is connected and has no list"
-        node = pi.card.node
+        node = pi.box.node
         life = pi.life
         cache = life.reader.work.cache if isinstance(life, FullLife) else None
         if cache is None:
@@ -101,7 +105,7 @@ class Judge:
         for pi, head in acks:
             if head.seq == 0 or pi.witness.now_us - self._hub.restored_us < RESTORED_US:
                 continue
-            place = {"node_id": self._hub.pk_of(pi.card.node), "hash": head.hash}
+            place = {"node_id": self._hub.pk_of(pi.box.node), "hash": head.hash}
             held = NodeRecord.objects.filter(**place) or SetAside.objects.filter(**place)
             if not held:
                 return f"record {head.epoch}.{head.seq} was acknowledged and is not at the hub"
@@ -113,7 +117,7 @@ class Judge:
                 return
             pi.box.swapped = False
             here = {one.hash for one in pi.mirror.records}
-            pi.mirror.lost |= pi.mirror.ever.keys() - here - self._held(pi.card.node)
+            pi.mirror.lost |= pi.mirror.ever.keys() - here - self._held(pi.box.node)
 
         return opened
 
@@ -123,7 +127,7 @@ class Judge:
         """The hub is older than it was: what only it had held is lost with the disk it was on."""
         for pi in self._pis:
             here = {one.hash for one in pi.mirror.records}
-            pi.mirror.lost |= pi.mirror.ever.keys() - here - self._held(pi.card.node)
+            pi.mirror.lost |= pi.mirror.ever.keys() - here - self._held(pi.box.node)
 
     def _held(self, node: int) -> set[bytes]:
         from interlock.hub.models import NodeRecord, SetAside
@@ -135,19 +139,21 @@ class Judge:
         ]
         return {bytes(one) for one in rows}
 
-    def _ends(self, node: int, pi: FullPi) -> Iterator[tuple[str, str]]:
-        from interlock.hub.models import NodeRecord, SetAside
+    def _ends(self, pi: FullPi) -> Iterator[tuple[str, str]]:
+        from interlock.hub.models import Alarm, AlarmKind, NodeRecord, SetAside
 
         wrong = self._differs(pi)
         if wrong is not None:
             yield "A4", wrong
-        old_ms = pi.card.clock.boot_ms() - FRESH_US // 1_000
+        twins = [one for one in self._pis if one.box.node == pi.box.node]
+        fresh_us = FRESH_US if len(twins) == 1 else TWINS_FRESH_US
+        old_ms = pi.card.clock.boot_ms() - fresh_us // 1_000
         owed = {
             hash_: one
             for hash_, one in pi.mirror.ever.items()
             if hash_ not in pi.mirror.lost and not _is_fresh(one, pi.card.clock.boot_id, old_ms)
         }
-        held = self._held(node)
+        held = self._held(pi.box.node)
         missing = sorted(one.id for hash_, one in owed.items() if hash_ not in held)
         if missing:
             yield "D4", f"the hub does not hold {', '.join(missing[:5])} ({len(missing)} in all)"
@@ -162,18 +168,21 @@ class Judge:
             ]
             if waits:
                 yield "D4", f"{len(waits)} records from {waits[0]} on never left the node"
-        invented = held - pi.mirror.ever.keys()
+        ever = {hash_: one for twin in twins for hash_, one in twin.mirror.ever.items()}
+        invented = held - ever.keys()
         if invented:
             yield "D3", f"the hub holds {len(invented)} records that nobody wrote"
-        pk = self._hub.pk_of(node)
+        pk = self._hub.pk_of(pi.box.node)
         aside = SetAside.objects.filter(node_id=pk).count()
-        if aside and not pi.swaps:
+        if aside and not any(twin.swaps for twin in twins):
             yield "D3", f"{aside} records were set aside, and there was only one card"
+        if aside and not Alarm.objects.filter(node_id=pk, kind=AlarmKind.RECORDS_SET_ASIDE):
+            yield "D3", f"{aside} records contradict what is stored, and no alarm says so"
         accepted = {
             bytes(one)
             for one in NodeRecord.objects.filter(node_id=pk).values_list("hash", flat=True)
         }
-        happened = [one for one in pi.mirror.ever.values() if one.hash in accepted]
+        happened = [one for one in ever.values() if one.hash in accepted]
         yield from self._sessions(pk, sorted(happened, key=_place))
 
     def _sessions(self, pk: int, records: list[Record]) -> Iterator[tuple[str, str]]:
@@ -233,6 +242,7 @@ def _says(entry: Entry, person: Person, *, is_granted: bool) -> bool:
     return (
         (entry.badge is BadgeState.BLOCKED) == person.blocked
         and (entry.status is MemberStatus.SUSPENDED) == person.suspended
+        and (entry.credit is Credit.NONE) == person.spent
         and (is_granted or levels == ({person.level} - {None}))
     )
 

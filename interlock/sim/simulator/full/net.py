@@ -43,6 +43,8 @@ class Wire:
         is_linked: Callable[[], bool],
     ) -> None:
         self.manner = "ok"
+        self.identity = node
+        """Whose credential is shown: the node's own, unless it has a copy of another's card."""
         self.faults: Counter[str] = Counter()
         self.trouble_us = 0
         """When anything last went wrong on it."""
@@ -81,12 +83,12 @@ class Wire:
             self._went_wrong("doubled")
             late_us = self._chance.randrange(1_000, LATE_US)
             self._later(late_us, lambda: self._again(request))
-        self._hub.handle(self._node, request, lambda reply: self._back(fiber, number, reply))
+        self._hub.handle(self.identity, request, lambda reply: self._back(fiber, number, reply))
 
     def _again(self, request: Request) -> None:
         """The same bytes once more, much later: nobody waits for this answer."""
         if not self._hub.is_down and not request.path.endswith("/changes"):
-            self._hub.handle(self._node, request, lambda reply: None)
+            self._hub.handle(self.identity, request, lambda reply: None)
 
     def _back(self, fiber: Fiber, number: int, reply: Reply) -> None:
         if reply.status == HUNG_UP:

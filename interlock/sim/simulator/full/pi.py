@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -61,7 +61,11 @@ class FullPi(Pi):
         self.checked_us: tuple[int, int] | None = None
         self.swaps = 0
         self._copy = self.box.sd.image()
+        self.original: FullPi | None = None
+        """Whose card may be copied into this Pi: the first machine's."""
         self._at(SYNC_LOAD_US, self._start_sync)
+        for name in ("network", "hub"):
+            self.witness.lane(name, True)
 
     @property
     def is_well(self) -> bool:
@@ -72,7 +76,7 @@ class FullPi(Pi):
 
     def heal(self) -> None:
         """The network is as it should be."""
-        self.wire.manner = "ok"
+        self._net("ok")
         self._link("up")
 
     def stop(self) -> None:
@@ -88,6 +92,11 @@ class FullPi(Pi):
 
     def _net(self, manner: str) -> None:
         self.wire.manner = manner
+        self.witness.lane("network", self.wire.manner == "ok" and self.card.link)
+
+    def _link(self, value: str) -> None:
+        super()._link(value)
+        self._net(self.wire.manner)
 
     def _sync(self, value: str) -> None:
         """kill -9 of the network process; systemd starts it anew."""
@@ -96,12 +105,15 @@ class FullPi(Pi):
             self._at(RESTART_US + SYNC_LOAD_US, self._start_sync)
 
     def _sdcard(self, what: str) -> None:
-        """`copy`: somebody keeps an image of the card. `old`: that image is put in."""
+        """`copy`: somebody keeps an image of the card. `old`: that image is put in. `twin`: a copy of the first
+        machine's card is put in here, and both go on at once."""
         if self._powered:
             self._power_cut("pi")
         if what == "copy":
             self._copy = self.box.sd.image()
             return
+        if what == "twin":
+            self._become_twin()
         self.box.sd.put_back(self._copy)
         self.swaps += 1
         self.box.swapped = True
@@ -112,6 +124,16 @@ class FullPi(Pi):
         witness.closed_for.clear()
         witness.told_us = witness.confirmed_us = None
         witness.aged_us = 0
+
+    def _become_twin(self) -> None:
+        original = self.original
+        assert original is not None
+        original._power_cut("pi")
+        self._copy, self._access = original.box.sd.image(), original._access
+        self.box.keys, self.box.node = original.box.keys, original.box.node
+        self.wire.identity = self.witness.identity = original.box.node
+        # Its wires and its own settings are those of before; what the hub asks is asked of the other machine.
+        self.fit = self.witness.fit = replace(self.fit, house=original.fit.house)
 
     def _disk(self, manner: str) -> None:
         self.box.sd.manner = manner
@@ -147,6 +169,7 @@ class FullPi(Pi):
 
     def _start_sync(self) -> None:
         if self.sync is None and self._powered:
+            self.witness.lane("sync", True)
             self.sync = Sync(
                 access=self._access,
                 wire=self.wire,
@@ -162,6 +185,7 @@ class FullPi(Pi):
     def _end_sync(self) -> None:
         sync, self.sync = self.sync, None
         if sync is not None:
+            self.witness.lane("sync", False)
             sync.end()
 
     def _asked(self, line: bytes) -> bytes | None:

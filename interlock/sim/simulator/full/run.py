@@ -18,6 +18,7 @@ from interlock.sim.simulator.hub_model import HubModel
 from interlock.sim.simulator.liveness import Liveness
 from interlock.sim.simulator.people import Person
 from interlock.sim.simulator.pi import Parts, Pi
+from interlock.sim.simulator.replayed import disagreements
 from interlock.sim.simulator.run import Broken, Run, Verdict, Violation
 from interlock.sim.simulator.schedule import Act
 
@@ -52,12 +53,17 @@ class FullRun(Run):
         for pi in self._full:
             pi.heal()
         self._real_hub.office("start")
+        self._note_hub()
         self._live(self._schedule.now_us + HEAL_US)
         Liveness(self._pis, self._hub, self._schedule).begin()
         self._live(self._schedule.now_us + Liveness.LENGTH_US)
 
     def _at_the_end(self) -> None:
         super()._at_the_end()
+        for pi in self._full:
+            # Also what stood on cards that were taken out.
+            for said in disagreements(pi.mirror.ever.values()):
+                raise Broken(Violation("A10", pi.card.node, self._schedule.now_us, said))
         self._live(self._schedule.now_us + DRAIN_US)
         found = self._judge.at_the_end()
         if found is not None:
@@ -86,6 +92,7 @@ class FullRun(Run):
             self._folder / str(node),
         )
         self._full.append(pi)
+        pi.original = self._full[0]
         return pi
 
     def _befalling(self, happening: Happening) -> Act:
@@ -96,10 +103,15 @@ class FullRun(Run):
             self._full[happening.node].witness.tell(f"the hub: {happening.value}")
             era = self._real_hub.era
             self._real_hub.office(happening.value)
+            self._note_hub()
             if self._real_hub.era != era:
                 self._judge.restored()
 
         return befall
+
+    def _note_hub(self) -> None:
+        for pi in self._full:
+            pi.witness.lane("hub", not self._real_hub.is_down)
 
     def _end(self) -> None:
         for pi in self._full:
