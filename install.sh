@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Interlock's installer: a checkout goes in, a running demo or a tested commit comes out.
 #
-# Idempotent: what is already there is left alone. Unattended: never asks anything, works with
-# `</dev/null`. What demo and test make stands in this checkout (.venv, install.log), except the Debian
+# Idempotent: what is already there is left alone. One question at most, of `hub`, and only at a terminal:
+# everything works with `</dev/null`. What demo and test make stands in this checkout (.venv, install.log), except the Debian
 # packages that are installed when run as root. What a real Pi or server gets is in systemd/install/.
 
 set -Eeuo pipefail
@@ -13,8 +13,9 @@ PYTHON=/usr/bin/python3
 DEBIAN_PYTHON=/usr/lib/python3/dist-packages
 VENV=$ROOT/.venv
 LOG=$ROOT/install.log
-# Installed --no-deps: its metadata pulls RPi.GPIO, which breaks a Pi 5 (docs/decisions/0001).
+# Not in requirements.lock: its metadata pulls RPi.GPIO, which breaks a Pi 5 (docs/decisions/0001).
 MFRC522=mfrc522==0.0.7
+MFRC522_SHA256=874fd0385a7e40190063b60af83d615534b1f764c6b776fed1fcc94551c1e62f
 # A stage that takes longer than this hangs: the slowest takes a few minutes on two cores.
 STAGE_S_MAX=1800
 
@@ -28,6 +29,8 @@ UNATTENDED=no
 OFFLINE=
 FROM=
 ADDRESS=
+# How people reach the hub: what they type, and what its e-mails carry.
+PUBLIC_URL=${INTERLOCK_HUB_URL:-}
 # on, off, or as it is.
 OVERLAY=
 # What this computer is to be called; empty: as it is.
@@ -41,8 +44,6 @@ esac
 # An unpacked release tarball, or what a run of the tests makes: removed at the end.
 SCRATCH=
 PREPARE=no
-STEP="reading the command line"
-REMEDY="Read ./install.sh --help."
 TICKER=
 
 usage_english() {
@@ -69,6 +70,8 @@ On a real Raspberry Pi or server, as root (docs/install.md):
   --from FOLDER      node: where node.toml, *.node.json and *.sync.json are, for example a USB stick
   --overlay          node: from the next start on the card is never written, but for the data, which
                      need a partition of their own; --no-overlay: as before
+  --url URL          hub: what people type to reach it, like http://hub.lab.example:8080; asked at a
+                     terminal, otherwise $INTERLOCK_HUB_URL or this computer's name
   --address NAME     hub: the name or address by which machines reach it; by default its first address
   --hostname NAME    node: what this computer is called in the network
   --offline FILE     use a release tarball instead of the internet
@@ -118,6 +121,8 @@ Sur un vrai Raspberry Pi ou serveur, en root (docs/install.fr.md) :
   --from DOSSIER     node : où sont node.toml, *.node.json et *.sync.json, par exemple une clé USB
   --overlay          node : dès le prochain démarrage, la carte n'est plus jamais écrite, sauf les
                      données, qui veulent leur propre partition ; --no-overlay : comme avant
+  --url URL          hub : ce qu'on tape pour l'ouvrir, comme http://hub.labo.example:8080 ; demandé
+                     à un terminal, sinon $INTERLOCK_HUB_URL ou le nom de cet ordinateur
   --address NOM      hub : le nom ou l'adresse où les machines le joignent ; sinon sa première adresse
   --hostname NOM     node : le nom de cet ordinateur dans le réseau
   --offline FICHIER  prend une archive de version au lieu d'internet
@@ -152,6 +157,8 @@ complain() { printf '%s\n' "$*" >&2; }
 t() {
     if [[ $UI_LANGUAGE == fr ]]; then printf '%s' "$2"; else printf '%s' "$1"; fi
 }
+
+read_help() { t "Read ./install.sh --help." "Lisez ./install.sh --lang fr --help."; }
 
 # ------------------------------------------------------------------------ failing with words
 
@@ -285,19 +292,22 @@ require_writable_checkout() {
     local path
     for path in "$ROOT" "$VENV" "$LOG"; do
         if [[ -e $path && ! -w $path ]]; then
-            complain "$path belongs to somebody else (was install.sh run as root before?)."
-            complain "What to do: sudo chown -R \"\$(id -un)\" \"$ROOT\""
+            complain "$(t "$path belongs to somebody else (was install.sh run as root before?)." \
+                "$path appartient à quelqu'un d'autre (install.sh a-t-il été lancé en root avant ?).")"
+            complain "$(t "What to do:" "Que faire :") sudo chown -R \"\$(id -un)\" \"$ROOT\""
             exit "$EXIT_FAULT"
         fi
     done
 }
 
 require_python() {
-    STEP="checking $PYTHON"
-    REMEDY="Use Debian 12 or newer, or Raspberry Pi OS Bookworm or newer."
+    STEP=$(t "checking $PYTHON" "examen de $PYTHON")
+    REMEDY=$(t "Use Debian 12 or newer, or Raspberry Pi OS Bookworm or newer." \
+        "Prenez Debian 12 ou plus récent, ou Raspberry Pi OS Bookworm ou plus récent.")
     if [[ -x $PYTHON ]] && ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-        complain "$PYTHON is $("$PYTHON" -V); Interlock needs Python 3.11 or newer."
-        complain "What to do: $REMEDY"
+        complain "$(t "$PYTHON is $("$PYTHON" -V); Interlock needs Python 3.11 or newer." \
+            "$PYTHON est $("$PYTHON" -V) ; Interlock a besoin de Python 3.11 ou plus récent.")"
+        complain "$(t "What to do: $REMEDY" "Que faire : $REMEDY")"
         exit "$EXIT_FAULT"
     fi
 }
@@ -307,7 +317,7 @@ fingerprint() {
     {
         "$PYTHON" -V 2>/dev/null || true
         printf '%s\n' "$ROOT" "$MFRC522" "$1"
-        cat "$ROOT/pyproject.toml"
+        cat "$ROOT/pyproject.toml" "$ROOT/requirements.lock"
     } | sha256sum | cut -d' ' -f1
 }
 
@@ -317,25 +327,52 @@ environment_works() {
         [[ $("$VENV/bin/python" -V) == $("$PYTHON" -V) ]]
 }
 
+# locked WORD…: the lines of requirements.lock for those extras, with the hash of every file that pip may take.
+locked() { "$PYTHON" "$ROOT/systemd/install/locked.py" "$@"; }
+
+# install_locked PYTHON EXTRA…: that environment gets byte for byte what requirements.lock names for them, never
+# compiled here, and nothing else (--no-deps): what follows from what was settled when the lock was made.
+install_locked() {
+    local python=$1
+    shift
+    {
+        locked "$@"
+        printf '%s --hash=sha256:%s\n' "$MFRC522" "$MFRC522_SHA256"
+    } | "$python" -m pip install --quiet --no-input --disable-pip-version-check \
+        --no-deps --require-hashes --only-binary :all: --requirement /dev/stdin
+}
+
 # require_environment EXTRAS: .venv holds this checkout (editable) with those extras.
 require_environment() {
-    local extras=$1 stamp=$VENV/.interlock-$1 want
+    local extras=$1 stamp=$VENV/.interlock-$1 want words
+    # What only the tests need is not locked (requirements.lock says why).
+    IFS=, read -ra words <<<"${extras%,dev}"
     require_writable_checkout
     want=$(fingerprint "$extras")
     if environment_works && [[ -f $stamp && $(<"$stamp") == "$want" ]]; then
         return
     fi
     if ! environment_works; then
-        step "Making the Python environment .venv" \
-            "Delete $VENV and run this again." \
+        step "$(t "Making the Python environment .venv" "Création de l'environnement Python .venv")" \
+            "$(t "Delete $VENV and run this again." "Supprimez $VENV et relancez ceci.")" \
             "$PYTHON" -m venv --clear "$VENV"
     fi
+    step "$(t "Installing the libraries of requirements.lock [$extras]" \
+        "Installation des bibliothèques de requirements.lock [$extras]")" \
+        "$(t "Check the network (pip must reach PyPI or your mirror), then run this again." \
+            "Vérifiez le réseau (pip doit joindre PyPI ou votre miroir), puis relancez ceci.")" \
+        install_locked "$VENV/bin/python" "${words[@]}" build
     local pip=("$VENV/bin/python" -m pip install --quiet --no-input --disable-pip-version-check)
-    local remedy="Check the network (pip must reach PyPI or your mirror), then run this again."
-    step "Installing Interlock and its libraries [$extras]" "$remedy" \
-        "${pip[@]}" --editable "${ROOT}[$extras]"
-    step "Installing $MFRC522 without its dependencies" "$remedy" \
-        "${pip[@]}" --no-deps "$MFRC522"
+    step "$(t "Installing Interlock itself, as a link to this folder" \
+        "Installation d'Interlock lui-même, comme lien vers ce dossier")" \
+        "$(t "Delete $VENV and run this again." "Supprimez $VENV et relancez ceci.")" \
+        "${pip[@]}" --no-deps --no-build-isolation --editable "$ROOT"
+    if [[ $extras == *,dev ]]; then
+        step "$(t "Installing what the tests need" "Installation de ce qu'il faut aux tests")" \
+            "$(t "Check the network (pip must reach PyPI or your mirror), then run this again." \
+                "Vérifiez le réseau (pip doit joindre PyPI ou votre miroir), puis relancez ceci.")" \
+            "${pip[@]}" --editable "${ROOT}[$extras]"
+    fi
     if [[ $DRY_RUN == no ]]; then
         printf '%s\n' "$want" >"$stamp"
     fi
@@ -358,11 +395,11 @@ demo() {
     require_python
     require_environment sync,hub
     if [[ $PREPARE == yes ]]; then
-        say "Everything the demo needs is here."
+        say "$(t "Everything the demo needs is here." "Tout ce qu'il faut à la démo est là.")"
         return
     fi
     if [[ $DRY_RUN == yes ]]; then
-        say "$(t "would do:" "ferait :") start the demo"
+        say "$(t "would do: start the demo" "ferait : démarrer la démo")"
         say "          $(printf '%q ' "$VENV/bin/interlock" demo "$@")"
         return
     fi
@@ -399,10 +436,10 @@ check() {
     say "== $what"
     if timeout --foreground --kill-after=10 "$STAGE_S_MAX" "$@"; then
         PASSED=$((PASSED + 1))
-        record "$what" "$began" passed
+        record "$what" "$began" "$(t passed réussi)"
     else
         FAILED=$((FAILED + 1))
-        record "$what" "$began" FAILED
+        record "$what" "$began" "$(t FAILED ÉCHEC)"
     fi
 }
 
@@ -459,13 +496,18 @@ make_wheel_environment() {
     printf 'import site; site.addsitedir("%s")\n' "$("$VENV/bin/python" -c "$libraries")" >"$ours/libraries.pth"
 }
 
+tests_begin() {
+    STEP=$(t "running the tests" "exécution des tests")
+    REMEDY=$(t "Read the messages above." "Lisez les messages ci-dessus.")
+}
+
 require_wheel() {
     [[ ! -x $REPORTS/venv/bin/python ]] || return 0
-    step "Installing the wheel that is tested" \
-        "The log says what the builder did not find; delete $VENV if it is older than this checkout." \
+    step "$(t "Installing the wheel that is tested" "Installation du paquet (wheel) qui est testé")" \
+        "$(t "The log says what the builder did not find; delete $VENV if it is older than this checkout." \
+            "Le journal dit ce qui a manqué à la construction ; supprimez $VENV s'il est plus vieux que ce dossier.")" \
         make_wheel_environment
-    STEP="running the tests"
-    REMEDY="Read the messages above."
+    tests_begin
 }
 
 pytest_stage() {
@@ -494,14 +536,15 @@ pytest_stage() {
     case $code in
         0)
             count "$report"
-            record "pytest $name" "$began" passed
+            record "pytest $name" "$began" "$(t passed réussi)"
             ;;
         5) # Nothing collected. Only root tests may be absent: a lost suite must not look green.
             if [[ $name == root ]]; then
-                record "pytest $name" "$began" "no test carries this marker"
+                record "pytest $name" "$began" "$(t "no test carries this marker" "aucun test n'a ce marqueur")"
             else
                 FAILED=$((FAILED + 1))
-                record "pytest $name" "$began" "FAILED: no test carries this marker"
+                record "pytest $name" "$began" \
+                    "$(t "FAILED: no test carries this marker" "ÉCHEC : aucun test n'a ce marqueur")"
             fi
             ;;
         *)
@@ -511,7 +554,7 @@ pytest_stage() {
             if [[ $FAILED -eq $before ]]; then
                 FAILED=$((FAILED + 1))
             fi
-            record "pytest $name" "$began" "FAILED (exit code $code)"
+            record "pytest $name" "$began" "$(t "FAILED (exit code $code)" "ÉCHEC (code $code)")"
             ;;
     esac
 }
@@ -527,7 +570,7 @@ root_stage() {
         NEED_ROOT=$names
         SKIPPED=$((SKIPPED + $(wc -l <<<"$names")))
     fi
-    record "pytest root" "$SECONDS" "not run: not root"
+    record "pytest root" "$SECONDS" "$(t "not run: not root" "pas lancé : il faut être root")"
 }
 
 run_tests() {
@@ -535,7 +578,8 @@ run_tests() {
     [[ ${#wanted[@]} -gt 0 ]] || wanted=("${STAGES[@]}")
     for stage in "${wanted[@]}"; do
         if [[ " ${STAGES[*]} " != *" $stage "* ]]; then
-            complain "There is no stage '$stage'. The stages are: ${STAGES[*]}"
+            complain "$(t "There is no stage '$stage'. The stages are: ${STAGES[*]}" \
+                "Il n'y a pas de stage « $stage ». Il y a : ${STAGES[*]}")"
             exit "$EXIT_USAGE"
         fi
     done
@@ -555,11 +599,10 @@ run_tests() {
     require_environment sync,hub,dev
     link_from_debian smartcard apsw
     if [[ $PREPARE == yes ]]; then
-        say "Everything the tests need is here."
+        say "$(t "Everything the tests need is here." "Tout ce qu'il faut aux tests est là.")"
         return
     fi
-    STEP="running the tests"
-    REMEDY="Read the messages above."
+    tests_begin
     NEED_ROOT=
     cd "$ROOT"
     if [[ $DRY_RUN == no ]]; then
@@ -584,15 +627,17 @@ run_tests() {
 
 closing_words() {
     say ""
-    say "Time per stage:"
+    say "$(t "Time per stage:" "Durée de chaque stage :")"
     printf '%s\n' "${TIMES[@]}"
     if [[ -n $NEED_ROOT ]]; then
         say ""
-        say "These tests need root and were left out (sudo ./install.sh test root):"
+        say "$(t "These tests need root and were left out (sudo ./install.sh test root):" \
+            "Ces tests demandent root et n'ont pas été lancés (sudo ./install.sh test root) :")"
         say "$NEED_ROOT"
     fi
     say ""
-    say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+    say "$(t "$PASSED passed, $FAILED failed, $SKIPPED skipped" \
+        "$PASSED réussis, $FAILED en échec, $SKIPPED laissés de côté")"
     if [[ $FAILED -gt 0 ]]; then
         exit "$EXIT_FAULT"
     fi
@@ -617,7 +662,7 @@ on_a_real_computer() { # FUNCTION
 # The value of option $1 is $2; nothing is a wrong command line.
 value_of() {
     if [[ -z $2 ]]; then
-        complain "$1 needs a value. Read ./install.sh --help."
+        complain "$(t "$1 needs a value." "$1 veut une valeur.") $(read_help)"
         exit "$EXIT_USAGE"
     fi
     VALUE=$2
@@ -625,7 +670,7 @@ value_of() {
 
 absolute() {
     if [[ ! -e $2 ]]; then
-        complain "$1: there is no $2."
+        complain "$(t "$1: there is no $2." "$1 : $2 n'existe pas.")"
         exit "$EXIT_USAGE"
     fi
     VALUE=$(realpath -- "$2")
@@ -633,7 +678,8 @@ absolute() {
 
 choose_hostname() {
     if [[ ! $1 =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]]; then
-        complain "--hostname: up to 63 small letters, digits and hyphens, not '$1'."
+        complain "$(t "--hostname: up to 63 small letters, digits and hyphens, not '$1'." \
+            "--hostname : jusqu'à 63 minuscules sans accent, chiffres et traits d'union, pas « $1 ».")"
         exit "$EXIT_USAGE"
     fi
     HOSTNAME_WANTED=$1
@@ -643,14 +689,26 @@ choose_language() {
     case $1 in
         fr | en) UI_LANGUAGE=$1 ;;
         *)
-            complain "--lang is fr or en, not '$1'."
+            complain "$(t "--lang is fr or en, not '$1'." "--lang est fr ou en, pas « $1 ».")"
             exit "$EXIT_USAGE"
             ;;
     esac
 }
 
+# Before anything is complained about.
+hear_language() {
+    local before='' one
+    for one in "$@"; do
+        if [[ $before == --lang && ($one == fr || $one == en) ]]; then UI_LANGUAGE=$one; fi
+        before=$one
+    done
+}
+
 main() {
     local rest=()
+    hear_language "$@"
+    STEP=$(t "reading the command line" "lecture de la ligne de commande")
+    REMEDY=$(read_help)
     while [[ $# -gt 0 ]]; do
         case $1 in
             --dry-run) DRY_RUN=yes ;;
@@ -659,10 +717,11 @@ main() {
             --unattended) UNATTENDED=yes ;;
             --overlay) OVERLAY=on ;;
             --no-overlay) OVERLAY=off ;;
-            --offline | --from | --root | --lang | --address | --hostname)
+            --offline | --from | --root | --lang | --address | --hostname | --url)
                 value_of "$1" "${2:-}"
                 case $1 in
                     --address) ADDRESS=$VALUE ;;
+                    --url) PUBLIC_URL=$VALUE ;;
                     --hostname) choose_hostname "$VALUE" ;;
                     --lang) choose_language "$VALUE" ;;
                     --offline) absolute "$1" "$2" && OFFLINE=$VALUE ;;
@@ -685,7 +744,8 @@ main() {
     fi
     local command=${rest[0]}
     if [[ -n $OVERLAY && $command != node ]]; then
-        complain "--overlay and --no-overlay belong to the command node."
+        complain "$(t "--overlay and --no-overlay belong to the command node." \
+            "--overlay et --no-overlay vont avec la commande node.")"
         exit "$EXIT_USAGE"
     fi
     case $command in
@@ -695,7 +755,7 @@ main() {
         upgrade | rollback | confirm | configure | image | uninstall) on_a_real_computer "$command" ;;
         doctor) on_a_real_computer look ;;
         *)
-            complain "There is no command '$command'. Read ./install.sh --help."
+            complain "$(t "There is no command '$command'." "Il n'y a pas de commande « $command ».") $(read_help)"
             exit "$EXIT_USAGE"
             ;;
     esac

@@ -1,8 +1,8 @@
 """install.sh on a small checkout of its own: it makes what is missing, once, and says what failed.
 
 The checkout holds the real install.sh and a stand-in project that needs no network: its build
-backend is a file beside it, and the one package from outside comes from a folder. pip, venv,
-pytest and bash are real. What only a bare Debian can show is in tests/chroot/prove.sh.
+backend is a file beside it, and two packages from outside come from a folder, with their hashes in a lock of its
+own. pip, venv, pytest and bash are real. What only a bare Debian can show is in tests/chroot/prove.sh.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.release import MFRC522_SHA256, sha256
 from tests.tidy import REPOSITORY
 
 pytestmark = pytest.mark.real
@@ -34,8 +35,10 @@ name = "interlock-fablab"
 version = "0"
 
 [project.optional-dependencies]
-sync = []
+sync = ["brick"]
 hub = []
+readers = []
+build = ["brick"]
 dev = []
 
 [tool.pytest.ini_options]
@@ -111,19 +114,42 @@ def make_checkout(parent: Path) -> Path:
     (folder / "pyproject.toml").write_text(PYPROJECT)
     (folder / "backend.py").write_text(BACKEND)
     (folder / "toy.py").write_text(TOY)
-    links = parent / "links"
-    links.mkdir()
-    with zipfile.ZipFile(links / "mfrc522-0.0.7-py3-none-any.whl", "w") as wheel:
-        dist = "mfrc522-0.0.7.dist-info"
-        wheel.writestr(
-            f"{dist}/METADATA",
-            "Metadata-Version: 2.1\nName: mfrc522\nVersion: 0.0.7\nRequires-Dist: RPi.GPIO\n",
-        )
-        wheel.writestr(
-            f"{dist}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{dist}/RECORD", "")
+    give_libraries(folder)
     return folder
+
+
+def give_libraries(checkout: Path) -> None:
+    """`links` beside the checkout holds its two packages; its lock and its install.sh name their hashes."""
+    links = checkout.parent / "links"
+    links.mkdir()
+    mfrc522 = make_wheel(links, "mfrc522", "0.0.7", "Requires-Dist: RPi.GPIO\n")
+    brick = make_wheel(links, "brick", "1")
+    script = checkout / "install.sh"
+    said = script.read_text("utf-8")
+    assert said.count(MFRC522_SHA256) == 1
+    script.write_text(said.replace(MFRC522_SHA256, mfrc522), "utf-8")
+    (checkout / "requirements.lock").write_text(
+        f"# a lock\nbrick==1 \\\n    --hash=sha256:{brick}\n    # via interlock-fablab (pyproject.toml)\n"
+    )
+    install = checkout / "systemd/install"
+    install.mkdir(parents=True, exist_ok=True)
+    shutil.copy(REPOSITORY / "systemd/install/locked.py", install)
+
+
+def make_wheel(folder: Path, name: str, version: str, more: str = "") -> str:
+    """An empty library stands in `folder`; its hash."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    dist = f"{name}-{version}.dist-info"
+    held = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as wheel:
+        for member, text in held.items():
+            # Without the time of day: two checkouts of one source are one release.
+            wheel.writestr(zipfile.ZipInfo(f"{dist}/{member}"), text)
+    return sha256(path.read_bytes())
 
 
 @pytest.fixture
@@ -181,6 +207,7 @@ def test_the_demo_starts_and_the_second_run_makes_nothing_again(checkout: Path) 
     assert "Making the Python environment" in first.stdout
     made = tree(checkout / ".venv")
     assert any("mfrc522-0.0.7.dist-info" in path for path in made)
+    assert any("brick-1.dist-info" in path for path in made)
     assert not any("RPi" in path for path in made), "mfrc522 brought RPi.GPIO"
 
     second = install(checkout, "demo", "--keep")
@@ -190,18 +217,39 @@ def test_the_demo_starts_and_the_second_run_makes_nothing_again(checkout: Path) 
     with (checkout / "pyproject.toml").open("a") as file:
         file.write("# another dependency\n")
     third = install(checkout, "demo")
-    assert "Installing Interlock and its libraries [sync,hub]" in third.stdout
+    assert "Installing the libraries of requirements.lock [sync,hub]" in third.stdout
     assert "Making the Python environment" not in third.stdout
+
+
+def test_a_library_that_is_not_the_locked_one_byte_for_byte_is_not_installed(
+    checkout: Path,
+) -> None:
+    make_wheel(checkout.parent / "links", "brick", "1", "Summary: another brick\n")
+    failed = install(checkout, "demo")
+    assert failed.returncode == 1
+    assert "failed while: Installing the libraries of requirements.lock" in failed.stderr
+    assert "brick" in failed.stderr
+    assert "hash" in failed.stderr.lower()
+    made = tree(checkout / ".venv")
+    assert not any("brick" in path or "mfrc522" in path or "toy" in path for path in made)
+    assert not any(".interlock-" in path for path in made), "it is taken for whole"
+
+
+def test_a_lock_without_a_library_that_is_asked_for_ends_the_installation(checkout: Path) -> None:
+    (checkout / "requirements.lock").write_text("# nothing\n")
+    failed = install(checkout, "demo")
+    assert failed.returncode == 1
+    assert "does not have 'brick'" in failed.stderr
 
 
 def test_a_failure_names_step_log_and_remedy_and_the_next_run_repairs_it(checkout: Path) -> None:
     (checkout / "backend.py").write_text("raise RuntimeError('planted: no space left on device')\n")
     failed = install(checkout, "demo")
     assert failed.returncode == 1
-    assert "failed while: Installing Interlock and its libraries [sync,hub]" in failed.stderr
+    assert "failed while: Installing Interlock itself" in failed.stderr
     assert "planted: no space left on device" in failed.stderr
     assert f"{checkout}/install.log" in failed.stderr
-    assert "What to do: Check the network" in failed.stderr
+    assert f"What to do: Delete {checkout}/.venv" in failed.stderr
     assert "toy" not in failed.stdout
 
     # What it left is half an environment, and here one without pip: both are made good.

@@ -11,13 +11,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.test_install import PYPROJECT, install
+from tests.test_install import PYPROJECT, give_libraries, install
 from tests.tidy import REPOSITORY
 
 pytestmark = pytest.mark.real
@@ -131,17 +130,7 @@ class Pi:
             package.mkdir()
             (package / "__init__.py").write_text("")
             (package / "service.py").write_text("")
-        links = folder / "links"
-        links.mkdir()
-        with zipfile.ZipFile(links / "mfrc522-0.0.7-py3-none-any.whl", "w") as wheel:
-            dist = "mfrc522-0.0.7.dist-info"
-            wheel.writestr(
-                f"{dist}/METADATA", "Metadata-Version: 2.1\nName: mfrc522\nVersion: 0.0.7\n"
-            )
-            wheel.writestr(
-                f"{dist}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-            )
-            wheel.writestr(f"{dist}/RECORD", "")
+        give_libraries(self.checkout)
 
     def write_program(self, change: str = "") -> None:
         """The checkout's program, with `change` at its end: another source, the same version."""

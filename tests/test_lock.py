@@ -1,8 +1,11 @@
-"""requirements.lock is whole and of today: everything that pyproject.toml asks for, at one version, with hashes."""
+"""requirements.lock is whole and of today: everything that pyproject.toml asks for, at one version, with hashes; and
+what install.sh takes from it for a node, a hub and the demo is whole too."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
@@ -13,13 +16,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.release import lock_of
+from tests.release import MFRC522, MFRC522_SHA256, lock_of
 
 pytestmark = pytest.mark.fast
 
 ROOT = Path(__file__).resolve().parent.parent
 _IMPORT = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
-EXTRAS = ("sync", "hub", "readers", "desk")
+EXTRAS = ("sync", "hub", "readers", "desk", "build")
 
 
 def locked() -> dict[str, tuple[Version, int]]:
@@ -28,11 +31,11 @@ def locked() -> dict[str, tuple[Version, int]]:
     return {name: (Version(version), len(hashes)) for (name, version), hashes in found.items()}
 
 
-def asked() -> list[Requirement]:
-    """What pyproject.toml asks for, of those extras."""
+def asked(*words: str) -> list[Requirement]:
+    """What pyproject.toml asks for, of those extras; of all when there is none."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *(line for name in EXTRAS for line in extras[name])]
+    lines = [*project["dependencies"], *(line for name in words or EXTRAS for line in extras[name])]
     return [Requirement(line) for line in lines]
 
 
@@ -103,3 +106,39 @@ def test_what_follows_from_it_is_locked_too_and_nothing_else_is() -> None:
     there = set(locked())
     assert set(needed(asked(), here=True)) - there == set()
     assert there - set(needed(asked(), here=False)) == set()
+
+
+def taken(*words: str) -> str:
+    """What install.sh would hand to pip."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "systemd/install/locked.py", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("sync", "readers"), ("hub",), ("sync", "hub", "build")],
+    ids=["a node", "a hub", "the demo"],
+)
+def test_what_is_taken_from_it_is_all_that_this_needs_and_no_more(words: tuple[str, ...]) -> None:
+    mine, whole = lock_of(taken(*words)), lock_of((ROOT / "requirements.lock").read_text("utf-8"))
+    assert mine.items() <= whole.items(), "version or hashes were lost on the way"
+    names, extras = {name for name, _version in mine}, asked(*words)
+    assert set(needed(extras, here=True)) - names == set()
+    assert names - set(needed(extras, here=False)) == set()
+
+
+def test_a_node_gets_no_web_server_and_no_machine_a_builder() -> None:
+    assert not {"django", "pytest", "hatchling"} & {name for name, _ in lock_of(taken("sync"))}
+    builder = {name for name, _ in lock_of(taken("--alone", "build"))}
+    assert "hatchling" in builder
+    assert not {"cryptography", "click"} & builder
+
+
+def test_the_one_library_beside_the_lock_has_the_same_hash_wherever_it_is_named() -> None:
+    said = (ROOT / "install.sh").read_text("utf-8")
+    assert f"\nMFRC522={MFRC522}\n" in said
+    assert f"\nMFRC522_SHA256={MFRC522_SHA256}\n" in said

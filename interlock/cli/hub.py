@@ -50,7 +50,12 @@ def hub_init(
     from interlock.hub.directory import HubConfig
 
     talk(f"Making a hub in {directory} …")
-    commands.init(directory, HubConfig(name, time_zone, language, node_address=node_address))
+    # Nobody else's computer is reached by the address that is the default: no e-mail may carry it.
+    public = "" if url == commands.DEFAULT_URL else url
+    commands.init(
+        directory,
+        HubConfig(name, time_zone, language, url=public, node_address=node_address),
+    )
     click.echo(commands.first_owner_link(directory, url))
     talk(f"Start it (interlock hub run --dir {directory}), then open this link within a day.")
 

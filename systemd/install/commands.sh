@@ -5,7 +5,11 @@
 # the last sentence. Sourced by install.sh after system.sh and release.sh.
 
 OWNER_LINK=
+# How people reach the hub, and by which number this computer can be reached in any case.
 HUB_URL=
+FIRST_ADDRESS=
+# What tells others a Raspberry Pi's name, followed by .local.
+AVAHI=/usr/sbin/avahi-daemon
 # What waits for the caller of `configure` to have written its last words.
 REBOOT_S=5
 
@@ -75,17 +79,75 @@ prepare_node() {
 }
 
 prepare_hub() {
+    choose_public_url
     require_packages "${HUB_PACKAGES[@]}"
     make_group interlock-hub
     make_user interlock-hub "$HUB_DIR"
     folder "$HUB_DIR" 0700 interlock-hub interlock-hub
 }
 
+# HUB_URL is what people type. A hub that is there keeps its own; a new one gets --url, $INTERLOCK_HUB_URL or an
+# answer at the terminal, and without all three this computer's name. Asked before anything takes its minutes.
+choose_public_url() {
+    local answer kept=''
+    FIRST_ADDRESS=$(hostname -I 2>/dev/null | awk '{ print $1 }') || true
+    if [[ -e $TARGET$HUB_DIR/hub.toml ]]; then
+        kept=$(sed -n 's/^url = "\(.*\)".*/\1/p' "$TARGET$HUB_DIR/hub.toml")
+        HUB_URL=${kept:-http://${FIRST_ADDRESS:-127.0.0.1}:$HUB_PORT}
+        if [[ -n $PUBLIC_URL && ${PUBLIC_URL%/} != "${kept%/}" ]]; then
+            complain "$(t "The hub that is here keeps its address ($HUB_URL): change url in $HUB_DIR/hub.toml, then sudo systemctl restart interlock-hub." \
+                "Le hub qui est là garde son adresse ($HUB_URL) : changez url dans $HUB_DIR/hub.toml, puis sudo systemctl restart interlock-hub.")"
+        fi
+        return
+    fi
+    if [[ -n $PUBLIC_URL ]]; then
+        if ! take_public_url "$PUBLIC_URL"; then exit "$EXIT_USAGE"; fi
+        return
+    fi
+    take_public_url "$(own_name)"
+    if [[ ! -t 0 || $UNATTENDED == yes || $DRY_RUN == yes ]] || ! is_live; then
+        return
+    fi
+    say "$(t "What do people type to open the hub? Its e-mails will carry it; take what will not change." \
+        "Que tape-t-on pour ouvrir le hub ? Ses courriels porteront cette adresse ; prenez-en une qui ne changera pas.")"
+    while true; do
+        printf '%s [%s] ' "$(t "Address" "Adresse")" "$HUB_URL"
+        if ! read -r answer || [[ -z $answer ]]; then break; fi
+        if take_public_url "$answer"; then break; fi
+    done
+    say ""
+}
+
+# What Debian calls this computer, as others find it: .local where it announces itself, as a Raspberry Pi does.
+own_name() {
+    local name
+    name=$(hostname 2>/dev/null) || true
+    [[ $name == *.* || ! -x $AVAHI ]] || name=$name.local
+    printf '%s' "${name:-127.0.0.1}"
+}
+
+# take_public_url TEXT: HUB_URL is TEXT, completed where it is a name alone; false, and said, where it is no address.
+take_public_url() {
+    local url=${1%/} port
+    [[ $url == *://* ]] || url=http://$url
+    if [[ ! $url =~ ^(https?)://([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:([0-9]{1,5}))?$ ]]; then
+        complain "$(t "'$1' is no address that a browser opens: write one like http://hub.lab.example:$HUB_PORT, without a path." \
+            "« $1 » n'est pas une adresse qu'un navigateur ouvre : écrivez par exemple http://hub.labo.example:$HUB_PORT, sans chemin.")"
+        return 1
+    fi
+    port=${BASH_REMATCH[5]}
+    if [[ -n $port ]] && ((10#$port < 1 || 10#$port > 65535)); then
+        complain "$(t "'$1': a port is a number from 1 to 65535." "« $1 » : un port est un nombre de 1 à 65535.")"
+        return 1
+    fi
+    # A name alone is this very hub; whoever writes http:// or https:// may have a proxy at the usual port.
+    if [[ -z $port && $1 != *://* ]]; then url=$url:$HUB_PORT; fi
+    HUB_URL=${url,,}
+}
+
 # A hub that is there already is recognised by its hub.toml, and left as it is.
 require_hub() {
-    local address=$ADDRESS zone=Europe/Paris
-    [[ -n $address ]] || address=$(hostname -I 2>/dev/null | awk '{ print $1 }') || true
-    HUB_URL=http://${address:-127.0.0.1}:$HUB_PORT
+    local address=${ADDRESS:-$FIRST_ADDRESS} zone=Europe/Paris
     if [[ -e $TARGET$HUB_DIR/hub.toml ]] || ! is_live; then
         return
     fi
@@ -323,10 +385,14 @@ say_next_for_hub() {
     if [[ $DRY_RUN == yes ]]; then
         say "$(t "That was a rehearsal: nothing was changed." "C'était une répétition : rien n'a été changé.")"
     elif [[ -n $OWNER_LINK ]]; then
-        say "$(t "The hub runs; open this link within a day, it makes you its owner, once: $OWNER_LINK" \
-            "Le hub est en marche ; ouvrez ce lien dans la journée, il fait de vous son propriétaire, une fois : $OWNER_LINK")"
+        say "$(t "The hub runs at $HUB_URL; open this link within a day, it makes you its owner, once: $OWNER_LINK" \
+            "Le hub est en marche à $HUB_URL ; ouvrez ce lien dans la journée, il fait de vous son propriétaire, une fois : $OWNER_LINK")"
         say "$(t "Then add your machines on its pages; each machine's page makes the file for its computer's SD card." \
             "Ensuite ajoutez vos machines dans ses pages ; la page de chacune fait le fichier pour la carte SD de son ordinateur.")"
+        if [[ -n $FIRST_ADDRESS && $HUB_URL != *"//$FIRST_ADDRESS"* ]]; then
+            say "$(t "(Where a browser does not find that name, this opens the same page: http://$FIRST_ADDRESS:$HUB_PORT${OWNER_LINK#"$HUB_URL"})" \
+                "(Là où un navigateur ne trouve pas ce nom, ceci ouvre la même page : http://$FIRST_ADDRESS:$HUB_PORT${OWNER_LINK#"$HUB_URL"})")"
+        fi
     else
         say "$(t "The hub runs at $HUB_URL with the lab it had." "Le hub est en marche à $HUB_URL avec le labo qu'il avait.")"
         say "$(t "Log in as before; sudo ./install.sh rollback takes this release back." \

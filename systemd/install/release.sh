@@ -76,7 +76,7 @@ fingerprint_of_source() { # ROLE…
         if [[ -d $SOURCE/wheels ]]; then
             cat "$SOURCE/SHA256SUMS"
         else
-            cd "$ROOT" && find interlock systemd config install.sh pyproject.toml -type f \
+            cd "$ROOT" && find interlock systemd config install.sh pyproject.toml requirements.lock -type f \
                 -not -path '*/__pycache__/*' -exec sha256sum {} + | sort
         fi
     } | sha256sum | cut -d' ' -f1
@@ -139,28 +139,46 @@ make_environment() { # ROLE…
 }
 
 fill_environment() { # ROLE…
-    local extras=() role
+    local extras=() role python=$RELEASE_DIR/venv/bin/python
     for role in "$@"; do
         case $role in
             node) extras+=(sync readers) ;;
             hub) extras+=(hub) ;;
         esac
     done
-    local pip=("$RELEASE_DIR/venv/bin/python" -m pip install --no-input --disable-pip-version-check
-        --no-cache-dir) what list
-    list=$(IFS=, && printf '%s' "${extras[*]}")
     if [[ -d $SOURCE/wheels ]]; then
-        pip+=(--no-index --find-links "$SOURCE/wheels")
-        what=$(compgen -G "$SOURCE/wheels/interlock_fablab-*.whl")
+        fill_from_wheels "${extras[@]}"
     else
-        what=$ROOT
+        PIP_NO_CACHE_DIR=1 install_locked "$python" "${extras[@]}"
+        make_wheel
+        "$python" -m pip install --no-input --disable-pip-version-check --no-index --no-deps \
+            "$RELEASE_DIR"/build/interlock_fablab-*.whl
+        rm -rf --one-file-system -- "$RELEASE_DIR/build"
     fi
-    "${pip[@]}" "${what}[$list]"
-    if [[ " $* " == *" node "* ]]; then "${pip[@]}" --no-deps "$MFRC522"; fi
     mkdir -p "$RELEASE_DIR/installer"
     cp "$SOURCE/install.sh" "$RELEASE_DIR/installer/"
     # config/: the ready machines that an SD card's first boot chooses from.
     cp -r "$SOURCE/systemd" "$SOURCE/config" "$RELEASE_DIR/installer/"
+}
+
+# Each wheel of a release tarball was the lock's when it was made (tests/release.py), and is what SHA256SUMS says.
+fill_from_wheels() { # EXTRA…
+    local list
+    list=$(IFS=, && printf '%s' "$*")
+    local pip=("$RELEASE_DIR/venv/bin/python" -m pip install --no-input --disable-pip-version-check --no-cache-dir
+        --no-index --find-links "$SOURCE/wheels")
+    "${pip[@]}" "$(compgen -G "$SOURCE/wheels/interlock_fablab-*.whl")[$list]"
+    if [[ " $* " == *" readers "* ]]; then "${pip[@]}" --no-deps "$MFRC522"; fi
+}
+
+# What builds it is locked too, and stands beside the environment: no machine keeps a builder.
+make_wheel() {
+    local folder=$RELEASE_DIR/build
+    local pip=("$RELEASE_DIR/venv/bin/python" -m pip --quiet --no-input --disable-pip-version-check --no-cache-dir)
+    mkdir -p "$folder"
+    locked --alone build | "${pip[@]}" install --no-deps --require-hashes --only-binary :all: \
+        --target "$folder" --requirement /dev/stdin
+    PYTHONPATH=$folder "${pip[@]}" wheel --no-deps --no-build-isolation --wheel-dir "$folder" "$ROOT"
 }
 
 in_release() {
@@ -332,7 +350,7 @@ switch_to() {
     local name=$1 before
     before=$(pointed "$CURRENT")
     if [[ $DRY_RUN == yes ]]; then
-        [[ $before == "$name" ]] || say "$(t "would switch:" "basculerait :") $TARGET$CURRENT to $name"
+        [[ $before == "$name" ]] || say "$(t "would switch: $TARGET$CURRENT to $name" "basculerait : $TARGET$CURRENT vers $name")"
         return
     fi
     if ! is_live; then

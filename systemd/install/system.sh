@@ -170,7 +170,7 @@ take_configuration() {
         fi
         CHANGED=yes
         if [[ $DRY_RUN == yes ]]; then
-            say "$(t "would copy:" "copierait :") $source to $TARGET$CONFIG_DIR/$name"
+            say "$(t "would copy: $source to $TARGET$CONFIG_DIR/$name" "copierait : $source vers $TARGET$CONFIG_DIR/$name")"
             continue
         fi
         # Readable by nobody else at any moment.

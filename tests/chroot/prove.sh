@@ -5,6 +5,7 @@
 #                                             packages, and the making of the environment (3 minutes)
 #   sudo tests/chroot/prove.sh demo           a normal user runs the demo, looks at it and ends it
 #   sudo tests/chroot/prove.sh test           root runs every test, as CI does; then a second run
+#   sudo tests/chroot/prove.sh fast           a normal user is told the one apt command; root runs the pure tests
 #   sudo SUITE=trixie tests/chroot/prove.sh … the same on Debian 13
 #   sudo CHROOT=DIR tests/chroot/prove.sh …   keep the Debian in DIR and use it again
 #
@@ -190,10 +191,16 @@ prove_test() {
     inside "$NEWCOMER" ./install.sh test root
 }
 
+prove_fast() {
+    prove_the_one_apt_command test
+    say "Root runs the pure tests"
+    inside root ./install.sh test fast
+}
+
 [[ $EUID -eq 0 ]] || fail "making a Debian needs root: sudo $0 $*"
 case ${1:-} in
-    env | demo | test) ;;
-    *) fail "say what to prove: env, demo or test" ;;
+    env | demo | test | fast) ;;
+    *) fail "say what to prove: env, demo, test or fast" ;;
 esac
 make_debian
 lend_the_hosts_mirrors

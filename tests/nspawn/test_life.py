@@ -41,13 +41,13 @@ progress_s = 2
 [sync]
 retry_s_max = 2
 """
-SIMULATED = """\
-[Service]
-ExecStart=
-ExecStart=/opt/interlock/current/venv/bin/interlock sim node --config /etc/interlock/node.toml --world /srv/world
-ExecStopPost=
-ExecStopPost=/opt/interlock/current/venv/bin/python /srv/safe_state.py
-"""
+SIMULATED = {
+    "ExecStart": "/opt/interlock/current/venv/bin/interlock sim node --config /etc/interlock/node.toml"
+    " --world /srv/world",
+    "ExecStopPost": "/opt/interlock/current/venv/bin/python /srv/safe_state.py",
+}
+"""What the unit runs, with its pins in the world: replaced where the unit has it, so that a unit without its
+ExecStopPost has none here either."""
 SAFE_STATE = """
 from pathlib import Path
 from interlock.config import load_node
@@ -93,6 +93,7 @@ SETTLE_S = 90
 ARRIVAL_S = 2.0
 """The tap before lasted 0.6 s, and the reader wants 0.3 s of an empty field before an arrival."""
 HOSTNAME = "printer-1"
+PUBLIC = "http://hub.labo.example:8080"
 NEXT, BROKEN = "0.2.0", "0.3.0"
 
 
@@ -160,7 +161,9 @@ class Life:
         subprocess.run(command, check=True)
         drop_in = self.root / f"etc/systemd/system/{NODE}.d/simulated.conf"
         drop_in.parent.mkdir(parents=True)
-        drop_in.write_text(SIMULATED)
+        unit = (REPOSITORY / "systemd" / NODE).read_text()
+        lines = [f"{key}=\n{key}={its}\n" for key, its in SIMULATED.items() if f"\n{key}=" in unit]
+        drop_in.write_text("".join(["[Service]\n", *lines]))
         (self.root / "srv/safe_state.py").write_text(SAFE_STATE)
 
     # ------------------------------------------------------------------------------------ what is done
@@ -262,8 +265,9 @@ def test_an_installation_is_born_hung_upgraded_broken_cut_off_taken_back_and_rem
 
 
 def the_hub_is_installed(life: Life) -> None:
-    told = life.install("hub", "--lang", "fr")
-    assert "ouvrez ce lien dans la journée" in told.stdout
+    told = life.install("hub", "--lang", "fr", "--url", PUBLIC)
+    assert f"Le hub est en marche à {PUBLIC} ; ouvrez ce lien dans la journée" in told.stdout
+    assert f'url = "{PUBLIC}"\n' in (life.root / "var/lib/interlock-hub/hub.toml").read_text()
     assert life.computer.show(HUB, "ActiveState") == "active"
     # The lab that this hub serves from now on has members and machines.
     life.computer.run("systemctl", "stop", HUB)
