@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from interlock.sim.pin_factory import world_factory
+from tests.browser.visitor import PATIENCE_MS
 from tests.sim.labs import ADA, BOB, RunningLab, running_lab
 from tests.sim.worlds import BUZZER, GREEN, RELAY
 from tests.waiting import wait_until
@@ -67,7 +68,7 @@ def opened(browser: Browser, lab: RunningLab, **options: Any) -> Iterator[Page]:
     )
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     page = context.new_page()
-    page.set_default_timeout(5_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(lab.server.url)
     expect(page.locator("body.ready")).to_be_visible()
     expect(part(page, "saw", ".doing")).not_to_be_empty()

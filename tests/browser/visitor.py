@@ -18,6 +18,8 @@ PATIENCE_MS = 20_000
 EMPTY_FIELD_MS = 500
 """The arrival gap and two polls."""
 
+expect.set_options(timeout=PATIENCE_MS)
+
 HAND_MS = 400
 """Nobody sees a lamp and has pressed a key sooner; a start within 260 ms is the laser's fault."""
 
