@@ -30,13 +30,34 @@ def laser(demo: RunningDemo, context: BrowserContext) -> Iterator[Station]:
 
 def station(demo: RunningDemo, context: BrowserContext, machine: str) -> Iterator[Station]:
     """The machine on a fresh page, at rest and ready; the page is closed afterwards."""
-    wait_until(lambda: demo.machine(machine).status()["state"] == "locked", 20, "at rest")
+    put_right(demo, machine)
+    wait_until(lambda: demo.machine(machine).status().get("state") == "locked", 20, "at rest")
     page = context.new_page()
     page.goto(demo.panel)
     station = Station(page, machine)
     station.doing("Off")
     yield station
     page.close()
+
+
+def put_right(demo: RunningDemo, machine: str) -> None:
+    """As whoever tidies up leaves it: a story that broke off leaves badges, lids and keys to the next, or to itself."""
+
+    def act(op: str, **how: object) -> None:
+        demo.post("/act", machine=machine, op=op, **how)
+
+    act("take")
+    if machine == "saw":
+        act("bypass", on=False)
+    else:
+        act("extraction_broken", on=False)
+        act("jam", button="machine_start", on=False)
+        for name in demo.machine(machine).world()["held_open"]:
+            act("interlock", name=name, on=False)
+    if demo.machine(machine).status().get("state") == "enabled":
+        act("push", button="stop")
+    if demo.machine(machine).status().get("state") == "fault":
+        demo.fault("clear_faults", machine)
 
 
 # ------------------------------------------------------------------------------------------ people
@@ -146,7 +167,11 @@ def test_an_unknown_badge_shows_a_code_that_the_hub_lists_and_gives_to_a_member(
     hub.page.locator("summary", has_text="Oliver Hughes").click()
     hub.page.get_by_role("button", name="Give it to Oliver Hughes").click()
     expect(hub.page.locator("h1")).to_have_text("Oliver Hughes")
-    wait_until(lambda: machine.status()["cache"]["version"] != before, 10, "the node has heard")
+    wait_until(
+        lambda: machine.status().get("cache", {}).get("version", before) != before,
+        10,
+        "the node has heard",
+    )
     saw.lay("Unknown badge")
     saw.coil("on")
     saw.shows("In use")
@@ -232,6 +257,6 @@ def test_a_laser_whose_start_key_is_jammed_is_cut_off_until_a_technician_comes(
     laser.take()
     laser.fault("machine_start")
     laser.lay("Fatou Diallo")
-    wait_until(lambda: demo.machine("laser").status()["state"] in ("locked", "run_on"), 10)
+    wait_until(lambda: demo.machine("laser").status().get("state") in ("locked", "run_on"), 10)
     laser.coil("off")
     laser.take()
