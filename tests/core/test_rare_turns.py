@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from interlock.core import faults, hours, promises
-from interlock.core.effects import Exit, Message, ReportRefusal, WriteRecord
+from interlock.core.effects import Colour, Exit, Message, Pattern, ReportRefusal, WriteRecord
 from interlock.core.events import (
     BadgeRemoved,
     EndRequested,
@@ -423,3 +423,11 @@ def test_an_end_that_the_hub_asks_for_too_is_no_badge_s_to_take_back_and_comes_n
     assert asked_for(rig) == (Ending.HUB_REQUEST, until_ms)
     rig.arrive(ADA)
     assert asked_for(rig) == (Ending.HUB_REQUEST, until_ms)
+
+
+def test_an_open_stop_chain_has_a_panel_of_its_own_with_a_silent_buzzer() -> None:
+    rig = Rig()
+    rig.sample(emergency_stop_closed=False)
+    panel = rig.panel
+    assert (panel.colour, panel.lamp) == (Colour.RED, Pattern.STEADY)
+    assert (panel.buzzer, panel.message) == (Pattern.OFF, Message.EMERGENCY_STOP)
