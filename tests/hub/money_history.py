@@ -127,6 +127,20 @@ _prices = st.builds(
 
 
 @st.composite
+def _arrivals(draw: st.DrawFn, sessions: int) -> list[list[int] | date | Repair]:
+    """They arrive in any order, with up to two months closed and some put right in between."""
+    order = draw(st.permutations(range(sessions)))
+    cuts = sorted(draw(st.lists(st.integers(0, sessions), min_size=2, max_size=2)))
+    closed = draw(st.integers(0, 2))
+    repaired = repairs(sessions)
+    arrivals: list[list[int] | date | Repair] = [order[: cuts[0]]]
+    arrivals += [OCTOBER, *draw(repaired)] if closed > 0 else []
+    arrivals += [order[cuts[0] : cuts[1]]]
+    arrivals += [NOVEMBER, *draw(repaired)] if closed > 1 else []
+    return [*arrivals, order[cuts[1] :], *draw(repaired)]
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> History:
     """A history with at most eight sessions and two closed months."""
     moments = st.sampled_from(MOMENTS)
@@ -152,15 +166,7 @@ def histories(draw: st.DrawFn) -> History:
             max_size=8,
         )
     )
-    order = draw(st.permutations(range(len(sessions))))
-    cuts = sorted(draw(st.lists(st.integers(0, len(order)), min_size=2, max_size=2)))
-    closed = draw(st.integers(0, 2))
-    repaired = repairs(len(sessions))
-    arrivals: list[list[int] | date | Repair] = [order[: cuts[0]]]
-    arrivals += [OCTOBER, *draw(repaired)] if closed > 0 else []
-    arrivals += [order[cuts[0] : cuts[1]]]
-    arrivals += [NOVEMBER, *draw(repaired)] if closed > 1 else []
-    arrivals += [order[cuts[1] :], *draw(repaired)]
+    arrivals = draw(_arrivals(len(sessions)))
     return History(
         prices,
         draw(
