@@ -140,6 +140,19 @@ def _arrivals(draw: st.DrawFn, sessions: int) -> list[list[int] | date | Repair]
     return [*arrivals, order[cuts[1] :], *draw(repaired)]
 
 
+_passes = st.builds(
+    Held,
+    payer=st.integers(0, 2),
+    kind=st.sampled_from(["time", "money"]),
+    origin=st.sampled_from(["sponsored", "given", "bought"]),
+    amount=st.integers(1, 6_000),
+    starts_at=st.sampled_from(MOMENTS),
+    days=st.none() | st.integers(1, 30),
+    only_first_machine=st.booleans(),
+    share_percent=st.sampled_from([100, 50]),
+)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """A history with at most eight sessions and two closed months."""
@@ -175,22 +188,7 @@ def histories(draw: st.DrawFn) -> History:
                 max_size=2,
             ).map(lambda found: sorted(found, key=lambda one: one.at))
         ),
-        draw(
-            st.lists(
-                st.builds(
-                    Held,
-                    payer=st.integers(0, 2),
-                    kind=st.sampled_from(["time", "money"]),
-                    origin=st.sampled_from(["sponsored", "given", "bought"]),
-                    amount=st.integers(1, 6_000),
-                    starts_at=moments,
-                    days=st.none() | st.integers(1, 30),
-                    only_first_machine=st.booleans(),
-                    share_percent=st.sampled_from([100, 50]),
-                ),
-                max_size=0 if by_month else 3,
-            )
-        ),
+        draw(st.lists(_passes, max_size=0 if by_month else 3)),
         sessions,
         arrivals,
     )
