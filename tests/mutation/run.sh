@@ -2,13 +2,16 @@
 # A copy of the last commit goes to a folder outside it; mutmut bends one operator or constant of it after another there,
 # and says which bends no test noticed. Nothing here changes the tree itself.
 #
-#   tests/mutation/run.sh core|protocol FOLDER [MUTANT-PATTERN …]
+#   tests/mutation/run.sh core|protocol FOLDER SEED [MUTANT-PATTERN …]
 #
-# Interrupted, it goes on where it stopped when it is called again with the same folder. Needs `pip install mutmut==3.8.1`.
+# The mutants come in an order that SEED draws, those that match a pattern first (shuffled.py): however far a run comes,
+# it is a sample. Interrupted, it goes on where it stopped when it is called again with the same folder and seed.
+# Needs `pip install mutmut==3.8.1`.
 set -eu
 cd "$(dirname "$0")/../.."
-part=$1 folder=$2
-shift 2
+part=$1 folder=$2 seed=$3
+shift 3
+tree=$PWD
 python=$PWD/.venv/bin/python
 if [ ! -d "$folder/interlock" ]; then
     mkdir -p "$folder"
@@ -21,7 +24,7 @@ settings.load_profile("mutation")
 END
 fi
 cd "$folder"
-nice -n 19 "$python" -m mutmut run --max-children 2 "$@" ||
+nice -n 19 "$python" "$tree/tests/mutation/shuffled.py" "$seed" 2 "$@" ||
     echo "mutmut ended with $?" >&2
 "$python" -m mutmut results --all true >results.txt
-"$python" "$OLDPWD/tests/mutation/score.py" results.txt
+"$python" "$tree/tests/mutation/score.py" results.txt

@@ -52,7 +52,7 @@ def place(seed: str, first: tuple[str, ...], mutant: str) -> float:
 def main(seed: str, children: str, *first: str) -> None:
     """Ask the mutants of the folder we stand in that nobody asked yet."""
     mutmut.estimated_worst_case_time = lambda mutant_name: place(seed, first, mutant_name)
-    isolation.PytestRunner = NearestFirst  # type: ignore[attr-defined, misc]
+    isolation.PytestRunner = NearestFirst
     mutmut.cli(["run", "--max-children", children], standalone_mode=False)
 
 
