@@ -124,3 +124,7 @@ def test_a_line_that_is_spelt_otherwise_is_not_the_line_that_was_signed(line: by
     assert canonical.loads_exact(b'{"a":1}\n', where="test") == {"a": 1}
     with pytest.raises(ProtocolError, match="cut short, or not in its canonical form"):
         canonical.loads_exact(line, where="test")
+
+
+def test_a_plain_value_alone_has_a_canonical_form_too() -> None:
+    assert [canonical.dumps(one) for one in (7, None, True)] == [b"7", b"null", b"true"]
