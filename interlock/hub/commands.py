@@ -103,6 +103,7 @@ def run(
     def ready() -> None:
         nonlocal served
         served = True
+        serving.settle()
         serving.notify_ready()
         on_ready(serving.address_of(listener), serving.address_of(door.listener, "https"))
 
