@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_a_month_is_closed_once_however_many_close_it_and_verifies(billed: Bille
 
 def _forge(folder: Path) -> None:
     """Somebody with the file in hand takes the trigger away, writes, and puts it back."""
-    with sqlite3.connect(folder / "hub.db") as database:
+    with closing(sqlite3.connect(folder / "hub.db")) as database, database:
         (trigger,) = database.execute(
             "SELECT sql FROM sqlite_master WHERE name = 'ledger_line_kept'"
         ).fetchone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_damaged_key_is_no_badge_without_a_key(tmp_path: Path) -> None:
     key = wrap(b"w" * 32, b"k" * 16, node=KEYS.node, tag=tag(1), slot=slot)
     path = built(tmp_path, [entry(1)])
     line = entry_line(entry(1), key).replace(b'"scheme":"desfire_aes"', b'"scheme":"rot13"')
-    with sqlite3.connect(path) as direct:
+    with closing(sqlite3.connect(path)) as direct, direct:
         direct.execute("UPDATE entries SET line = ?, sum = ?", (line, line_sum(line)))
     direct.close()
     cache = opened(path)
@@ -109,7 +110,7 @@ def test_a_cache_under_another_version_s_name_is_not_opened(path: Path) -> None:
 
 
 def test_an_entry_that_somebody_changed_is_never_returned(path: Path) -> None:
-    with sqlite3.connect(path) as direct:
+    with closing(sqlite3.connect(path)) as direct, direct:
         (line,) = direct.execute("SELECT line FROM entries WHERE tag = ?", (tag(7),)).fetchone()
         promoted = line.replace(b'"technician":false', b'"technician":true ')
         assert promoted != line
@@ -123,7 +124,7 @@ def test_an_entry_that_somebody_changed_is_never_returned(path: Path) -> None:
 
 
 def test_an_entry_moved_under_another_badge_is_never_returned(path: Path) -> None:
-    with sqlite3.connect(path) as direct:
+    with closing(sqlite3.connect(path)) as direct, direct:
         direct.execute(
             "UPDATE entries SET (line, sum) = (SELECT line, sum FROM entries WHERE tag = ?)"
             " WHERE tag = ?",
@@ -137,7 +138,7 @@ def test_an_entry_moved_under_another_badge_is_never_returned(path: Path) -> Non
 
 
 def test_an_added_entry_with_a_right_sum_is_found_by_the_verification(path: Path) -> None:
-    with sqlite3.connect(path) as direct:
+    with closing(sqlite3.connect(path)) as direct, direct:
         row = direct.execute("SELECT line, sum FROM entries WHERE tag = ?", (tag(1),)).fetchone()
         direct.execute("INSERT INTO entries VALUES (?, ?, ?)", (b"\xff" * 16, *row))
     direct.close()

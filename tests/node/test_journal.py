@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,7 +214,7 @@ def test_a_sequence_number_is_never_used_again_even_when_every_row_is_gone(tmp_p
     records = journal.append([boot() for _ in range(3)])
     journal.acknowledge(Head(1, 3, records[2].hash))
     journal.close(clean=True)
-    with sqlite3.connect(tmp_path / "journal.db") as direct:
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as direct, direct:
         direct.execute("DELETE FROM records")
     direct.close()
     journal, recovery = reopened(tmp_path)

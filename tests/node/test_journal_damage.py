@@ -190,7 +190,7 @@ def test_a_file_that_is_no_database_ends_in_a_new_epoch_locked_out_and_says_so(
 
 
 def test_missing_last_records_are_noticed_at_the_start(folder: Path) -> None:
-    with sqlite3.connect(folder / "journal.db") as direct:
+    with closing(sqlite3.connect(folder / "journal.db")) as direct, direct:
         direct.execute("DELETE FROM records WHERE place > (SELECT max(place) - 3 FROM records)")
         (last,) = direct.execute("SELECT max(place) & 0xFFFFFFFF FROM records").fetchone()
     direct.close()
@@ -204,7 +204,7 @@ def test_missing_last_records_of_an_epoch_that_is_over_are_noticed(
 ) -> None:
     end = len(written[1])
     for epoch in (1, 2):
-        with sqlite3.connect(folder / "journal.db") as direct:
+        with closing(sqlite3.connect(folder / "journal.db")) as direct, direct:
             (last,) = direct.execute(
                 "SELECT max(place) & 0xFFFFFFFF FROM records WHERE place >> 40 = 1"
             ).fetchone()
@@ -220,7 +220,7 @@ def test_an_altered_record_far_back_is_found_by_the_slices_and_mended(
     written: tuple[Path, list[Record]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "TAIL_RECORDS", 10)
-    with sqlite3.connect(folder / "journal.db") as direct:
+    with closing(sqlite3.connect(folder / "journal.db")) as direct, direct:
         direct.execute("UPDATE records SET boot_ms = boot_ms + 1 WHERE place & 0xFFFFFF = 17")
     direct.close()
     journal, _ = reopened(folder)
@@ -243,7 +243,7 @@ def test_acknowledged_records_that_became_unreadable_are_no_loss(
     journal = opened(folder)
     journal.acknowledge(Head(1, 100, records[99].hash))
     journal.close(clean=True)
-    with sqlite3.connect(folder / "journal.db") as direct:
+    with closing(sqlite3.connect(folder / "journal.db")) as direct, direct:
         direct.execute("UPDATE records SET boot_ms = 5 WHERE place & 0xFFFFFF IN (50, 200)")
     direct.close()
     journal, recovery = reopened(folder)

@@ -6,7 +6,7 @@ import resource
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -407,7 +407,7 @@ def altered_far_back(folder: Path) -> Journal:
     journal = opened(folder)
     journal.append([boot() for _ in range(100)])
     journal.close(clean=True)
-    with sqlite3.connect(folder / "journal.db") as direct:
+    with closing(sqlite3.connect(folder / "journal.db")) as direct, direct:
         direct.execute("UPDATE records SET boot_ms = 5 WHERE place & 0xFFFF = 3")
     direct.close()
     return opened(folder)

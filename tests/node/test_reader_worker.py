@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -288,7 +289,7 @@ def test_a_uid_of_an_impossible_length_is_a_reader_error_and_no_badge() -> None:
 
 def test_a_damaged_cache_is_no_cache_from_that_moment_on(tmp_path: Path) -> None:
     path = built(tmp_path, [MEMBER])
-    with sqlite3.connect(path) as direct:
+    with closing(sqlite3.connect(path)) as direct, direct:
         direct.execute("UPDATE entries SET sum = x'0000000000000000'")
     direct.close()
     bench = Bench(path)
@@ -311,7 +312,7 @@ def test_a_damaged_cache_is_no_cache_from_that_moment_on(tmp_path: Path) -> None
 
 def test_a_cache_with_a_forged_entry_is_found_out_without_any_badge(tmp_path: Path) -> None:
     path = built(tmp_path, [entry(n) for n in range(120)])
-    with sqlite3.connect(path) as direct:
+    with closing(sqlite3.connect(path)) as direct, direct:
         direct.execute("DELETE FROM entries WHERE tag = ?", (entry(5).tag,))
     direct.close()
     bench = Bench(path)
