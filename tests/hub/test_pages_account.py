@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from django import forms
+from django.db import connections
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -229,8 +230,11 @@ def test_forty_sign_ins_at_once_try_no_more_passwords_than_forty_in_a_row(
 
     def one() -> None:
         start.wait()
-        with contextlib.suppress(forms.ValidationError):
-            account._authenticated(RequestFactory().post("/sign-in/"), ADA, "wrong")
+        try:
+            with contextlib.suppress(forms.ValidationError):
+                account._authenticated(RequestFactory().post("/sign-in/"), ADA, "wrong")
+        finally:
+            connections.close_all()
 
     threads = [threading.Thread(target=one) for _ in range(40)]
     for thread in threads:
