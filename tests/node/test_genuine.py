@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def new_bench(cache: Path) -> Iterator[Bench]:
     bench.work.close()
 
 
+@pytest.fixture
+def until_end() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
 FRAMES_OF_A_SELECTION = GAP_POLLS + 1 + 5
 """One for each empty poll before, and WUPA and two levels (the first turn opens the reader and polls, too)."""
 
@@ -81,8 +88,11 @@ def test_a_badge_that_knows_its_key_arrives_as_genuine(bench: Bench) -> None:
     assert bench.outcomes() == [GENUINE]
 
 
-def test_an_ntag_424_that_knows_its_key_arrives_as_genuine(tmp_path: Path) -> None:
+def test_an_ntag_424_that_knows_its_key_arrives_as_genuine(
+    until_end: ExitStack, tmp_path: Path
+) -> None:
     bench = Bench(snapshot(tmp_path, NTAG))
+    until_end.callback(bench.work.close)
     bench.lay(ntag())
     bench.lift()
     bench.lay(ntag(WRONG_KEY))
@@ -126,11 +136,14 @@ def test_without_the_rule_that_a_key_must_be_proved_a_clone_would_be_its_member(
     assert bench.outcomes() == [(Assurance.UID, None)]
 
 
-def test_a_member_without_a_key_is_asked_for_nothing_and_counts_as_uid(tmp_path: Path) -> None:
+def test_a_member_without_a_key_is_asked_for_nothing_and_counts_as_uid(
+    until_end: ExitStack, tmp_path: Path
+) -> None:
     lines = entry_lines([MEMBER])
     (tmp_path / "spool").write_bytes(signed_snapshot(HUB, header(lines), lines))
     build(order(tmp_path / "spool", tmp_path))
     bench = Bench(tmp_path / "auth-1-1.db")
+    until_end.callback(bench.work.close)
     bench.lay(desfire(), polls=1)
     frames = bench.chip.air.frames
     assert bench.outcomes() == [(Assurance.UID, None)]
@@ -145,8 +158,9 @@ def test_an_unknown_badge_is_asked_for_nothing_and_gets_a_code(bench: Bench) -> 
     assert badge.code == short_code(badge_tag(SIGNED_KEYS.badge_key, OTHER_UID))
 
 
-def test_a_blocked_badge_is_asked_for_nothing(tmp_path: Path) -> None:
+def test_a_blocked_badge_is_asked_for_nothing(until_end: ExitStack, tmp_path: Path) -> None:
     bench = Bench(snapshot(tmp_path, member=replace(MEMBER, badge=BadgeState.BLOCKED)))
+    until_end.callback(bench.work.close)
     bench.lay(desfire(), polls=1)
     assert bench.chip.air.frames == FRAMES_OF_A_SELECTION
     assert bench.outcomes() == [(Assurance.UID, None)]
@@ -160,7 +174,7 @@ def test_a_phone_is_asked_for_nothing_and_has_no_code(bench: Bench) -> None:
 
 @pytest.mark.parametrize("lack", ["node key", "wrapping key", "another node's", "another badge's"])
 def test_a_key_that_cannot_be_opened_lets_nobody_in_and_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, lack: str
+    until_end: ExitStack, tmp_path: Path, caplog: pytest.LogCaptureFixture, lack: str
 ) -> None:
     node = "laser" if lack == "another node's" else SIGNED_KEYS.node
     tag = bytes(16) if lack == "another badge's" else TAG
@@ -169,6 +183,7 @@ def test_a_key_that_cannot_be_opened_lets_nobody_in_and_is_logged(
     path = written(tmp_path, MEMBER, key, None if lack == "wrapping key" else sealed)
     own = None if lack == "node key" else SIGNED_KEYS.decryption_key
     bench = Bench(path, decryption_key=own)
+    until_end.callback(bench.work.close)
     bench.lay(desfire())
     assert bench.outcomes() == [PRESENT_AGAIN]
     assert "cannot be opened" in caplog.text
