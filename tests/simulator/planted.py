@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from interlock.core import machine
 from interlock.core.effects import Effect, ReportRefusal, SetExtraction, SetRelay, WriteRecord
@@ -18,9 +17,11 @@ from interlock.core.events import (
     RecordDurable,
 )
 from interlock.core.model import (
+    BadgeUse,
     Cache,
     Credit,
     Demands,
+    Ending,
     Entry,
     Inputs,
     Level,
@@ -30,23 +31,27 @@ from interlock.core.model import (
 )
 from interlock.core.states import (
     EnabledFacts,
+    EndingFacts,
     FaultFacts,
     LockedFacts,
     MachineState,
     StartingFacts,
 )
 from interlock.node.flight import Step
-from interlock.node.journal_facts import Draft
-from interlock.protocol.records import Record
-from interlock.sim.physics import Facts
-from interlock.sim.simulator.bench import RELAY_LINE, Bench
-from interlock.sim.simulator.disk import Platter
 from interlock.sim.simulator.fitting import TRAINING, Fitting, fitting
 from interlock.sim.simulator.happenings import Plan, plan_from_text
 from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.people import CARDS
 from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import run
+from tests.simulator.planted_world import (
+    FloatsHigh,
+    Forgetful,
+    NoHighWaterMark,
+    NoMonostable,
+    NumbersAgain,
+    StopChainBypassed,
+)
 
 Outcome = tuple[MachineState, tuple[Effect, ...]]
 HOURS = 0.1
@@ -256,6 +261,38 @@ def _asked_ends_cut(state: MachineState, event: Event, now: Now) -> Outcome:
     return machine.step(state, event, now)
 
 
+def _tap_offs_are_warned_about(state: MachineState, event: Event, now: Now) -> Outcome:
+    """Whoever taps off waits for the end of the warning, whether the machine works or not."""
+    is_asked = isinstance(event, BadgeArrived) and isinstance(state.facts, EnabledFacts)
+    waits = isinstance(state.facts, EndingFacts) and state.facts.cause is Ending.TAP_OFF
+    if is_asked:
+        state = replace(state, watch=replace(state.watch, inputs=replace(state.inputs, busy=None)))
+    if waits and isinstance(event, InputsSampled):
+        event = InputsSampled(replace(event.inputs, busy=None))
+    return machine.step(state, event, now)
+
+
+class _WaitsForTheDisk:
+    """A badge at a running machine is looked at once every record that was asked for is durable."""
+
+    def __init__(self) -> None:
+        self._owed: set[int] = set()
+        self._held: list[Event] = []
+
+    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
+        if isinstance(event, RecordDurable):
+            self._owed.discard(event.ticket)
+        if isinstance(event, BadgeArrived) and isinstance(state.facts, EnabledFacts) and self._owed:
+            self._held.append(event)
+            return state, ()
+        state, effects = machine.step(state, event, now)
+        while self._held and not self._owed:
+            state, more = machine.step(state, self._held.pop(0), now)
+            effects += more
+        self._owed |= {one.ticket for one in effects if isinstance(one, WriteRecord)}
+        return state, effects
+
+
 def _cut_is_a_request(state: MachineState, event: Event, now: Now) -> Outcome:
     return machine.step(state, EndRequested() if isinstance(event, CutRequested) else event, now)
 
@@ -294,60 +331,6 @@ def _says_something_else(effect: Effect) -> Effect:
     if isinstance(effect, ReportRefusal) and effect.body["reason"] == "NOT_TRAINED":
         return ReportRefusal({**effect.body, "reason": "BADGE_BLOCKED"})
     return effect
-
-
-# -------------------------------------------------------------------------- round bench and card
-
-
-class _StopChainBypassed(Bench):
-    """The emergency stop is wired to the input and not into the coil's circuit."""
-
-    def impose(self, now_us: int, **changes: Any) -> None:
-        changes.pop("emergency_stop", None)
-        super().impose(now_us, **changes)
-
-
-class _NoMonostable(Bench):
-    """The dynamic enable is taken for wired and the relay follows its pin alone."""
-
-    def __init__(self, fit: Fitting, observe: Callable[[Facts], None]) -> None:
-        super().__init__(replace(fit, plant=replace(fit.plant, monostable_us=None)), observe)
-
-
-class _FloatsHigh(Bench):
-    """No resistor holds the relay's line low while nobody drives it."""
-
-    def __init__(self, fit: Fitting, observe: Callable[[Facts], None]) -> None:
-        super().__init__(replace(fit, plant=replace(fit.plant, monostable_us=None)), observe)
-
-    def boot(self, now_us: int) -> None:
-        self.pins.wire(RELAY_LINE, True)
-        super().boot(now_us)
-
-
-class _Forgetful(Platter):
-    """Every ninth record that was called durable is not there."""
-
-    def write(self, drafts: Sequence[Draft], boot_id: str) -> list[Record]:
-        written = super().write(drafts, boot_id)
-        if len(self.records) % 9 == 0:
-            self.records = [*self.records[:-2], self.records[-1]]
-        return written
-
-
-class _NumbersAgain(Platter):
-    """After ten records numbers begin anew."""
-
-    def _record(self, draft: Draft, boot_id: str) -> Record:
-        record = super()._record(draft, boot_id)
-        return replace(record, header=replace(record.header, seq=record.header.seq % 10 + 1))
-
-
-class _NoHighWaterMark(Platter):
-    """The newest version ever accepted is not remembered."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, replace(value, snapshot=None) if name == "marks" else value)
 
 
 def _of(step: Step) -> Callable[[], Parts]:
@@ -413,7 +396,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "S5",
         "the stop chain is not in the coil's circuit",
-        lambda: Parts(bench=_StopChainBypassed),
+        lambda: Parts(bench=StopChainBypassed),
         0,
     ),
     Planted(
@@ -440,13 +423,34 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "S7",
         "the monostable is not wired",
-        lambda: Parts(bench=_NoMonostable),
+        lambda: Parts(bench=NoMonostable),
         3,
         lambda f: f.monostable,
     ),
     Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 3),
     Planted("S9", "the stop button is debounced", lambda: Parts(step=_StopDebounced().step), 11),
     Planted("S9", "cut_now is taken for a request", _of(_cut_is_a_request), 10),
+    Planted(
+        "S9",
+        "a tap-off of an idle machine waits for the warning",
+        _of(_tap_offs_are_warned_about),
+        1,
+        lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.TAP,
+    ),
+    Planted(
+        "S9",
+        "a tap-off waits for a disk that stalls",
+        lambda: Parts(step=_WaitsForTheDisk().step),
+        39,
+        lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.TAP,
+    ),
+    Planted(
+        "S9",
+        "a badge may be gone for a second longer",
+        _rules(lambda rules: replace(rules, grace_s=rules.grace_s + 1)),
+        0,
+        lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.HOLD,
+    ),
     Planted(
         "S10",
         "half the pre-run",
@@ -466,7 +470,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "S13",
         "the relay's line floats high while the Pi boots",
-        lambda: Parts(bench=_FloatsHigh),
+        lambda: Parts(bench=FloatsHigh),
         2,
     ),
     Planted(
@@ -476,7 +480,7 @@ PLANTED: tuple[Planted, ...] = (
         12,
         lambda f: f.rules.max_offline_s == 75 and not f.warns_only,
     ),
-    Planted("A2", "no high-water mark", lambda: Parts(platter=_NoHighWaterMark), 2),
+    Planted("A2", "no high-water mark", lambda: Parts(platter=NoHighWaterMark), 2),
     Planted("A5", "end dates are not looked at", _now(lambda now: replace(now, wall_at=None)), 2),
     Planted("A6", "without a snapshot everybody is let in", _open_before_the_first_snapshot, 2),
     Planted("A10", "a refusal is recorded with another reason", _effects(_says_something_else), 1),
@@ -487,9 +491,9 @@ PLANTED: tuple[Planted, ...] = (
         29,
         lambda f: not f.warns_only,
     ),
-    Planted("D1", "a durable record is lost", lambda: Parts(platter=_Forgetful), 1),
+    Planted("D1", "a durable record is lost", lambda: Parts(platter=Forgetful), 1),
     Planted("D5", "time is counted twice", _effects(_doubled), 0),
-    Planted("D11", "numbers are used again", lambda: Parts(platter=_NumbersAgain), 1),
+    Planted("D11", "numbers are used again", lambda: Parts(platter=NumbersAgain), 1),
     Planted("L1", "a disk that works again is not believed", _of(_deaf_to_a_mended_disk), 12),
     Planted("CRASH", "two badges at once end the process", _of(_dies_of_two_badges), 0),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from interlock.core.model import BadgeUse
 from interlock.sim.physics import StartControl
 from interlock.sim.simulator import ledger
 from interlock.sim.simulator.witness import Placing, Powered, Witness
@@ -23,6 +24,8 @@ STRICT_US = 50 * MS
 MARGIN_US = 100 * MS
 READ_US = 400 * MS
 """From a badge in the field to its arrival: a poll of 50 ms, disturbed at worst a few times in a row."""
+REMOVED_US = 450 * MS
+"""From an emptied field to the removal: the gap of 300 ms, the poll that begins it and the one that ends it."""
 FRESH_US = 2_100 * MS
 """An arrival is believed for as long as a start may take."""
 UNEXPECTED_US = 200 * MS
@@ -97,6 +100,42 @@ def s9_a_stop_opens(w: Witness) -> str | None:
     if w.cut_us is not None and w.relay_since_us <= w.cut_us and _served_us(w, w.cut_us) > LOOK_US:
         return "the power was cut over the socket and the coil is commanded on"
     return None
+
+
+def s9_a_tap_off_opens(w: Witness) -> str | None:
+    """S9: a tap-off is a request: an idle machine is off within the same bound as by its stop button."""
+    tap, session, idle_us = _last(w), w.session, w.idle_since_us
+    if not w.relay or session is None or tap is None or tap.seen_us is None or idle_us is None:
+        return None
+    if w.fit.rules.badge_use is not BadgeUse.TAP or not w.fit.busy_sensed:
+        return None
+    theirs = _member(tap) == session.member and tap.card.genuine and tap.seen_us > session.closed_us
+    idle = idle_us < tap.seen_us - LOOK_US
+    if not theirs or not idle or tap.warned or _a_time_is_over(w, session, tap.seen_us, LOOK_US):
+        return None
+    if _served_us(w, tap.seen_us) <= LOOK_US:
+        return None
+    asked_ms = (w.now_us - tap.seen_us) // MS
+    return f"{session.member} tapped off {asked_ms} ms ago, nothing works, and the coil is commanded on"
+
+
+def s9_a_removal_opens(w: Witness) -> str | None:
+    """S9: a removal is a request: with its grace time over, an idle machine is off within the same bound."""
+    rules, session, idle_us = w.fit.rules, w.session, w.idle_since_us
+    if not w.relay or session is None or not w.is_empty or idle_us is None:
+        return None
+    if rules.badge_use is not BadgeUse.HOLD or not w.fit.busy_sensed or w.reader_ok_us is None:
+        return None
+    gone_us = max(w.empty_since_us, w.ticking_since_us or 0, w.reader_ok_us)
+    due_us = gone_us + REMOVED_US + rules.grace_s * 1_000 * MS
+    warned = w.warned_since_us is not None and w.warned_since_us < due_us - REMOVED_US
+    if w.reader_ok_us > session.closed_us or idle_us > due_us - REMOVED_US - LOOK_US or warned:
+        return None
+    stays = w.longjob_pressed or w.longjob_us > session.closed_us
+    over = _a_time_is_over(w, session, due_us, REMOVED_US)
+    if stays or over or _served_us(w, due_us) <= LOOK_US:
+        return None
+    return f"the badge left {(w.now_us - gone_us) // MS} ms ago, nothing works, and the coil is on"
 
 
 def s10_air_runs_on_and_stops(w: Witness) -> str | None:
@@ -320,6 +359,8 @@ EVERY_STEP: tuple[Invariant, ...] = (
     s6_a_weld_is_latched,
     s7_a_dead_node_lets_go,
     s9_a_stop_opens,
+    s9_a_tap_off_opens,
+    s9_a_removal_opens,
     s10_air_runs_on_and_stops,
     s3_the_coil_rises_only_on_our_command,
     s3_the_motor_starts_by_hand,
@@ -373,6 +414,24 @@ def _let_go_us(w: Witness) -> int:
     if w.safe_us is not None and w.gone_since_us is not None:
         bounds.append(w.safe_us - w.gone_since_us)
     return min(bounds, default=0) + TICK_US
+
+
+def _last(w: Witness) -> Placing | None:
+    return w.placings[-1] if w.placings else None
+
+
+def _a_time_is_over(w: Witness, session: Powered, at_us: int, near_us: int) -> bool:
+    """Whether idle time or supervision runs out near the request: which came first is the machine's to say."""
+    rules = w.fit.rules
+    since = [session.closed_us, w.idle_since_us, *(one.seen_us for one in w.placings)]
+    since += [closed_us for closed_us, _ in w.worked[-2:]]
+    times_s = [one for one in (rules.idle_timeout_s, rules.supervise_s) if one is not None]
+    return any(
+        abs(one + time_s * 1_000 * MS - at_us) <= near_us
+        for one in since
+        if one is not None
+        for time_s in times_s
+    )
 
 
 def _is_recent(w: Witness, placing: Placing) -> bool:

@@ -322,6 +322,7 @@ class Life:
         card, now_us = self._card, self._card.schedule.now_us
         slept = now_us - self._polled_us > POLL_US
         self._poll_due_us, self._polled_us = None, now_us
+        card.witness.looked(card.slot.cards)
         self.reading.poll(card.clock.boot_ms(), slept)
         card.polls += 1
         news_us = max(card.slot.changed_us, self._went_on_us)

@@ -163,7 +163,7 @@ class Pi:
             witness.stopped_since_us = now_us if down else None
             witness.gate_us = now_us
         if what == "long_job":
-            witness.longjob_pressed = down
+            witness.longjob_pressed, witness.longjob_us = down, now_us
 
     def _emergency(self, value: str) -> None:
         latched = value == "on"
@@ -270,6 +270,7 @@ class Pi:
         slot = self.card.slot
         was, bad_us = slot.manner, self._schedule.now_us - slot.changed_us
         slot.manner, slot.changed_us = manner, self._schedule.now_us
+        self.witness.reader_ok_us = slot.changed_us if manner == "ok" else None
         if self.life is not None and manner == "stuck":
             self.life.reading.sticks()
         if manner == "ok" and was in ("dead", "stuck") and bad_us > READER_DEAD_US:

@@ -6,7 +6,7 @@ process. It never looks into the state of the core: the rules in `invariants` ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ from interlock.sim.simulator.people import Card
 from interlock.sim.simulator.schedule import Schedule
 
 GAP_US = 300_000
+WATCHED_US = GAP_US + 150_000
+"""So long an empty field was surely watched for the gap: polls are 50 ms apart, and the first may only begin it."""
 MARKS_LOST_US = 600_000_000
 """Powered time is saved every ten minutes: a power cut forgets at most that much of it."""
 PLACINGS_KEPT = 40
@@ -34,6 +36,10 @@ class Placing:
     card: Card
     spent: bool = False
     """It has closed a relay or cleared something: it does nothing a second time."""
+    seen_us: int | None = None
+    """When a well reader first looked at it and at nothing else, having watched the empty field for the gap."""
+    warned: bool = False
+    """The machine was warning of a cut already when it was seen."""
 
 
 @dataclass(slots=True)
@@ -68,6 +74,8 @@ class Witness:
     contacts_since_us: int | None = None
     motor_since_us: int | None = None
     motor_rose_us: int = -1
+    idle_since_us: int | None = None
+    """Since when the current sensor shows no work; None while it does."""
     stopped_since_us: int | None = None
     """Since when the stop button is held."""
     emergency_since_us: int | None = None
@@ -88,9 +96,16 @@ class Witness:
     boot_us: int = 0
     gate_us: int = 0
     reader_well_us: int = 0
+    reader_ok_us: int | None = 0
+    """Since when the reader works as it should; None while it does not."""
     empty_since_us: int = -(10**12)
+    is_empty: bool = True
+    watched_us: int | None = None
+    """Since when the reader has looked at an empty field and at nothing else."""
     placings: list[Placing] = field(default_factory=list)
     longjob_pressed: bool = False
+    longjob_us: int = -(10**12)
+    """When its button was last touched."""
     hazards: dict[str, int] = field(default_factory=dict)
     warned_since_us: int | None = None
     snapshot: Snapshot | None = None
@@ -144,6 +159,8 @@ class Witness:
             if facts.motor:
                 self.motor_rose_us = self.now_us
             self.lane("motor", facts.motor)
+        if before is None or facts.busy != before.busy:
+            self.idle_since_us = None if facts.busy else self.now_us
 
     def relay_changed(self, on: bool) -> None:
         """The pin of the relay took a level."""
@@ -173,13 +190,31 @@ class Witness:
         """A badge was put down."""
         if was_empty and self.now_us - self.empty_since_us >= GAP_US:
             self.placings = [*self.placings[-PLACINGS_KEPT:], Placing(self.now_us, card)]
+        self.is_empty = False
         self.lane("badge", True)
 
     def lifted(self, is_empty: bool) -> None:
         """A badge was taken away."""
+        self.is_empty = is_empty
         if is_empty:
             self.empty_since_us = self.now_us
             self.lane("badge", False)
+
+    def looked(self, cards: Sequence[Card]) -> None:
+        """The reader's field was on, and these lay in it."""
+        if self.reader_ok_us is None or self.ticking_since_us is None:
+            self.watched_us = None
+            return
+        if not cards:
+            self.watched_us = self.now_us if self.watched_us is None else self.watched_us
+            return
+        watched_us, self.watched_us = self.watched_us, None
+        if watched_us is None or len(cards) > 1 or not self.placings:
+            return
+        watched_us = max(watched_us, self.ticking_since_us, self.reader_ok_us)
+        placing = self.placings[-1]
+        if self.now_us - watched_us > WATCHED_US and placing.card is cards[0]:
+            placing.seen_us, placing.warned = self.now_us, self.warned_since_us is not None
 
     # ---------------------------------------------------------------------------- the process
 
