@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -19,7 +20,21 @@ def children(pid: int | None) -> list[int]:
 def launchers() -> list[int]:
     """The snapshot launchers of the nodes of this process."""
     mine = children(os.getpid())
-    return [pid for pid in mine if "snapshot_launcher" in _text(PROC / str(pid) / "cmdline")]
+    return [pid for pid in mine if "snapshot_launcher" in command_line(pid)]
+
+
+def command_line(pid: int) -> str:
+    """What it was started with; empty when it has ended."""
+    return _text(PROC / str(pid) / "cmdline")
+
+
+def opened(pid: int) -> dict[int, str]:
+    """By descriptor: the file, or the kind of socket or pipe, that `pid` has open."""
+    found = {}
+    for link in (PROC / str(pid) / "fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[int(link.name)] = os.readlink(link)
+    return found
 
 
 def is_alive(pid: int) -> bool:
@@ -29,7 +44,7 @@ def is_alive(pid: int) -> bool:
 
 
 def status_kib(pid: int, name: str) -> int:
-    """What /proc says under `name` of the memory of `pid`: VmRSS, VmLck."""
+    """What /proc says under `name` of the memory of `pid`: VmRSS, RssAnon, VmLck."""
     lines = _text(PROC / str(pid) / "status").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
