@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from interlock.core import machine
-from interlock.core.effects import Effect, ReportRefusal, SetExtraction, SetRelay, WriteRecord
+from interlock.core.effects import Effect, ReportRefusal, WriteRecord
 from interlock.core.events import (
     BadgeArrived,
     CutRequested,
@@ -44,6 +44,14 @@ from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.people import CARDS
 from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import run
+from tests.simulator.planted_steps import (
+    AirOffWithTheRelay,
+    GoesOn,
+    Outcome,
+    ReleaseEnables,
+    StopDebounced,
+    WaitsForTheDisk,
+)
 from tests.simulator.planted_world import (
     FloatsHigh,
     Forgetful,
@@ -53,11 +61,12 @@ from tests.simulator.planted_world import (
     StopChainBypassed,
 )
 
-Outcome = tuple[MachineState, tuple[Effect, ...]]
 HOURS = 0.1
 SEEDS_MAX = 80
 """No mistake may need more."""
 ACTS_END_MS = 165_000
+TAPPED = 120
+"""Its machine is tapped at, senses its current, and nothing but a training is asked there."""
 TRAINED = (Right(TRAINING, Level.ALONE),)
 
 
@@ -190,55 +199,6 @@ def _name_of(tag: bytes) -> str:
     return next((card.person or "?" for card in CARDS.values() if card.tag == tag), "?")
 
 
-class _GoesOn:
-    """A new process takes up the session that the one before had open."""
-
-    def __init__(self) -> None:
-        self._session: EnabledFacts | None = None
-
-    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
-        first = state.watch.sampled_ms is None and isinstance(event, InputsSampled)
-        state, effects = machine.step(state, event, now)
-        if first and self._session is not None:
-            state = replace(state, facts=self._session)
-            watch = state.watch.command(True, now.boot_ms)
-            return replace(state, watch=watch), (*effects, SetRelay(True))
-        self._session = state.facts if isinstance(state.facts, EnabledFacts) else self._session
-        return state, effects
-
-
-class _ReleaseEnables:
-    """What the emergency stop ended goes on when it is released."""
-
-    def __init__(self) -> None:
-        self._ended: EnabledFacts | None = None
-
-    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
-        before = state
-        state, effects = machine.step(state, event, now)
-        closed = state.inputs.emergency_stop_closed
-        if isinstance(before.facts, EnabledFacts) and closed is False:
-            self._ended = before.facts
-        if closed and self._ended is not None and isinstance(state.facts, LockedFacts):
-            facts, self._ended = self._ended, None
-            watch = state.watch.command(True, now.boot_ms)
-            return replace(state, facts=facts, watch=watch), (*effects, SetRelay(True))
-        return state, effects
-
-
-class _StopDebounced:
-    """The stop button counts once it was seen for five ticks."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-
-    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
-        if isinstance(event, InputsSampled):
-            self._seen = self._seen + 1 if event.inputs.stop_pressed else 0
-            event = InputsSampled(replace(event.inputs, stop_pressed=self._seen >= 5))
-        return machine.step(state, event, now)
-
-
 def _closes_before_it_is_durable(state: MachineState, event: Event, now: Now) -> Outcome:
     state, effects = machine.step(state, event, now)
     if isinstance(state.facts, StartingFacts) and state.facts.record is None:
@@ -272,27 +232,6 @@ def _tap_offs_are_warned_about(state: MachineState, event: Event, now: Now) -> O
     return machine.step(state, event, now)
 
 
-class _WaitsForTheDisk:
-    """A badge at a running machine is looked at once every record that was asked for is durable."""
-
-    def __init__(self) -> None:
-        self._owed: set[int] = set()
-        self._held: list[Event] = []
-
-    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
-        if isinstance(event, RecordDurable):
-            self._owed.discard(event.ticket)
-        if isinstance(event, BadgeArrived) and isinstance(state.facts, EnabledFacts) and self._owed:
-            self._held.append(event)
-            return state, ()
-        state, effects = machine.step(state, event, now)
-        while self._held and not self._owed:
-            state, more = machine.step(state, self._held.pop(0), now)
-            effects += more
-        self._owed |= {one.ticket for one in effects if isinstance(one, WriteRecord)}
-        return state, effects
-
-
 def _cut_is_a_request(state: MachineState, event: Event, now: Now) -> Outcome:
     return machine.step(state, EndRequested() if isinstance(event, CutRequested) else event, now)
 
@@ -310,16 +249,6 @@ def _no_ends(effect: Effect) -> Effect | None:
     return None if isinstance(effect, WriteRecord) and effect.type == "session_ended" else effect
 
 
-class _AirOffWithTheRelay:
-    """The extraction stops with the relay and its run-on is only believed."""
-
-    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
-        state, effects = machine.step(state, event, now)
-        if SetRelay(False) in effects:
-            effects = (*effects, SetExtraction(False))
-        return state, effects
-
-
 def _doubled(effect: Effect) -> Effect:
     if isinstance(effect, WriteRecord) and effect.type == "session_ended":
         body = {**effect.body, "enabled_ms": 2 * int(effect.body["enabled_ms"]) + 1_000}
@@ -335,6 +264,10 @@ def _says_something_else(effect: Effect) -> Effect:
 
 def _of(step: Step) -> Callable[[], Parts]:
     return lambda: Parts(step=step)
+
+
+def _visit(at_ms: int) -> tuple[str, str]:
+    return f"{at_ms} 0 lay eve", f"{at_ms + 500} 0 lift eve"
 
 
 PLANTED: tuple[Planted, ...] = (
@@ -362,12 +295,12 @@ PLANTED: tuple[Planted, ...] = (
         lambda f: f.house.daily_limit_s is not None and not f.warns_only,
     ),
     Planted(
-        "S2", "a new process goes on with the old session", lambda: Parts(step=_GoesOn().step), 0
+        "S2", "a new process goes on with the old session", lambda: Parts(step=GoesOn().step), 0
     ),
     Planted(
         "S3",
         "releasing the stop chain enables",
-        lambda: Parts(step=_ReleaseEnables().step),
+        lambda: Parts(step=ReleaseEnables().step),
         0,
         lambda f: f.emergency_sensed,
     ),
@@ -377,7 +310,7 @@ PLANTED: tuple[Planted, ...] = (
         _rules(lambda rules: replace(rules, hang_ms=None)),
         58,
         lambda f: f.monostable and not f.mirror_sensed,
-        ("150000 0 lay eve", "150500 0 lift eve", "155000 0 stop 400"),
+        (*_visit(150_000), "155000 0 stop 400"),
     ),
     Planted(
         "S4",
@@ -403,7 +336,7 @@ PLANTED: tuple[Planted, ...] = (
         "S5",
         "the stop chain's input is not looked at",
         _inputs(lambda inputs: replace(inputs, emergency_stop_closed=True)),
-        12,
+        1,
         lambda f: f.emergency_sensed and not f.mirror_sensed,
     ),
     Planted(
@@ -417,7 +350,7 @@ PLANTED: tuple[Planted, ...] = (
         "S6",
         "a restart forgets latched faults",
         _of(_faults_forgotten),
-        16,
+        6,
         lambda f: f.mirror_sensed,
     ),
     Planted(
@@ -427,22 +360,22 @@ PLANTED: tuple[Planted, ...] = (
         3,
         lambda f: f.monostable,
     ),
-    Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 3),
-    Planted("S9", "the stop button is debounced", lambda: Parts(step=_StopDebounced().step), 11),
+    Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 1),
+    Planted("S9", "the stop button is debounced", lambda: Parts(step=StopDebounced().step), 11),
     Planted("S9", "cut_now is taken for a request", _of(_cut_is_a_request), 10),
     Planted(
         "S9",
         "a tap-off of an idle machine waits for the warning",
         _of(_tap_offs_are_warned_about),
-        1,
+        2,
         lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.TAP,
     ),
     Planted(
         "S9",
         "a tap-off waits for a disk that stalls",
-        lambda: Parts(step=_WaitsForTheDisk().step),
-        39,
-        lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.TAP,
+        lambda: Parts(step=WaitsForTheDisk().step),
+        TAPPED,
+        acts=(*_visit(50_000), "51500 0 disk stalled", *_visit(53_000)),
     ),
     Planted(
         "S9",
@@ -461,7 +394,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "S10",
         "no run-on",
-        lambda: Parts(step=_AirOffWithTheRelay().step),
+        lambda: Parts(step=AirOffWithTheRelay().step),
         1,
         lambda f: f.rules.run_on_s > 0,
     ),

@@ -87,6 +87,8 @@ class Card:
     witness: Witness
     schedule: Schedule
     chance: Random
+    """Of network and hub. Disk and reader have chances of their own: what breaks in one shifts nothing in another."""
+    noise: Random
     step: Step
     node: int
     snapshot: Snapshot | None = None
@@ -247,7 +249,7 @@ class Life:
         card = self._card
         return Reading(
             card.slot,
-            card.chance,
+            card.noise,
             emit=self.emit,
             look_up=self._look_up,
             cache=self._cache,

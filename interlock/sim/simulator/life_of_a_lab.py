@@ -20,6 +20,9 @@ SYNC_EVERY_MS = 120_000
 HUB_EVERY_MS = 150_000
 CARDS_SWAPPED, HUBS_RESTORED = 0.4, 0.5
 """In how many lives it happens at all."""
+FAULTS_LAST_MS = (30, 300, 3_000, 20_000, 90_000)
+MENDER = ((15_000, Kind.LAY), (15_700, Kind.LIFT))
+"""So long after a weld let go the technician comes."""
 MANNERS = ("slow", "lossy", "doubling", "garbage", "half_open", "silent")
 STOPS = ("stop", "stop", "stop", "emergency", "emergency", "emergency")
 ALONE = ("ada", "ben", "eve", "exp", "day", "tom", "tra")
@@ -46,6 +49,36 @@ def full_plan_of(seed: int, hours: float, nodes: int) -> Plan:
         happenings += _Outside(seed, node, plan.end_ms).happenings()
     ordered = sorted(one for one in happenings if one.at_ms < plan.end_ms)
     return Plan(seed, nodes, plan.end_ms, tuple(ordered))
+
+
+def fault_of(kind: Kind, at_ms: int, node: int, chance: Random) -> Iterator[Happening]:
+    """One thing of this kind breaks at `at_ms`, and what can come back by itself does so."""
+    return _broken(kind, at_ms, chance.choice(FAULTS_LAST_MS), node, chance)
+
+
+def _broken(kind: Kind, at_ms: int, for_ms: int, node: int, chance: Random) -> Iterator[Happening]:
+    pairs = {
+        Kind.WELD: ("on", "off"),
+        Kind.STICK: ("on", "off"),
+        Kind.FAN: ("broken", "fixed"),
+        Kind.MAINS: ("off", "on"),
+        Kind.DISK: (chance.choice(["slow", "slow", "failing", "stalled", "full"]), "ok"),
+        Kind.READER: (chance.choice(["dead", "noise", "stuck"]), "ok"),
+        Kind.LINK: ("down", "up"),
+        Kind.WALL: (chance.choice(["1970", "-4000000", "-90000", "90000", "3000"]), "+0"),
+    }
+    alone = {
+        Kind.STOP: (100, 235, 260, 400, 700, 1_500, 5_000),
+        Kind.POWER_CUT: ("pi", "all"),
+    }
+    if kind in pairs:
+        begins, ends = pairs[kind]
+        longer = 400_000 if kind is Kind.LINK and chance.random() < 0.4 else 0
+        yield Happening(at_ms, node, kind, begins)
+        yield Happening(at_ms + for_ms + longer, node, kind, ends)
+    else:
+        value = str(chance.choice(alone[kind])) if kind in alone else ""
+        yield Happening(at_ms, node, kind, value)
 
 
 class _Outside:
@@ -198,7 +231,7 @@ class _Script:
 
     def _fault(self, at_ms: int) -> Iterator[Happening]:
         chance = self._wear
-        for_ms = chance.choice([30, 300, 3_000, 20_000, 90_000])
+        for_ms = chance.choice(FAULTS_LAST_MS)
         kind = chance.choice([*sorted(FAULTS), Kind.STOP, Kind.STOP, Kind.WELD])
         if kind is Kind.WELD:
             for_ms = max(for_ms, 20_000)
@@ -206,32 +239,9 @@ class _Script:
             # The router stands behind the same fuse and takes longer.
             yield self._one(at_ms - 1, Kind.LINK, "down")
             yield self._one(at_ms + chance.choice([60_000, 200_000]), Kind.LINK, "up")
-        pairs = {
-            Kind.WELD: ("on", "off"),
-            Kind.STICK: ("on", "off"),
-            Kind.FAN: ("broken", "fixed"),
-            Kind.MAINS: ("off", "on"),
-            Kind.DISK: (chance.choice(["slow", "slow", "failing", "stalled", "full"]), "ok"),
-            Kind.READER: (chance.choice(["dead", "noise", "stuck"]), "ok"),
-            Kind.LINK: ("down", "up"),
-            Kind.WALL: (chance.choice(["1970", "-4000000", "-90000", "90000", "3000"]), "+0"),
-        }
-        if kind is Kind.STOP:
-            yield self._one(
-                at_ms, kind, str(chance.choice([100, 235, 260, 400, 700, 1_500, 5_000]))
-            )
-        elif kind is Kind.POWER_CUT:
-            yield self._one(at_ms, kind, chance.choice(["pi", "all"]))
-        elif kind in pairs:
-            begins, ends = pairs[kind]
-            longer = 400_000 if kind is Kind.LINK and chance.random() < 0.4 else 0
-            yield self._one(at_ms, kind, begins)
-            yield self._one(at_ms + for_ms + longer, kind, ends)
-            if kind is Kind.WELD:
-                yield self._one(at_ms + for_ms + 15_000, Kind.LAY, "tec")
-                yield self._one(at_ms + for_ms + 15_700, Kind.LIFT, "tec")
-        else:
-            yield self._one(at_ms, kind)
+        yield from _broken(kind, at_ms, for_ms, self._node, chance)
+        if kind is Kind.WELD:
+            yield from (self._one(at_ms + for_ms + ms, what, "tec") for ms, what in MENDER)
 
     def _operation(self, at_ms: int) -> Iterator[Happening]:
         chance = self._office

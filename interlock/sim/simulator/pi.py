@@ -68,12 +68,13 @@ class Pi:
             bench=bench,
             slot=Slot(),
             platter=self.witness.platter,
-            disk=Disk(chance),
+            disk=Disk(Random(f"disk {seed} {node}")),
             clock=PiClock(schedule),
             hub=hub,
             witness=self.witness,
             schedule=schedule,
-            chance=chance,
+            chance=Random(f"network {seed} {node}"),
+            noise=Random(f"noise {seed} {node}"),
             step=parts.step,
             node=node,
             skips=parts.skips,
@@ -292,12 +293,12 @@ class Pi:
     def hub_changed(self) -> None:
         """The hub has something new: a connected node hears of it within 2 s (A4)."""
         if self.life is not None:
-            self.life.later(self._chance.randrange(200_000, 1_500_000), self.life.greet)
+            self.life.later(self.card.chance.randrange(200_000, 1_500_000), self.life.greet)
 
     def _hub(self, words: str) -> None:
         if words == "replay":
             if self.life is not None and not self.life.is_paused:
-                self.life.install(self._chance.choice(self._office.snapshots))
+                self.life.install(self.card.chance.choice(self._office.snapshots))
             return
         self._office.change(words, self.card.node, self._schedule.now_us)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 
 from interlock.errors import InterlockError
@@ -63,6 +63,10 @@ class Tally:
         """Steps of the core, edges of the dynamic enable, changes of the machine and polls of the reader."""
         return self.steps + self.edges + self.changes + self.polls
 
+    def plus(self, other: Tally) -> Tally:
+        """What both did together."""
+        return Tally(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -99,8 +103,12 @@ class Run:
                 self._at_the_end()
         except Broken as broken:
             violation = broken.violation
-        witnesses = tuple(pi.witness for pi in self._pis)
-        return Verdict(violation, _digest(witnesses), self._tally(), witnesses)
+        return Verdict(violation, _digest(self.witnesses), self._tally(), self.witnesses)
+
+    @property
+    def witnesses(self) -> tuple[Witness, ...]:
+        """Who watched each machine."""
+        return tuple(pi.witness for pi in self._pis)
 
     def _mended(self) -> None:
         Liveness(self._pis, self._hub, self._schedule).begin()

@@ -10,7 +10,7 @@ from interlock.sim.simulator.happenings import Plan
 from interlock.sim.simulator.run import Verdict, Violation
 from interlock.sim.simulator.witness import Witness
 
-LANES = ("process", "badge", "relay", "coil", "contacts", "motor", "fan")
+LANES = ("process", "badge", "session", "relay", "coil", "contacts", "motor", "fan")
 OUTSIDE_LANES = ("sync", "network", "hub")
 """What stands between a node and its hub, in the full stack."""
 LINES_MAX = 400

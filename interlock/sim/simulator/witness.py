@@ -261,6 +261,7 @@ class Witness:
         body = next((one.body for one in reversed(self.platter.records) if one.id == record), None)
         member = (body or {}).get("member")
         self.session = Powered(record, member, self.now_us)
+        self.lane("session", True)
         self.closed_for.add(record)
         self.worked.append((self.now_us, None if member is None else str(member)))
         for placing in self.placings:
@@ -281,6 +282,7 @@ class Witness:
         self.fault_known = bool(self.platter.facts.faults)
         if session is None:
             return
+        self.lane("session", False)
         session.hung = True
         for record in reversed(self.platter.records):
             body = record.body or {}
@@ -301,6 +303,7 @@ class Witness:
             if session is not None and session.record == body.get("session"):
                 self.previous_member, self.last_ended = session.member, session
                 self.ended, self.session = dict(body), None
+                self.lane("session", False)
         if type_ == "fault_raised":
             self.fault_known = True
         if type_ == "training_granted" and self._trainer_says_yes():

@@ -187,7 +187,7 @@ class FullLife(Life):
         )
         return _FullReading(
             card.slot,
-            card.chance,
+            card.noise,
             emit=self.emit,
             look_up=lambda tag: (None, False),
             cache=self._cache,
