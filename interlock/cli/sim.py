@@ -20,6 +20,7 @@ from interlock.cli.parts import (
 )
 
 FULL_STACK = "With real journals, caches, sync and hub: slower, and the network fails too."
+TWINS = "Live each life twice, with one fault and without, and compare the two."
 
 
 @click.group(cls=Group)
@@ -103,11 +104,17 @@ def sim_commission(
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same run.")
 @click.option("--hours", type=float, default=0.25, show_default=True, help="Virtual hours.")
 @click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
-@click.option("--full", is_flag=True, help=FULL_STACK)
+@click.option("--full", "speed", flag_value="full", help=FULL_STACK)
+@click.option("--twins", "speed", flag_value="twins", help=TWINS)
 @click.option("--plan", type=FILE, help="Run this plan.txt of an earlier failure instead.")
 @click.option("--dir", "directory", type=FOLDER, help="Where a failure's trace and picture go.")
 def sim_run(
-    seed: int, hours: float, nodes: int, full: bool, plan: Path | None, directory: Path | None
+    seed: int,
+    hours: float,
+    nodes: int,
+    speed: str | None,
+    plan: Path | None,
+    directory: Path | None,
 ) -> int:
     """Live hours of machines, people and faults in virtual time, every safety rule checked at every step.
 
@@ -116,13 +123,13 @@ def sim_run(
     from interlock.sim.simulator.campaign import commit_of_this_tree, examine, speed_of
     from interlock.sim.simulator.happenings import plan_from_text
 
-    speed = speed_of(full=full)
+    lived = speed_of(speed)
     if plan is None:
-        planned = speed.plan(seed, hours, nodes)
+        planned = lived.plan(seed, hours, nodes)
     else:
         planned = plan_from_text(plan.read_text(encoding="utf-8").splitlines())
     commit = commit_of_this_tree()
-    verdict = speed.run(planned)
+    verdict = lived.run(planned)
     tally = verdict.tally
     click.echo(
         f"seed {planned.seed} commit {commit} digest {verdict.digest}: {tally.events} events, "
@@ -132,7 +139,7 @@ def sim_run(
         return 0
     click.echo(f"VIOLATION {verdict.violation}")
     where = directory or Path(f"sim-failure-{planned.seed}")
-    smallest = examine(planned, verdict, where, commit, speed.run)
+    smallest = examine(planned, verdict, where, commit, lived.run)
     talk(f"{len(smallest.happenings)} happenings are left: {where / 'trace.txt'}")
     return EXIT_FAULT
 
@@ -141,15 +148,16 @@ def sim_run(
 @click.option("--dir", "directory", type=FOLDER, required=True, help="Keeps what was run.")
 @click.option("--hours", type=float, required=True, help="Node-hours in all, earlier sittings too.")
 @click.option("--nodes", type=click.IntRange(1, 64), default=1, show_default=True)
-@click.option("--full", is_flag=True, help=FULL_STACK)
-def sim_campaign(directory: Path, hours: float, nodes: int, full: bool) -> int:
+@click.option("--full", "speed", flag_value="full", help=FULL_STACK)
+@click.option("--twins", "speed", flag_value="twins", help=TWINS)
+def sim_campaign(directory: Path, hours: float, nodes: int, speed: str | None) -> int:
     """Run seed after seed until so many node-hours are lived; goes on where it was interrupted.
 
     Example: interlock sim campaign --dir campaign --hours 1000
     """
     from interlock.sim.simulator.campaign import campaign, speed_of, totals_of
 
-    violation = campaign(directory, hours, nodes=nodes, speed=speed_of(full=full), say=talk)
+    violation = campaign(directory, hours, nodes=nodes, speed=speed_of(speed), say=talk)
     totals = totals_of(directory)
     click.echo(
         f"{totals.runs} runs, {totals.node_hours:g} node-hours, {totals.events} events, "

@@ -25,11 +25,12 @@ from typing import Any
 from interlock.sim.simulator.campaign import commit_of_this_tree, finished_runs, totals_of
 from interlock.sim.simulator.fitting import fitting
 from interlock.sim.simulator.run import run
+from interlock.sim.simulator.twins import run_twins
 from tests.disk.campaign import KINDS, runs, total
 from tests.disk.histories import SEQUENCES
 from tests.mutation.score import counts
 from tests.real.soak import MEASURES, Held, growth
-from tests.simulator import planted_full
+from tests.simulator import planted_full, planted_twins
 from tests.simulator.planted import HOURS, PLANTED, SEEDS_MAX, Planted
 from tests.simulator.rules import ELSEWHERE
 
@@ -84,6 +85,10 @@ def planted_table(find: Callable[[Planted], int | None]) -> Iterator[str]:
     for planted in PLANTED:
         seeds = "by a plan" if planted.acts else _count(find(planted))
         yield f"| {planted.rule} | {planted.name} | quick | {seeds} |"
+    for pair in planted_twins.PLANTED:
+        shows = pair.found() is not None and run_twins(pair.life()).violation is None
+        needed = "by a plan" if pair.acts else str(pair.seed + 1)
+        yield f"| S13 | {pair.name} | pairs | {needed if shows else 'not found'} |"
     for rules, name, needed in full_shown():
         yield f"| {rules} | {name} | full | {needed} |"
     for rule, (fault, file, _) in ELSEWHERE.items():

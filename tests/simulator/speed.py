@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--full", action="store_true")
     full = parser.parse_args(arguments).full
     seeds, hours = (FULL_SEEDS, FULL_HOURS) if full else (QUICK_SEEDS, QUICK_HOURS)
-    speed = speed_of(full=full)
+    speed = speed_of("full" if full else None)
     if full:
         # Migrating an empty database is no part of a life.
         rate(speed, seeds[:1], hours)

@@ -69,7 +69,7 @@ def test_a_campaign_stops_at_the_first_failure_and_leaves_its_artefacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(campaigns, "RUN_HOURS", HOURS)
-    found = campaign(tmp_path, 100.0, speed=speed_of(full=False, parts=TWICE_COUNTED.parts()))
+    found = campaign(tmp_path, 100.0, speed=speed_of(parts=TWICE_COUNTED.parts()))
     assert found is not None
     last = list(finished_runs(tmp_path))[-1]
     assert last.violation == str(found)

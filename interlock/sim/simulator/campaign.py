@@ -21,10 +21,11 @@ from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import Verdict, Violation, run
 from interlock.sim.simulator.shrink import Shrinking
 from interlock.sim.simulator.trace import write_artefacts
+from interlock.sim.simulator.twins import run_twins, twin_plan_of
 
 RUN_HOURS, FULL_RUN_HOURS = 0.25, 0.1
 """Long enough for everything to happen twice, short enough that a failure is found on the same evening."""
-QUICK, FULL = "core + physics", "full stack"
+QUICK, FULL, TWINS = "core + physics", "full stack", "two lives, one fault"
 RUNS_FILE = "runs.jsonl"
 FAILURE = "failure"
 TOLD_APART = OUTSIDE | {Kind.DISK, Kind.READER}
@@ -82,11 +83,15 @@ class Speed:
     plan: Callable[[int, float, int], Plan]
     run: Callable[[Plan], Verdict]
     hours: float
+    lives: int = 1
+    """How often a plan is lived."""
 
 
-def speed_of(*, full: bool, parts: Parts | None = None) -> Speed:
-    """The quick speed, with `parts`, or the full stack."""
-    if not full:
+def speed_of(name: str | None = None, parts: Parts | None = None) -> Speed:
+    """The quick speed, with `parts`; `twins`: pairs of its lives; `full`: the full stack."""
+    if name == "twins":
+        return Speed(TWINS, twin_plan_of, run_twins, RUN_HOURS, lives=2)
+    if name != "full":
         return Speed(QUICK, plan_of, lambda plan: run(plan, parts), RUN_HOURS)
     # Needs Django and the hub's libraries, which a Pi has not.
     from interlock.sim.simulator.full.run import run_full
@@ -145,7 +150,7 @@ def campaign(
 ) -> Violation | None:
     """`hours` of node time are lived in all, this sitting's and those before it, or a rule broke and this is how."""
     directory.mkdir(parents=True, exist_ok=True)
-    speed = speed or speed_of(full=False)
+    speed = speed or speed_of()
     commit = commit_of_this_tree()
     known = list(finished_runs(directory))
     if any(one.speed != speed.name for one in known):
@@ -162,7 +167,7 @@ def campaign(
         begun_us = perf_us()
         verdict = speed.run(plan)
         seconds = (perf_us() - begun_us) / 1e6
-        one = _finished(plan, verdict, commit, seconds, speed.name)
+        one = _finished(plan, verdict, commit, seconds, speed)
         _write(directory, [one], mode="a")
         totals = totals.grown(one)
         say(f"seed {seed}: {totals.node_hours:g} of {hours:g} node-hours, {totals.events} events")
@@ -189,19 +194,19 @@ def examine(
     return smallest
 
 
-def _finished(plan: Plan, verdict: Verdict, commit: str, seconds: float, speed: str) -> Finished:
+def _finished(plan: Plan, verdict: Verdict, commit: str, seconds: float, speed: Speed) -> Finished:
     tally = verdict.tally
     lived_ms = plan.end_ms if verdict.violation is None else verdict.violation.at_us // 1_000
     return Finished(
         seed=plan.seed,
         commit=commit,
-        node_hours=plan.nodes * min(lived_ms, plan.end_ms) / 3_600_000,
+        node_hours=speed.lives * plan.nodes * min(lived_ms, plan.end_ms) / 3_600_000,
         events=tally.events,
         steps=tally.steps,
         sessions=tally.sessions,
         seconds=round(seconds, 3),
         violation=None if verdict.violation is None else str(verdict.violation),
-        speed=speed,
+        speed=speed.name,
         faults=dict(Counter(_named(one) for one in plan.happenings if _counts(one, lived_ms))),
     )
 
