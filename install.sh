@@ -271,10 +271,15 @@ require_packages() {
             "Installez-les à votre façon, puis relancez ceci, avec --force si elles ne sont pas vues.")"
         exit "$EXIT_PACKAGES"
     elif [[ $EUID -eq 0 ]]; then
+        local remedy
+        remedy=$(t "Check the network and /etc/apt/sources.list*, then run this again." \
+            "Vérifiez le réseau et /etc/apt/sources.list*, puis relancez ceci.")
+        if [[ " ${missing[*]} " == *" python3-lgpio "* ]]; then
+            remedy+=$(t " Raspberry Pi OS has python3-lgpio; plain Debian has not." \
+                " Raspberry Pi OS a python3-lgpio ; Debian seul ne l'a pas.")
+        fi
         step "$(t "Installing Debian packages: ${missing[*]}" "Installation de paquets Debian : ${missing[*]}")" \
-            "$(t "Check the network and /etc/apt/sources.list*, then run this again." \
-                "Vérifiez le réseau et /etc/apt/sources.list*, puis relancez ceci.")" \
-            apt_install "${missing[@]}"
+            "$remedy" apt_install "${missing[@]}"
     else
         complain "$(t "Debian packages are missing. Run this once, then ./install.sh again:" \
             "Il manque des paquets Debian. Lancez ceci une fois, puis de nouveau ./install.sh :")"

@@ -37,7 +37,10 @@ STUBS = {
     "python3-luma.oled": {"luma/oled/__init__.py": ""},
     "python3-luma.lcd": {"luma/lcd/__init__.py": ""},
 }
-"""Raspberry Pi OS has these packages, plain Debian lacks some: apt finds empty ones in a folder."""
+"""Raspberry Pi OS has these packages, plain Debian lacks some: apt finds empty ones in a folder. A real one, where
+there is a network, is newer than version 0."""
+
+STUBS_SOURCE = "deb [trusted=yes] file:/srv/debs ./\n"
 
 OWNER_S = "# the owner's own\n"
 """What config.txt said before anything of ours."""
@@ -70,11 +73,11 @@ def make_pi(folder: Path) -> Path:
     """A bare Debian in `folder` that looks like a Raspberry Pi to the installer, and finds packages offline."""
     root = folder / "root"
     root.mkdir()
-    subprocess.run(["tar", "-C", root, "-xf", _tarball()], check=True)
+    unpack_into(root)
     for name, text in {
         "etc/rpi-issue": "Raspberry Pi reference (a container)\n",
         "boot/firmware/config.txt": OWNER_S,
-        "etc/apt/sources.list": "deb [trusted=yes] file:/srv/debs ./\n",
+        "etc/apt/sources.list": STUBS_SOURCE,
         "usr/bin/raspi-config": RASPI_CONFIG,
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -82,16 +85,22 @@ def make_pi(folder: Path) -> Path:
     (root / "usr/bin/raspi-config").chmod(0o755)
     shutil.rmtree(root / "etc/apt/sources.list.d", ignore_errors=True)
     shutil.rmtree(root / "etc/apt/apt.conf.d", ignore_errors=True)
-    _make_packages(folder / "debs", root / "srv/debs")
+    make_stubs(folder / "debs", root / "srv/debs")
     return root
 
 
-class Computer:
-    """The Debian in `root`: off, or booted."""
+def unpack_into(root: Path) -> None:
+    """A bare Debian's files, as mmdebstrap made them."""
+    subprocess.run(["tar", "-C", root, "-xf", _tarball()], check=True)
 
-    def __init__(self, root: Path, world: Path) -> None:
+
+class Computer:
+    """The Debian in `root`: off, or booted. `network`: it shares this computer's, so apt and pip reach theirs."""
+
+    def __init__(self, root: Path, world: Path, *, network: bool = False) -> None:
         self.root = root
         self._world = world
+        self._network = ["--resolv-conf=bind-host"] if network else ["--private-network"]
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0
 
@@ -100,7 +109,7 @@ class Computer:
         with (self.root.parent / "console.log").open("ab") as console:
             self._nspawn = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "--directory", self.root, "--register=no", "--keep-unit",
-                 "--private-network", "--rlimit=MEMLOCK=infinity", f"--bind={self._world}:/srv/world", "--boot"],
+                 *self._network, "--rlimit=MEMLOCK=infinity", f"--bind={self._world}:/srv/world", "--boot"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             )  # fmt: skip
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
@@ -184,7 +193,7 @@ def _tarball() -> Path:
     return tarball
 
 
-def _make_packages(scratch: Path, target: Path) -> None:
+def make_stubs(scratch: Path, target: Path) -> None:
     """The stubs as .deb files with the index that apt reads."""
     target.mkdir(parents=True)
     index = ""
@@ -195,7 +204,7 @@ def _make_packages(scratch: Path, target: Path) -> None:
             place.parent.mkdir(parents=True)
             place.write_text(text)
         said = (
-            f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: Interlock <i@example.org>\n"
+            f"Package: {name}\nVersion: 0\nArchitecture: all\nMaintainer: Interlock <i@example.org>\n"
             "Description: an empty stand-in\n"
         )
         (tree / "DEBIAN").mkdir()
