@@ -48,19 +48,20 @@ class Full:
     """A lab with one row in every table, each pointing at the others."""
 
     def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         self._rows: dict[type[models.Model], models.Model] = {Lab: lab}
         for table in tables():
             self._row(table)
 
     def _row(self, table: type[models.Model]) -> models.Model:
         if table not in self._rows:
-            keys = [field for field in table._meta.concrete_fields if field.is_relation]
+            keys: list[Any] = [field for field in table._meta.concrete_fields if field.is_relation]
             given = {key.name: self._row(key.related_model) for key in keys if not key.null}
             # One that may be empty points at what is there by now: tables point at each other in circles.
             free = [key for key in keys if key.null and key.related_model in self._rows]
             given |= {key.name: self._rows[key.related_model] for key in free}
             given |= OWN_NEEDS.get(table.__name__, {})
-            self._rows[table] = row_of(table, self._rows[Lab], given)
+            self._rows[table] = row_of(table, self._lab, given)
         return self._rows[table]
 
 
