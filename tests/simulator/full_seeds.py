@@ -17,6 +17,8 @@ from interlock.sim.simulator.happenings import Plan, plan_from_text
 from interlock.sim.simulator.life_of_a_lab import full_plan_of
 from tests.simulator.planted_full import PLANTED
 
+DECIDED = ("refused ", "record session_started ")
+
 
 def lived(task: str) -> dict[str, Any]:
     """What became of it."""
@@ -43,6 +45,7 @@ def told(plan: Plan) -> dict[str, Any]:
         "digest": verdict.digest,
         "sessions": tally.sessions,
         "records": tally.records,
+        "decided": [words for _, words in verdict.witnesses[0].tale if words.startswith(DECIDED)],
     }
 
 

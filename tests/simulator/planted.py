@@ -256,6 +256,20 @@ def _doubled(effect: Effect) -> Effect:
     return effect
 
 
+def _calls_it_untrained(effect: Effect) -> Effect:
+    if isinstance(effect, ReportRefusal) and effect.body["reason"] == "NO_CREDIT":
+        return ReportRefusal({**effect.body, "reason": "NOT_TRAINED"})
+    return effect
+
+
+def _other_evidence(effect: Effect) -> Effect:
+    if isinstance(effect, WriteRecord) and effect.type == "session_started":
+        return replace(
+            effect, body={**effect.body, "evidence": {**effect.body["evidence"], "entry": None}}
+        )
+    return effect
+
+
 def _says_something_else(effect: Effect) -> Effect:
     if isinstance(effect, ReportRefusal) and effect.body["reason"] == "NOT_TRAINED":
         return ReportRefusal({**effect.body, "reason": "BADGE_BLOCKED"})
@@ -417,6 +431,10 @@ PLANTED: tuple[Planted, ...] = (
     Planted("A5", "end dates are not looked at", _now(lambda now: replace(now, wall_at=None)), 2),
     Planted("A6", "without a snapshot everybody is let in", _open_before_the_first_snapshot, 2),
     Planted("A10", "a refusal is recorded with another reason", _effects(_says_something_else), 1),
+    Planted(
+        "A10", "an empty account is called a missing training", _effects(_calls_it_untrained), 1
+    ),
+    Planted("A10", "the evidence names nobody", _effects(_other_evidence), 0),
     Planted(
         "A11",
         "every clock is trusted",

@@ -152,6 +152,11 @@ def cents_rounded_up() -> Any:
     return replaced(("interlock.hub.pricing:time_cents", upwards))
 
 
+def accounts_are_not_counted() -> Any:
+    """What sessions use of an account is billed, and the lists never hear of it."""
+    return replaced(("interlock.hub.credit:recount", lambda *arguments: 0))
+
+
 def deeds_without_audit() -> Any:
     """What operators do reaches the nodes, and the audit log never hears of it."""
     from interlock.hub.changes import log_change
@@ -197,5 +202,16 @@ PLANTED: tuple[Planted, ...] = (
     ),
     Planted(frozenset({"D5"}), "every started cent is billed", 0, cents_rounded_up),
     Planted(frozenset({"D3"}), "a contradiction raises no alarm", 0, contradictions_are_silent),
+    Planted(
+        frozenset({"A4"}),
+        "an account that runs out changes no list",
+        120,
+        accounts_are_not_counted,
+        acts=tuple(
+            f"{at_ms + lifted_ms} 0 {what} ben"
+            for at_ms in (40_000, 52_000, 70_000)
+            for lifted_ms, what in ((0, "lay"), (500, "lift"))
+        ),
+    ),
     Planted(frozenset({"A12"}), "deeds leave no audit row", 0, deeds_without_audit),
 )

@@ -65,11 +65,21 @@ def test_what_once_broke_a_rule_does_so_no_more(kept: Path, lived: dict[str, Any
     assert lived[f"plan:{kept}"]["violation"] is None
 
 
+def test_an_account_that_is_used_up_refuses_the_next_badge_and_a_payment_opens_it(
+    lived: dict[str, Any],
+) -> None:
+    (plan,) = (path for path in KEPT if path.stem == "credit-runs-out")
+    began = "record session_started member=m-"
+    expected = [f"{began}ben", f"{began}ben", "refused NO_CREDIT", f"{began}ben"]
+    # Eve comes when the life is over: whoever is entitled can work.
+    assert lived[f"plan:{plan}"]["decided"] == [*expected, f"{began}eve"]
+
+
 @pytest.mark.parametrize("number", range(len(PLANTED)), ids=[one.name for one in PLANTED])
 def test_the_mistake_is_found_and_the_clean_tree_passes_the_same_seed(
     number: int, lived: dict[str, Any]
 ) -> None:
     planted, became = PLANTED[number], lived[f"planted:{number}"]
-    assert planted.seed < SEEDS_MAX
+    assert planted.acts or planted.seed < SEEDS_MAX
     assert became["found"] in planted.rules, became["said"]
     assert became["clean"] is None

@@ -2,7 +2,7 @@
 
 Every function says None when its rule holds, and else what happened. `EVERY_STEP` is asked after each act of the
 run, `AT_CLOSING` and `AT_OPENING` at the very edge of the relay's pin, `AT_RECORD` when a session's end is
-recorded, `AT_READY` when a process has read its journal.
+recorded, `AT_REFUSAL` when a badge is refused, `AT_READY` when a process has read its journal.
 """
 
 from __future__ import annotations
@@ -331,6 +331,14 @@ def d5_the_time_is_right(w: Witness) -> str | None:
     return None
 
 
+def a10_the_reason_is_true(w: Witness) -> str | None:
+    """A10: every decision is recorded with its rule: a refusal's reason is a fact of the list or of the house."""
+    body = w.refused or {}
+    if ledger.is_true(w, str(body.get("reason")), body.get("tag")):
+        return None
+    return f"{body.get('member')} was refused for {body.get('reason')}, which is not so"
+
+
 def d1_what_was_durable_is_there(w: Witness) -> str | None:
     """D1: every record the journal called durable survives any crash or power cut."""
     kept = {one.id: one.header.type.value for one in w.platter.records}
@@ -382,6 +390,7 @@ AT_CLOSING: tuple[Invariant, ...] = (
 )
 AT_OPENING: tuple[Invariant, ...] = (s8_no_planned_cut_without_warning,)
 AT_RECORD: tuple[Invariant, ...] = (d5_the_time_is_right,)
+AT_REFUSAL: tuple[Invariant, ...] = (a10_the_reason_is_true,)
 AT_READY: tuple[Invariant, ...] = (
     d1_what_was_durable_is_there,
     d11_no_number_twice,

@@ -389,7 +389,7 @@ class Life:
             self._types[effect.ticket] = effect.type
             self._card.witness.submitted(effect.type, effect.body)
         else:
-            self._card.witness.tell(f"refused {effect.body.get('reason')}")
+            self._card.witness.reported(effect.body)
         self.shell.submit(effect)
 
     def _journal_says(self, event: Event) -> bool:
@@ -447,7 +447,7 @@ class Life:
 
     def _activate(self, snapshot: Snapshot) -> None:
         card = self._card
-        card.witness.snapshot = snapshot
+        card.witness.uses(snapshot)
         card.witness.versions.append(snapshot.version)
         demands = card.fit.demands
         demands = replace(demands, locked_out=card.node in snapshot.locked_out)

@@ -125,6 +125,9 @@ class Run:
         if pi.witness.ended is not None:
             self._ask(invariants.AT_RECORD, pi.witness)
             pi.witness.ended = None
+        if pi.witness.refused is not None:
+            self._ask(invariants.AT_REFUSAL, pi.witness)
+            pi.witness.refused = None
 
     def _live(self, until_us: int) -> None:
         schedule, pis = self._schedule, self._pis

@@ -109,6 +109,8 @@ class Witness:
     hazards: dict[str, int] = field(default_factory=dict)
     warned_since_us: int | None = None
     snapshot: Snapshot | None = None
+    switched_us: int = -(10**12)
+    """When the machine last began to use another snapshot."""
     versions: list[tuple[int, int]] = field(default_factory=list)
     confirmed_us: int | None = None
     trusted: bool = False
@@ -124,6 +126,8 @@ class Witness:
     previous_member: str | None = None
     worked: list[tuple[int, str | None]] = field(default_factory=list)
     """When the relay closed, and for whom."""
+    refused: Mapping[str, Any] | None = None
+    """The refusal that was reported just now."""
     ended: Mapping[str, Any] | None = None
     last_ended: Powered | None = None
     last_powered: Powered | None = None
@@ -251,6 +255,10 @@ class Witness:
             self.aged_us += max(0, self.now_us - since_us - MARKS_LOST_US)
         self.boot_us, self.trusted = self.now_us, False
 
+    def uses(self, snapshot: Snapshot | None) -> None:
+        """Badges are looked up in this from now on; None: in nothing."""
+        self.snapshot, self.switched_us = snapshot, self.now_us
+
     def told_time(self) -> None:
         """The hub's signed time was accepted."""
         self.trusted, self.told_us, self.aged_us = True, self.now_us, 0
@@ -313,6 +321,11 @@ class Witness:
             self.gate_us = self.now_us
             if self.placings and "evidence" in body:
                 self.placings[-1].spent = True
+
+    def reported(self, body: Mapping[str, Any]) -> None:
+        """The process refused a badge."""
+        self.tell(f"refused {body.get('reason')}")
+        self.refused = body
 
     def answered(self, record: str, type_: str) -> None:
         """The process was told that this record is durable."""

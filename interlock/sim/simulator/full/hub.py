@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sim.clocks import VirtualClock
 from interlock.sim.simulator.fitting import TRAINING, Fitting
+from interlock.sim.simulator.full.accounts import BEGIN_CENTS, Accounts
 from interlock.sim.simulator.full.entropy import seeded
 from interlock.sim.simulator.full.polls import Polls
 from interlock.sim.simulator.house import ZONE
@@ -68,6 +69,7 @@ class Backup:
     people: Mapping[str, Person]
     locked_out: frozenset[int]
     prices: tuple[tuple[int, int], ...]
+    accounts: Accounts
 
 
 @dataclass(slots=True)
@@ -120,6 +122,7 @@ class RealHub(HubModel):
         self.requests: Counter[str] = Counter()
         self.changed_us = self.started_us = 0
         self.prices: tuple[tuple[int, int], ...] = ((0, CENTS_PER_HOUR),)
+        self.accounts = Accounts()
         self.backup: Backup | None = None
         self.archive: dict[int, list[bytes]] = {}
         """By node: every whole list that it ever fetched."""
@@ -141,6 +144,10 @@ class RealHub(HubModel):
         """What an operator does at the hub's pages; nothing while it is down."""
         if self.is_down:
             return
+        what, *who = words.split()
+        if what in ("spend", "top_up") and who[0] in BEGIN_CENTS:
+            self._account_deed(what, who[0])
+            return
         before = (dict(self._people), self._locked_out)
         super().change(words, node, now_us)
         if (self._people, self._locked_out) == before:
@@ -159,7 +166,11 @@ class RealHub(HubModel):
                 self._start()
             case ["backup"] if not self.is_down:
                 self.backup = Backup(
-                    self._database(), dict(self._people), self._locked_out, self.prices
+                    self._database(),
+                    dict(self._people),
+                    self._locked_out,
+                    self.prices,
+                    self.accounts.copy(),
                 )
             case ["restore", *how] if self.backup is not None:
                 self._restore(self.backup, is_noticed=not how)
@@ -197,6 +208,7 @@ class RealHub(HubModel):
         )
         if response.status_code >= 500:
             self.troubles.append(f"{request.path} answered {response.status_code}")
+        self._count_accounts()
         if request.path.endswith("/snapshot") and response.status_code == 200:
             self.archive.setdefault(node, []).append(response.content)
         self._note_versions()
@@ -244,7 +256,7 @@ class RealHub(HubModel):
         self.polls.close()
         self._lay_down(backup.database)
         self._people, self._locked_out = dict(backup.people), backup.locked_out
-        self.prices = backup.prices
+        self.prices, self.accounts = backup.prices, backup.accounts.copy()
         self._issue(self._schedule.now_us)
         self.era += 1
         self.restored_us = self.changed_us = self._schedule.now_us
@@ -366,6 +378,8 @@ class RealHub(HubModel):
         Member.objects.filter(pk=member.pk).update(public_id=f"m-{person.name}")
         member.refresh_from_db()
         badge = members.assign_tag(actor, member, person.tag)
+        if person.name in BEGIN_CENTS:
+            self.accounts.open(self._actor(), member, person.name)
         if person.level is not None:
             until = person.until_at
             ends_at = None if until is None else datetime.fromtimestamp(until, UTC)
@@ -374,6 +388,32 @@ class RealHub(HubModel):
             members.suspend_member(actor, member, "simulated")
         if person.blocked:
             members.block_badge(actor, badge, BadgeCondition.LOST)
+
+    def _account_deed(self, what: str, name: str) -> None:
+        deed = self.accounts.deed(what, self._actor(), self._member(name), name)
+        if deed is not None:
+            self._audited(f"{what} {name}", deed)
+            self._count_accounts()
+            self._look_soon()
+
+    def _count_accounts(self) -> None:
+        """Whose account was used up, or filled, since the last look: true from now on."""
+        counted = {name: self.accounts.left(self._member(name), name) <= 0 for name in BEGIN_CENTS}
+        changed = {
+            name: spent for name, spent in counted.items() if self._people[name].spent != spent
+        }
+        if changed:
+            self._people |= {
+                name: replace(self._people[name], spent=spent) for name, spent in changed.items()
+            }
+            self.changed_us = self._schedule.now_us
+            self._issue(self.changed_us)
+
+    @staticmethod
+    def _member(name: str) -> Any:
+        from interlock.hub.models import Member
+
+        return Member.objects.select_related("lab", "payer__lab").get(public_id=f"m-{name}")
 
     def _audited(self, words: str, do: Callable[[], None]) -> None:
         """It is done, and noted where the audit log has not grown by it."""
@@ -386,7 +426,7 @@ class RealHub(HubModel):
 
     def _deed(self, words: str, node: int) -> None:
         from interlock.hub.domain import machines, members, payers, trainings
-        from interlock.hub.models import Badge, BadgeCondition, Member, Training
+        from interlock.hub.models import Badge, BadgeCondition, Training
 
         what, *who = words.split()
         actor = self._actor()
@@ -397,7 +437,7 @@ class RealHub(HubModel):
             else:
                 machines.clear_lock_out(actor, machine)
             return
-        member = Member.objects.select_related("lab", "payer__lab").get(public_id=f"m-{who[0]}")
+        member = self._member(who[0])
         training = Training.objects.get(pk=self._training_pk)
         match what:
             case "block":

@@ -143,7 +143,7 @@ class FullLife(Life):
     def activated(self, version: SnapshotVersion, events: Sequence[Event]) -> None:
         """Badges are looked up in `version` from here on."""
         witness = self._card.witness
-        witness.snapshot = self._box.hub.truth_of(self._box.node, version)
+        witness.uses(self._box.hub.truth_of(self._box.node, version))
         witness.versions.append(version)
         witness.tell(f"list {version[0]}.{version[1]}")
         for event in events:
@@ -205,12 +205,12 @@ class FullLife(Life):
         journal, box = self.shell.journal, self._box
         path = usable_cache(box.sd.state_dir, journal, box.keys) if journal.usable else None
         if path is None:
-            self._card.witness.snapshot = None
+            self._card.witness.uses(None)
             return
         try:
             events = self.reader.work.switch(path)
         except StoreError:
-            self._card.witness.snapshot = None
+            self._card.witness.uses(None)
             return
         version = self.reader.version
         assert version is not None
