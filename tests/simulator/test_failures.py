@@ -45,8 +45,11 @@ def test_a_failure_is_shrunk_told_and_drawn_and_its_plan_fails_again(tmp_path: P
     assert f"seed {plan.seed}, commit c0ffee" in told
     assert f"VIOLATION {again}" in told
     picture = ElementTree.fromstring((tmp_path / "timeline.svg").read_text(encoding="utf-8"))
-    lanes = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"badge", "relay", "coil", "contacts", "motor"} <= lanes
+    texts = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"badge", "session", "relay", "coil", "contacts", "motor", str(again)} <= texts
+    assert {"1", "the last second"} <= texts, (
+        "what happened is numbered, and the end drawn close up"
+    )
 
 
 def test_a_campaign_that_is_interrupted_goes_on_and_its_totals_add_up(

@@ -9,30 +9,31 @@ import pytest
 from interlock.sim.simulator.happenings import FAULTS, Kind, plan_from_text
 from interlock.sim.simulator.run import run
 from interlock.sim.simulator.twins import run_twins, twin_plan_of, without_faults
-from tests.simulator.planted import HOURS
 from tests.simulator.planted_twins import PLANTED, PlantedTwins
 
 pytestmark = pytest.mark.fast
 
 SEEDS = tuple(range(5))
+PAIR_HOURS = 0.06
+"""A fault comes after 45 s; campaigns live longer pairs."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_fault_more_powers_nobody_more_who_may_not(seed: int) -> None:
-    assert run_twins(twin_plan_of(seed, HOURS, 1)).violation is None
+    assert run_twins(twin_plan_of(seed, PAIR_HOURS, 1)).violation is None
 
 
 def test_a_fault_at_one_machine_changes_nothing_at_the_one_beside_it() -> None:
-    plan = twin_plan_of(7, HOURS, 2)
+    plan = twin_plan_of(7, PAIR_HOURS, 2)
     assert len({one.node for one in plan.happenings if one.kind in FAULTS}) == 1
     assert run_twins(plan).violation is None
 
 
 def test_one_fault_more_powers_nobody_more_in_a_life_nobody_ran_before() -> None:
     seed = SystemRandom().randrange(1_000_000, 1_000_000_000)
-    plan = twin_plan_of(seed, HOURS, 1)
+    plan = twin_plan_of(seed, PAIR_HOURS, 1)
     found = run_twins(plan).violation
-    assert found is None, f"twin_plan_of({seed}, {HOURS}, 1): {found}\n{plan.to_text()}"
+    assert found is None, f"interlock sim run --twins --seed {seed} --hours {PAIR_HOURS}: {found}"
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=[one.name for one in PLANTED])
@@ -47,7 +48,7 @@ def test_what_only_a_fault_brings_out_is_found_and_the_clean_tree_passes(
 
 
 def test_a_pair_differs_in_its_fault_alone() -> None:
-    plan = twin_plan_of(1, HOURS, 1)
+    plan = twin_plan_of(1, PAIR_HOURS, 1)
     broken = [one for one in plan.happenings if one.kind in FAULTS]
     assert len({one.kind for one in broken}) == 1
     assert set(without_faults(plan).happenings) == set(plan.happenings) - set(broken)

@@ -87,7 +87,7 @@ def s7_a_dead_node_lets_go(w: Witness) -> str | None:
     if w.gone_since_us is None or w.facts is None or not w.facts.coil or w.given.bypass_on:
         return None
     if w.now_us - max(w.gone_since_us, 0) > _let_go_us(w):
-        return f"the process is {w.gone_how} and the coil still has current"
+        return f"nobody drives the coil ({w.gone_how}) and it still has current"
     return None
 
 
