@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from interlock.cli.parts import FILE, Command, hub_dir_option, progress, talk
+from interlock.cli.parts import EXIT_FAULT, FILE, Command, hub_dir_option, progress, talk
 
 key_file_option = click.option(
     "--key-file", type=FILE, help="The back-up key or a passphrase, in a file of one line."
@@ -17,9 +17,11 @@ key_file_option = click.option(
 @click.argument("out", type=FILE, required=False)
 @hub_dir_option
 @key_file_option
-def hub_backup(out: Path | None, directory: Path, key_file: Path | None) -> None:
+def hub_backup(out: Path | None, directory: Path, key_file: Path | None) -> int:
     """Put the whole hub, sealed, into OUT; without OUT into the folder that hub.toml names for back-ups,
     where older ones make room. The hub goes on serving. Prints the file's path.
+
+    Exit code 1: nothing was backed up, or what was does not hold, and every older one is kept.
 
     Example: interlock hub backup /media/usb/hub.backup
     """
@@ -43,6 +45,13 @@ def hub_backup(out: Path | None, directory: Path, key_file: Path | None) -> None
         talk(f"{len(made.removed)} older back-ups made room.")
     if out is not None:
         talk(f"Keep {directory / 'erased.json'} beside it: who was erased since is erased again.")
+    for fault in made.faults:
+        talk(fault)
+    if made.faults:
+        talk(
+            "This back-up holds a hub that does not: the older ones are kept. Run: interlock hub verify; docs/backup.md"
+        )
+    return EXIT_FAULT if made.faults else 0
 
 
 @click.command("backup-key", cls=Command)

@@ -16,6 +16,8 @@ from interlock.cli.parts import (
     talk,
 )
 
+WHAT_TO_DO = "What to do: make no new back-up over the old ones, and follow docs/backup.md, When something is damaged."
+
 
 @click.command("verify", cls=Command)
 @hub_dir_option
@@ -35,6 +37,8 @@ def hub_verify(directory: Path, as_json: bool) -> int:
         found = verify_hub(SystemClock(), lambda what, done, total: move(done, total))
     for fault in found.faults:
         talk(fault)
+    if found.faults:
+        talk(WHAT_TO_DO)
     print_values(
         {
             "whole": found.is_whole,

@@ -66,7 +66,8 @@ def _looked(part: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """What `part` finds; a database that does not answer is a finding of its own."""
     try:
         return list(part())
-    except (DatabaseError, sqlite3.Error):
+    except (DatabaseError, sqlite3.Error, UnicodeDecodeError):
+        # The last when SQLite's complaint quotes the rubbish that it read.
         return [Finding("database", Verdict.BAD, _("The database does not answer"), _restore())]
 
 

@@ -33,7 +33,7 @@ class Refusals:
     def add(self, record: Record, at: datetime) -> None:
         """One more refusal counts. Raises ProtocolError."""
         body = record.body or {}
-        reason = body.get("reason")
+        reason = fields.optional_text(body, "reason")
         if reason not in _TOLD:
             return
         tag = None if body.get("tag") is None else fields.octets(body, "tag", TAG_BYTES)

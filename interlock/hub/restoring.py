@@ -24,6 +24,7 @@ from interlock.hub.backup import (
     key_of,
     name_for,
     superfluous,
+    too_old,
     unpack,
 )
 from interlock.hub.directory import KEY_MODE, HubDirectory
@@ -39,7 +40,8 @@ class Restored:
 
 
 def back_up_by_plan(hub: HubDirectory, clock: Clock, progress: Progress) -> Made:
-    """A back-up in the folder hub.toml names, and older ones made room for it. Raises ConfigError."""
+    """A back-up in the folder hub.toml names, and older ones made room for it; but none for a hub whose own proofs
+    do not hold: the last good one may be among them. Raises ConfigError, StoreError."""
     config = hub.config()
     if not config.backup_folder:
         raise ConfigError(
@@ -54,11 +56,20 @@ def back_up_by_plan(hub: HubDirectory, clock: Clock, progress: Progress) -> Made
     made = back_up(hub, folder / name_for(at), key_of(hub), clock, progress)
     note_erased(hub)
     names = [path.name for path in folder.iterdir()]
-    old = superfluous(names, at.date(), daily=config.backup_daily, weekly=config.backup_weekly)
+    faults = _unproved()
+    old = too_old(names, at.date())
+    if not faults:
+        old = superfluous(names, at.date(), daily=config.backup_daily, weekly=config.backup_weekly)
     removed = tuple(folder / name for name in old if name != made.path.name)
     for path in removed:
         path.unlink(missing_ok=True)
-    return Made(made.path, made.size_bytes, removed)
+    return Made(made.path, made.size_bytes, removed, tuple(faults))
+
+
+def _unproved() -> list[str]:
+    from interlock.hub.verifying import verify_proofs
+
+    return verify_proofs()
 
 
 def restore(

@@ -138,10 +138,8 @@ class SessionBook:
     def start(self, record: Record) -> Session:
         """The session that `record` began. Raises ProtocolError."""
         body = record.body or {}
+        tag, would_refuse = start_of(body)
         member = self._member(record, "member")
-        would_refuse = fields.optional_text(body, "would_refuse") or ""
-        if body.get("member") is None and not would_refuse:
-            raise ProtocolError("it names nobody, and no reason to refuse them")
         started_at, provisional = self._timeline.of(record)
         standing = self._standings.of(member, started_at) if member else None
         session = Session(
@@ -151,7 +149,7 @@ class SessionBook:
             epoch=record.header.epoch,
             seq=record.header.seq,
             member=member,
-            badge=self._badges.get(fields.octets(body, "tag", TAG_BYTES)),
+            badge=self._badges.get(tag),
             payer_id=standing.pays() if standing else None,
             group_id=standing.group_id if standing else None,
             purpose=standing.purpose if standing else Purpose.OWN,
@@ -182,10 +180,7 @@ class SessionBook:
 
     def end(self, record: Record) -> Session:
         """The session that `record` ended. Raises ProtocolError."""
-        body = record.body or {}
-        how = fields.choice(body, "how", Ending)
-        estimated = fields.flag(body, "estimated")
-        interlocks = _names(body)
+        how, estimated, interlocks = ending_of(record.body or {})
         session = self._session(record)
         # An estimate of ours gives way to the node's own, which its disk may have held up.
         if not (estimated and session.estimated and not session.voided):
@@ -307,13 +302,7 @@ class SessionBook:
         return session
 
     def _measure(self, session: Session, record: Record) -> None:
-        body = record.body or {}
-        enabled_ms, busy_ms, idle_ms = (
-            fields.integer(body, key, high=SESSION_MS_MAX)
-            for key in ("enabled_ms", "busy_ms", "idle_ms")
-        )
-        if busy_ms + idle_ms > enabled_ms:
-            raise ProtocolError("it counts more busy and idle time than enabled time")
+        enabled_ms, busy_ms, idle_ms = totals_of(record.body or {})
         self._touch(session)
         # Totals since the start: a report can only add.
         session.enabled_ms = max(session.enabled_ms, enabled_ms)
@@ -371,6 +360,33 @@ class SessionBook:
     def _day(self, session: Session) -> set[Day]:
         day = billable_day(self._node.lab, session)
         return set() if day is None else {day}
+
+
+def start_of(body: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The tag that began a session and why it would have been refused. Raises ProtocolError."""
+    for role in ("member", "supervisor", "second"):
+        fields.optional_text(body, role)
+    would_refuse = fields.optional_text(body, "would_refuse") or ""
+    if body.get("member") is None and not would_refuse:
+        raise ProtocolError("it names nobody, and no reason to refuse them")
+    return fields.octets(body, "tag", TAG_BYTES), would_refuse
+
+
+def totals_of(body: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Milliseconds enabled, busy and idle since the start. Raises ProtocolError."""
+    enabled_ms, busy_ms, idle_ms = (
+        fields.integer(body, key, high=SESSION_MS_MAX)
+        for key in ("enabled_ms", "busy_ms", "idle_ms")
+    )
+    if busy_ms + idle_ms > enabled_ms:
+        raise ProtocolError("it counts more busy and idle time than enabled time")
+    return enabled_ms, busy_ms, idle_ms
+
+
+def ending_of(body: Mapping[str, Any]) -> tuple[Ending, bool, list[str]]:
+    """How a session ended, whether that is an estimate, and the interlocks that ended it. Raises ProtocolError."""
+    how = fields.choice(body, "how", Ending)
+    return how, fields.flag(body, "estimated"), _names(body)
 
 
 def session_key(record: Record) -> tuple[int, int]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shutil
+import sqlite3
 import subprocess
 import sys
-from datetime import date, timedelta
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from interlock.clock import SystemClock
 from interlock.errors import ConfigError, StoreError
 from interlock.hub.backup import DAYS_MAX, name_for, superfluous
 from interlock.hub.sealed_file import (
@@ -220,6 +225,44 @@ def test_a_backup_by_plan_says_what_is_missing_until_hub_toml_names_a_folder(pla
     assert held[0] == "erased.json"
     assert Path(done.stdout.strip()).name == held[1]
     assert not list((place / "hub").glob("backup.partial*"))
+
+
+def test_a_hub_whose_proofs_do_not_hold_is_backed_up_and_no_older_one_makes_room(
+    place: Path,
+) -> None:
+    """A deed altered by hand: SQLite finds its file in order, so that only the chain can tell."""
+    hub, folder = place / "meddled", place / "kept"
+    shutil.copytree(place / "hub", hub)
+    folder.mkdir()
+    today = datetime.fromtimestamp(SystemClock().wall_ms() / 1_000, UTC).date()
+    held = [f"interlock-{today - timedelta(days=day)}-033000.backup" for day in range(1, 9)]
+    ancient = f"interlock-{today - timedelta(days=DAYS_MAX)}-033000.backup"
+    for name in (*held, ancient):
+        (folder / name).write_bytes(b"sealed")
+    config = hub / "hub.toml"
+    config.write_text(re.sub('folder = ".*"', f'folder = "{folder}"', config.read_text()))
+    with closing(sqlite3.connect(hub / "hub.db")) as connection:
+        connection.execute("UPDATE hub_auditrow SET why = 'x' WHERE salt IS NOT NULL")
+        connection.commit()
+    done = shell("hub", "backup", "--dir", str(hub))
+    assert done.returncode == 1
+    assert "this row was altered" in done.stderr
+    assert "the older ones are kept" in done.stderr
+    made = Path(done.stdout.strip()).name
+    assert {path.name for path in folder.iterdir()} == {*held, made, "erased.json"}
+
+
+def test_a_damaged_hub_is_not_backed_up_and_the_reader_is_told_what_to_do(place: Path) -> None:
+    hub = place / "damaged"
+    shutil.copytree(place / "hub", hub)
+    with (hub / "hub.db").open("r+b") as database:
+        database.seek(40 * 4_096)
+        database.write(os.urandom(20 * 4_096))
+    out = place / "damaged.backup"
+    done = shell("hub", "backup", str(out), "--dir", str(hub))
+    assert (done.returncode, out.exists(), "Traceback" in done.stderr) == (1, False, False)
+    assert "the back-ups you have are kept. Run: interlock hub verify" in done.stderr
+    assert not list(hub.glob("backup.partial*"))
 
 
 def test_a_backup_is_never_written_over(place: Path) -> None:

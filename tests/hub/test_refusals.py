@@ -179,7 +179,10 @@ def test_a_lying_node_fills_no_list() -> None:
     assert UnknownBadge.objects.count() == unknown.PER_PLACE_MAX
 
 
-@pytest.mark.parametrize("field", [{"tag": "zz"}, {"tag": 7}, {"count": 0}, {"count": "many"}])
+@pytest.mark.parametrize(
+    "field",
+    [{"tag": "zz"}, {"tag": 7}, {"count": 0}, {"count": "many"}, {"reason": ["x"]}, {"reason": {}}],
+)
 def test_a_refusal_that_makes_no_sense_is_stored_and_said(field: dict[str, object]) -> None:
     door = Door()
     body = {"reason": Reason.UNKNOWN_BADGE.value, "tag": tag_of(STRANGER).hex(), "count": 1}

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
+from interlock.hub import verifying
 from interlock.hub.domain.erasure import erase_from_tables
 from interlock.hub.models import Alarm, AlarmKind, AuditRow, Line, NodeRecord, Session
 from interlock.hub.traces import needles_of
 from interlock.hub.verifying import Found, verify_hub
 from interlock.protocol.records import RecordType
+from tests.hub.journal import Journal
 from tests.hub.lab import console, small_lab
 from tests.hub.test_erasure import deliver, used
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
+
+
+TOTALS = {"enabled_ms": 600_000, "busy_ms": 300_000, "idle_ms": 100_000}
 
 
 def verified() -> Found:
@@ -123,3 +129,60 @@ def test_every_flipped_bit_of_a_record_row_is_found() -> None:
 
 def verified_records_are_whole() -> bool:
     return not [fault for fault in verified().faults if fault.startswith("record ")]
+
+
+def test_what_cannot_be_read_is_a_fault_and_hides_none_of_the_next() -> None:
+    """A date that none is, as a page of rubbish leaves it, behind a deed that somebody altered."""
+    used(small_lab(), seconds=3_600)
+    AuditRow.objects.filter(seq=2).update(why="x")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE hub_session SET started_at = '2025-99-99 00:00:00'")
+    faults = verified().faults
+    said = [one.partition(":")[0] for one in faults]
+    assert said == ["audit log of lab, row 2", "node saw", "open prices"]
+    assert all("it cannot be read to its end" in one for one in faults[1:])
+
+
+def test_a_database_that_answers_nothing_is_a_fault_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(found: Found) -> None:
+        raise DatabaseError("database disk image is malformed")
+
+    used(small_lab(), seconds=3_600)
+    monkeypatch.setattr(verifying, "_database", unreadable)
+    found = verified()
+    said = "database: it cannot be read to its end: database disk image is malformed"
+    assert (found.faults, found.records) == ([said], 3)
+
+
+NONSENSE: dict[str, list[tuple[RecordType, dict[str, Any]]]] = {
+    "an end that is none": [
+        (RecordType.SESSION_ENDED, {**TOTALS, "how": "tired", "estimated": False})
+    ],
+    "more parts than the whole": [(RecordType.SESSION_PROGRESS, {**TOTALS, "busy_ms": 800_000})],
+    "time as text": [(RecordType.SESSION_PROGRESS, {**TOTALS, "enabled_ms": "x"})],
+    "a report after the end": [
+        (RecordType.SESSION_ENDED, {**TOTALS, "how": "tap_off", "estimated": False}),
+        (RecordType.SESSION_PROGRESS, {**TOTALS, "enabled_ms": 900_000}),
+    ],
+    "a report after a restart": [
+        (RecordType.BOOT, {}),
+        (RecordType.SESSION_PROGRESS, {**TOTALS, "enabled_ms": 900_000}),
+    ],
+    "a start by nobody": [(RecordType.SESSION_STARTED, {"member": None, "tag": "00" * 16})],
+    "a start without a badge": [(RecordType.SESSION_STARTED, {"member": "m", "tag": []})],
+}
+
+
+@pytest.mark.parametrize("what", list(NONSENSE))
+def test_what_a_mad_node_reported_and_the_intake_did_not_believe_is_no_fault(what: str) -> None:
+    """It is kept and proved like any other word of the node's; that it had no effect is as it should be."""
+    lab = small_lab()
+    journal = Journal.of(lab.enrolled)
+    session = journal.start(lab)
+    journal.progress(session, 100, 50, 20)
+    for kind, body in NONSENSE[what]:
+        journal.write(kind, session=session, **body)
+    deliver(lab, journal)
+    assert verified().faults == []
+    Session.objects.update(enabled_ms=7)
+    assert verified().faults != []
