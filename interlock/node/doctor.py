@@ -177,23 +177,20 @@ def _clock(status: Mapping[str, Any], say: Say) -> Finding:
 
 def _hub(status: Mapping[str, Any], say: Say) -> Finding:
     told_s = status["hub_told_s"]
-    if told_s is None or told_s > HUB_SILENT_S:
-        what = (
-            say(N_("The hub was never reached"))
-            if told_s is None
-            else say(N_("The hub was last heard %(minutes)d min ago")) % {"minutes": told_s // 60}
-        )
-        return Finding(
-            "hub",
-            Verdict.CARE,
-            what,
-            say(
-                N_(
-                    "Check network and hub; see: journalctl -u interlock-sync. Trained members can work"
-                )
-            ),
-        )
-    return Finding("hub", Verdict.GOOD, say(N_("The hub was heard %(s)d s ago")) % {"s": told_s})
+    if told_s is None:
+        what = say(N_("The hub was never reached"))
+    elif not status["clock"]["trusted"]:
+        # Only powered seconds are counted: a Pi that was off for a week heard it a moment ago by them.
+        what = say(N_("The hub was not heard since this computer was switched on"))
+    elif told_s > HUB_SILENT_S:
+        what = say(N_("The hub was last heard %(minutes)d min ago")) % {"minutes": told_s // 60}
+    else:
+        heard = say(N_("The hub was heard %(s)d s ago")) % {"s": told_s}
+        return Finding("hub", Verdict.GOOD, heard)
+    remedy = N_(
+        "Check network and hub; see: journalctl -u interlock-sync. Trained members can work"
+    )
+    return Finding("hub", Verdict.CARE, what, say(remedy))
 
 
 def _enable(node: Node, config: NodeConfig, say: Say) -> Finding:

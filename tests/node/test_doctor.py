@@ -97,7 +97,6 @@ def test_a_healthy_node_is_good_all_over(tmp_path: Path) -> None:
         (lambda s, m: s["journal"].update(state="disk full"), "journal", Verdict.BAD),
         (lambda s, m: s["journal"].update(unsent=20_000), "journal", Verdict.CARE),
         (lambda s, m: s["cache"].update(version=None), "cache", Verdict.BAD),
-        (lambda s, m: s["clock"].update(trusted=False), "clock", Verdict.CARE),
         (lambda s, m: s.update(hub_told_s=None), "hub", Verdict.CARE),
         (lambda s, m: s.update(hub_told_s=121), "hub", Verdict.CARE),
         (lambda s, m: s.update(faults=["contactor_welded"]), "fault", Verdict.BAD),
@@ -131,6 +130,14 @@ def test_one_thing_wrong_is_one_finding(
     assert seen[name].verdict is verdict
     others = {one.verdict for key, one in seen.items() if key != name}
     assert others == {Verdict.GOOD}
+
+
+def test_a_computer_that_was_off_does_not_say_it_just_heard_the_hub(tmp_path: Path) -> None:
+    """By powered seconds a Pi that stood in a cupboard for a week heard it twelve seconds ago."""
+    config = config_of(tmp_path)
+    seen = findings(broken(healthy(config), lambda s, m: s["clock"].update(trusted=False)), config)
+    assert seen["hub"].what == "The hub was not heard since this computer was switched on"
+    assert {one.name for one in seen.values() if one.verdict is Verdict.CARE} == {"hub", "clock"}
 
 
 def test_a_node_that_does_not_answer_is_one_finding_that_says_why(tmp_path: Path) -> None:
