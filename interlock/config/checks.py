@@ -6,9 +6,9 @@ about again is a warning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Final
+from typing import Any, Final
 
 from interlock.config.sections import InputConfig, InterlockConfig, NodeConfig, PathsConfig
 from interlock.config.table import PROGRESS_S
@@ -47,9 +47,12 @@ def check(config: NodeConfig) -> None:
     _check_socket_path(config.paths)
 
 
-def warnings(config: NodeConfig) -> list[str]:
-    """What `check-config` says about a file that may be run but should be thought about again."""
-    return [*_warnings_about_wiring(config), *_warnings_about_people(config)]
+def warnings(config: NodeConfig, say: Callable[[str], str] = str) -> list[str]:
+    """What `check-config` says about a file that may be run but should be thought about again, as `say` puts it:
+    English, or another language of the catalogue."""
+    about = (_warnings_about_wiring, _warnings_about_guards, _warnings_about_people)
+    found = [warning for ask in about for warning in ask(config)]
+    return [say(text) % values for text, values in found]
 
 
 def pins_in_use(config: NodeConfig) -> Iterator[tuple[str, int]]:
@@ -78,64 +81,109 @@ def pins_in_use(config: NodeConfig) -> Iterator[tuple[str, int]]:
 # ----------------------------------------------------------------------------------------- warnings
 
 
-def _warnings_about_wiring(config: NodeConfig) -> Iterator[str]:
-    relay, hazardous = config.relay, config.machine.hazardous
+def N_(msgid: str) -> str:  # noqa: N802 - the mark that pybabel looks for
+    """`msgid` itself; the mark under which the catalogue finds it."""
+    return msgid
+
+
+_Warning = tuple[str, dict[str, Any]]
+"""An English msgid of the catalogue, and what stands in it."""
+
+_FREE_PINS = "16, 17, 22, 23, 26, 27"
+
+
+def _warnings_about_wiring(config: NodeConfig) -> Iterator[_Warning]:
+    relay = config.relay
     if not relay.active_high:
         yield (
-            "relay.active_high = false: the relay clicks on for a moment whenever the node starts; "
-            "use an active-high board"
+            N_(
+                "relay.active_high = false: the relay clicks on for a moment whenever the node starts; "
+                "use an active-high board"
+            ),
+            {},
         )
     if relay.pin in PINS_OF_THE_SERIAL_CONSOLE:
         yield (
-            f"relay.pin = {relay.pin} is driven by the serial console while the Pi boots; "
-            "choose 16, 17, 22, 23, 26 or 27"
+            N_(
+                "relay.pin = %(pin)d is driven by the serial console while the Pi boots; "
+                "choose one of %(free)s"
+            ),
+            {"pin": relay.pin, "free": _FREE_PINS},
         )
     if relay.extraction_pin in PINS_PULLED_UP_AT_BOOT:
         yield (
-            f"relay.extraction_pin = {relay.extraction_pin} is pulled up while the Pi boots: the "
-            "extraction runs meanwhile; choose 16, 17, 22, 23, 26 or 27"
+            N_(
+                "relay.extraction_pin = %(pin)d is pulled up while the Pi boots: the extraction runs "
+                "meanwhile; choose one of %(free)s"
+            ),
+            {"pin": relay.extraction_pin, "free": _FREE_PINS},
         )
     if config.times.progress_s < PROGRESS_S:
         yield (
-            f"times.progress_s = {config.times.progress_s}: more than one write a minute wears "
-            "the SD card; 60 is enough for a bill"
-        )
-    if hazardous and relay.dynamic_enable_pin is None:
-        yield (
-            "a hazardous machine without relay.dynamic_enable_pin: nothing outside the Pi drops "
-            "the coil when its software hangs"
-        )
-    if hazardous and config.inputs.emergency_stop is None:
-        yield (
-            "a hazardous machine without inputs.emergency_stop: the stop chain still works, but a "
-            "session goes on being counted while it is open"
+            N_(
+                "times.progress_s = %(seconds)d: more than one write a minute wears the SD card; "
+                "60 is enough for a bill"
+            ),
+            {"seconds": config.times.progress_s},
         )
     if config.inputs.stop_button is None:
-        yield "no inputs.stop_button: only a badge ends a session before its time"
+        yield N_("no inputs.stop_button: only a badge ends a session before its time"), {}
     for number, interlock in enumerate(config.interlocks, 1):
         if interlock.contact is not None and interlock.contact.normally == "open":
             yield (
-                f"interlocks[{number}].normally = open: a broken wire of {interlock.name!r} reads "
-                "as all well; use a contact that is closed while all is well"
+                N_(
+                    "interlocks[%(number)d].normally = open: a broken wire of '%(name)s' reads as all "
+                    "well; use a contact that is closed while all is well"
+                ),
+                {"number": number, "name": interlock.name},
             )
 
 
-def _warnings_about_people(config: NodeConfig) -> Iterator[str]:
+def _warnings_about_guards(config: NodeConfig) -> Iterator[_Warning]:
+    relay, hazardous = config.relay, config.machine.hazardous
+    if hazardous and relay.dynamic_enable_pin is None:
+        yield (
+            N_(
+                "a hazardous machine without relay.dynamic_enable_pin: nothing outside the Pi drops "
+                "the coil when its software hangs"
+            ),
+            {},
+        )
+    if hazardous and config.inputs.emergency_stop is None:
+        yield (
+            N_(
+                "a hazardous machine without inputs.emergency_stop: the stop chain still works, but a "
+                "session goes on being counted while it is open"
+            ),
+            {},
+        )
+
+
+def _warnings_about_people(config: NodeConfig) -> Iterator[_Warning]:
     machine, current = config.machine, config.current
     if machine.hazardous and machine.min_assurance == "uid":
         yield (
-            "machine.min_assurance = uid on a hazardous machine: such a badge can be cloned; "
-            "give members secure badges and write aes"
+            N_(
+                "machine.min_assurance = uid on a hazardous machine: such a badge can be cloned; "
+                "give members secure badges and write aes"
+            ),
+            {},
         )
     if machine.enforcement == "warn_only":
         yield (
-            "machine.enforcement = warn_only: everybody may work, refusals are only recorded; "
-            "write enforce when the trial is over"
+            N_(
+                "machine.enforcement = warn_only: everybody may work, refusals are only recorded; "
+                "write enforce when the trial is over"
+            ),
+            {},
         )
     if current.kind in (CURRENT_BY_I2C, CURRENT_BY_SPI) and current.busy_above_ma is None:
         yield (
-            "current.busy_above_ma and idle_below_ma are not said: busy stays unknown until "
-            "`interlock commission` has learned them"
+            N_(
+                "current.busy_above_ma and idle_below_ma are not said: busy stays unknown until "
+                "`interlock commission` has learned them"
+            ),
+            {},
         )
 
 

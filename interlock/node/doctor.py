@@ -90,7 +90,7 @@ def _runs(node: Node, config: NodeConfig, say: Say) -> Iterator[Finding]:
             say(N_("The node runs with another configuration than the file's")),
             say(N_("Restart it when the machine is free: systemctl restart interlock-node")),
         )
-    for warning in warnings(config):
+    for warning in warnings(config, say):
         yield Finding("config", Verdict.CARE, warning)
     for fault in status["faults"]:
         yield Finding(

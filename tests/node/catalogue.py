@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 PACKAGE = Path(__file__).resolve().parents[2] / "interlock"
-ROOMS = ("cli", "desk", "node", "sync")
+ROOMS = ("cli", "config", "desk", "node", "sync")
 FRENCH = PACKAGE / "locale" / "fr" / "LC_MESSAGES" / "interlock.po"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}

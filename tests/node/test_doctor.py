@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+import gettext
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from interlock.config import NodeConfig, digest, parse_node
+from interlock.config import NodeConfig, digest, parse_node, warnings
 from interlock.errors import LinkError
 from interlock.findings import Finding, Verdict
 from interlock.node.doctor import Node, ask_node, examine_node
 from interlock.node.doctor_pi import PERSIST, WALLS, Pi, examine_pi
+from interlock.node.panel import DOMAIN, LOCALE_DIR
 from interlock.protocol.control import Op
 from tests.node.node_rig import NodeBench
 
@@ -130,6 +133,18 @@ def test_one_thing_wrong_is_one_finding(
     assert seen[name].verdict is verdict
     others = {one.verdict for key, one in seen.items() if key != name}
     assert others == {Verdict.GOOD}
+
+
+def test_what_the_file_warns_of_is_told_in_the_reader_s_language(tmp_path: Path) -> None:
+    french = gettext.translation(DOMAIN, LOCALE_DIR, languages=["fr"]).gettext
+    config = replace(
+        config_of(tmp_path), machine=replace(config_of(tmp_path).machine, enforcement="warn_only")
+    )
+    told = [
+        one.what for one in examine_node(healthy(config), config, french) if one.name == "config"
+    ]
+    assert any("tout le monde peut travailler" in what for what in told)
+    assert not set(told) & set(warnings(config))
 
 
 def test_a_computer_that_was_off_does_not_say_it_just_heard_the_hub(tmp_path: Path) -> None:
