@@ -88,9 +88,12 @@ def held_by(pid: int, at_s: float) -> Held:
     return Held(at_s, int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]))
 
 
-def soak(lab: Lab, minutes: float, say: Callable[[str], object] = lambda words: None) -> Soak:
-    """The machine is used until the time is over; nothing may have been restarted meanwhile."""
-    clock, found = SystemClock(), Soak()
+def soak(
+    lab: Lab, minutes: float, found: Soak, say: Callable[[str], object] = lambda words: None
+) -> Soak:
+    """The machine is used until the time is over; nothing may have been restarted meanwhile. `found` fills as it
+    goes: a soak that breaks off has seen what it has seen."""
+    clock = SystemClock()
     begun_ms = clock.boot_ms()
     pids = {name: lab.pid(name) for name in WATCHED}
     due_ms = begun_ms + WARM_MS
@@ -171,21 +174,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--series", type=Path, help="Every sample, as JSON, for a closer look.")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="il-") as folder:
-        template = Path(folder)
-        make_template(template)
-        with lab_from(template) as lab:
-            lab.start()
-            lab.locked()
-            found = soak(lab, given.minutes, lambda words: sys.stderr.write(f"{words}\n"))
-            lines = [
-                f"{found.sessions} sessions, {found.strangers} unknown badges, {found.pages} pages",
-                *table(found),
-            ]
-    if given.series is not None:
-        told = {name: [asdict(one) for one in seen] for name, seen in found.held.items()}
-        given.series.write_text(json.dumps(told))
-    sys.stdout.write("\n".join(lines) + "\n")
+    found = Soak()
+    try:
+        with tempfile.TemporaryDirectory(prefix="il-") as folder:
+            make_template(Path(folder))
+            with lab_from(Path(folder)) as lab:
+                lab.start()
+                lab.locked()
+                soak(lab, given.minutes, found, lambda words: sys.stderr.write(f"{words}\n"))
+    finally:
+        if given.series is not None:
+            told = {name: [asdict(one) for one in seen] for name, seen in found.held.items()}
+            given.series.write_text(json.dumps(told))
+        happened = (
+            f"{found.sessions} sessions, {found.strangers} unknown badges, {found.pages} pages"
+        )
+        sys.stdout.write("\n".join([happened, *table(found)]) + "\n")
     return 0
 
 

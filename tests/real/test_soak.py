@@ -66,7 +66,7 @@ def test_a_used_machine_holds_no_more_memory_descriptors_and_threads_as_time_goe
     shared: Lab,
 ) -> None:
     """Sessions, strangers, pages and a cable that is pulled; each process is the one it was at the beginning."""
-    found = soak(shared, SOAK_MINUTES)
+    found = soak(shared, SOAK_MINUTES, Soak())
     assert found.sessions >= 5
     assert found.strangers >= 5
     for name, limit_kib in GROWN_KIB_MAX.items():
