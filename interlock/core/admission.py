@@ -57,8 +57,7 @@ def judge(state: MachineState, badge: Presented, now: Now, around: Circumstances
     if isinstance(decision, Refusal):
         decision = _leniently(decision, badge, state.rules)
     if isinstance(decision, Refusal):
-        is_unknown = decision.reason is Reason.UNKNOWN_BADGE
-        return replace(decision, detail=badge.code) if is_unknown else decision
+        return _with_code(decision, badge)
     return replace(decision, tag=badge.tag, version=badge.cache.version)
 
 
@@ -119,15 +118,9 @@ def beside(
     cache = _young(badge.cache) if running else badge.cache
     refusal = accompanies(badge.entry, state.rules, now, cache, badge.assurance)
     if refusal is not None or badge.entry is None:
-        return refusal or Refusal(Reason.UNKNOWN_BADGE, detail=badge.code)
-    return Granted(
-        badge.entry.member,
-        badge.entry.language,
-        badge.entry.name,
-        badge.tag,
-        trains=trains(badge.entry, state.rules, now),
-        version=badge.cache.version,
-    )
+        return _with_code(refusal or Refusal(Reason.UNKNOWN_BADGE), badge)
+    trained = trains(badge.entry, state.rules, now)
+    return Granted(badge.entry.member, badge.entry.language, trains=trained)
 
 
 def closing_obstacle(
@@ -187,12 +180,12 @@ def technician(
         return wrong
     refusal = identify(badge.entry, state.rules, now, badge.cache, badge.assurance)
     if refusal is not None or badge.entry is None:
-        return refusal or Refusal(Reason.UNKNOWN_BADGE)
+        return _with_code(refusal or Refusal(Reason.UNKNOWN_BADGE), badge)
     if not badge.entry.technician:
         return Refusal(Reason.MACHINE_LOCKED_OUT, _language(badge))
     if badge.assurance.value < assurance.value:
         return Refusal(Reason.BADGE_NOT_SECURE_ENOUGH, _language(badge))
-    return Granted(badge.entry.member, badge.entry.language, badge.entry.name, badge.tag)
+    return Granted(badge.entry.member, badge.entry.language)
 
 
 def _leniently(refusal: Refusal, badge: Presented, rules: Rules) -> Decision:
@@ -201,11 +194,17 @@ def _leniently(refusal: Refusal, badge: Presented, rules: Rules) -> Decision:
     if rules.enforcement is not Enforcement.WARN_ONLY or refusal.reason not in PERSONAL:
         return refusal
     if entry is None:
-        return Granted(None, None, tag=badge.tag, would_refuse=refusal.reason)
+        return Granted(None, None, would_refuse=refusal.reason)
     if entry.badge is not BadgeState.ACTIVE:
         # Hidden behind an old cache, it is a blocked badge all the same.
         return Refusal(Reason.BADGE_BLOCKED, entry.language)
-    return Granted(entry.member, entry.language, entry.name, badge.tag, would_refuse=refusal.reason)
+    return Granted(entry.member, entry.language, entry.name, would_refuse=refusal.reason)
+
+
+def _with_code(refusal: Refusal, badge: Presented) -> Refusal:
+    """The refusal; that of an unknown badge with the code by which the desk finds it, in whatever role it came."""
+    is_unknown = refusal.reason is Reason.UNKNOWN_BADGE
+    return replace(refusal, detail=badge.code) if is_unknown else refusal
 
 
 def _young(cache: Cache) -> Cache:

@@ -50,13 +50,15 @@ ADA = Entry(
     tag=b"\x01" * 16,
     member="m-ada",
     language="fr",
+    name="Ada",
     rights=(Right("saw", Level.ALONE),),
 )
-BEN = replace(ADA, tag=b"\x02" * 16, member="m-ben", language="en")
-UNTRAINED = replace(ADA, tag=b"\x03" * 16, member="m-new", rights=())
-TRAINEE = replace(BEN, tag=b"\x05" * 16, member="m-tin", rights=(Right("saw", Level.SUPERVISED),))
-TRAINER = replace(BEN, tag=b"\x06" * 16, member="m-tra", rights=(Right("saw", Level.TRAINER),))
-TECHNICIAN = replace(ADA, tag=b"\x04" * 16, member="m-tec", technician=True)
+BEN = replace(ADA, tag=b"\x02" * 16, member="m-ben", language="en", name="Ben")
+UNTRAINED = replace(ADA, tag=b"\x03" * 16, member="m-new", name="New", rights=())
+TRAINEE = Entry(b"\x05" * 16, "m-tin", "de", "Tin", rights=(Right("saw", Level.SUPERVISED),))
+TRAINER = Entry(b"\x06" * 16, "m-tra", "it", "Tra", rights=(Right("saw", Level.TRAINER),))
+TECHNICIAN = replace(ADA, tag=b"\x04" * 16, member="m-tec", name="Tec", technician=True)
+"""Nobody shares a language with whom they meet: who is spoken to in another's is noticed."""
 
 TAP = Rules(badge_use=BadgeUse.TAP, grace_s=2, warning_s=5, idle_timeout_s=30, progress_s=10)
 HOLD = replace(TAP, badge_use=BadgeUse.HOLD)
@@ -184,6 +186,11 @@ class Rig:
         """The bodies of the records asked for, oldest first."""
         writes = [e for e in self.effects if isinstance(e, WriteRecord)]
         return [dict(w.body) for w in writes if type_ is None or w.type == type_]
+
+    def asked(self, type_: str) -> WriteRecord:
+        """The last record of this type that the machine wants to be written."""
+        writes = [e for e in self.effects if isinstance(e, WriteRecord)]
+        return next(one for one in reversed(writes) if one.type == type_)
 
     def types(self) -> list[str]:
         return [e.type for e in self.effects if isinstance(e, WriteRecord)]

@@ -170,7 +170,7 @@ def test_no_credit_refuses_and_little_credit_is_granted_with_a_word() -> None:
     now = Now(0, at(day), True)
     low = replace(ADA, credit=Credit.LOW)
     decision = decide(low, Rules(demands=demands()), now, CACHE, Assurance.UID)
-    assert decision == Granted("m-ada", "fr", low_credit=True)
+    assert decision == Granted("m-ada", "fr", "Ada", low_credit=True)
 
 
 DAY = hours.local_day(at("2027-01-04 11:00"), OFFSETS)

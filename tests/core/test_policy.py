@@ -51,7 +51,7 @@ def with_right(**changes: object) -> Entry:
 
 
 def test_a_trained_active_member_is_granted_under_their_own_id() -> None:
-    assert decide(ADA, RULES, NOW, CACHE, Assurance.UID) == Granted("m-ada", "fr", None)
+    assert decide(ADA, RULES, NOW, CACHE, Assurance.UID) == Granted("m-ada", "fr", "Ada")
 
 
 @pytest.mark.parametrize(
