@@ -46,6 +46,7 @@ from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import run
 from tests.simulator.planted_steps import (
     AirOffWithTheRelay,
+    DeafAfterAReaderFault,
     GoesOn,
     Outcome,
     ReleaseEnables,
@@ -262,6 +263,10 @@ def _calls_it_untrained(effect: Effect) -> Effect:
     return effect
 
 
+def _lids_are_open(inputs: Inputs) -> Inputs:
+    return replace(inputs, interlocks_closed=tuple(False for _ in inputs.interlocks_closed))
+
+
 def _other_evidence(effect: Effect) -> Effect:
     if isinstance(effect, WriteRecord) and effect.type == "session_started":
         return replace(
@@ -434,6 +439,20 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "A10", "an empty account is called a missing training", _effects(_calls_it_untrained), 1
     ),
+    Planted(
+        "A10",
+        "a list is called too old at a third of its time",
+        _rules(lambda rules: replace(rules, max_offline_s=rules.max_offline_s // 3)),
+        1,
+        lambda f: f.rules.max_offline_s == 75,
+    ),
+    Planted(
+        "A10",
+        "a closed lid is read as open",
+        _inputs(_lids_are_open),
+        11,
+        lambda f: bool(f.rules.interlocks),
+    ),
     Planted("A10", "the evidence names nobody", _effects(_other_evidence), 0),
     Planted(
         "A11",
@@ -445,6 +464,12 @@ PLANTED: tuple[Planted, ...] = (
     Planted("D1", "a durable record is lost", lambda: Parts(platter=Forgetful), 1),
     Planted("D5", "time is counted twice", _effects(_doubled), 0),
     Planted("D11", "numbers are used again", lambda: Parts(platter=NumbersAgain), 1),
-    Planted("L1", "a disk that works again is not believed", _of(_deaf_to_a_mended_disk), 12),
+    Planted("A10", "a disk that works again is not believed", _of(_deaf_to_a_mended_disk), 12),
+    Planted(
+        "L1",
+        "a reader that works again is not listened to",
+        lambda: Parts(step=DeafAfterAReaderFault().step),
+        20,
+    ),
     Planted("CRASH", "two badges at once end the process", _of(_dies_of_two_badges), 0),
 )

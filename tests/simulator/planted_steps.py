@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from interlock.core import machine
 from interlock.core.effects import Effect, SetExtraction, SetRelay, WriteRecord
-from interlock.core.events import BadgeArrived, Event, InputsSampled, RecordDurable
+from interlock.core.events import BadgeArrived, Event, InputsSampled, ReaderFailed, RecordDurable
 from interlock.core.model import Now
 from interlock.core.states import EnabledFacts, LockedFacts, MachineState
 
@@ -91,3 +91,16 @@ class AirOffWithTheRelay:
         if SetRelay(False) in effects:
             effects = (*effects, SetExtraction(False))
         return state, effects
+
+
+class DeafAfterAReaderFault:
+    """Once the reader has failed, no badge arrives any more."""
+
+    def __init__(self) -> None:
+        self._is_deaf = False
+
+    def step(self, state: MachineState, event: Event, now: Now) -> Outcome:
+        self._is_deaf = self._is_deaf or isinstance(event, ReaderFailed)
+        if self._is_deaf and isinstance(event, BadgeArrived):
+            return state, ()
+        return machine.step(state, event, now)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from interlock.core.model import BadgeUse
 from interlock.sim.physics import StartControl
-from interlock.sim.simulator import ledger
+from interlock.sim.simulator import ledger, reasons
 from interlock.sim.simulator.witness import Placing, Powered, Witness
 
 Invariant = Callable[[Witness], str | None]
@@ -332,11 +332,11 @@ def d5_the_time_is_right(w: Witness) -> str | None:
 
 
 def a10_the_reason_is_true(w: Witness) -> str | None:
-    """A10: every decision is recorded with its rule: a refusal's reason is a fact of the list or of the house."""
-    body = w.refused or {}
-    if ledger.is_true(w, str(body.get("reason")), body.get("tag")):
+    """A10: every decision is recorded with its rule: a refusal's reason is so, in the list or at the machine."""
+    body = w.refused
+    if body is None or reasons.is_true(w, body):
         return None
-    return f"{body.get('member')} was refused for {body.get('reason')}, which is not so"
+    return f"{body['member']} was refused for {body['reason']}, which is not so"
 
 
 def d1_what_was_durable_is_there(w: Witness) -> str | None:

@@ -25,15 +25,6 @@ RULE_OF = {
 """Which rule a reason belongs to; every other one is S1's."""
 
 
-OF_PEOPLE = frozenset(
-    {
-        *("UNKNOWN_BADGE", "BADGE_BLOCKED", "MEMBER_SUSPENDED", "NOT_TRAINED", "TRAINING_EXPIRED"),
-        *("NO_CREDIT", "OUTSIDE_HOURS", "RESERVED", "DAILY_LIMIT"),
-    }
-)
-"""Reasons that the list and the house give, by their codes in 2-machine.md."""
-
-
 def why_not(witness: Witness, placing: Placing, level_needed: bool = True) -> str | None:
     """Why this badge may not be let in alone, by the snapshot that reached the machine; None when it may."""
     fit, snapshot, card = witness.fit, witness.snapshot, placing.card
@@ -103,30 +94,6 @@ def floor_at(witness: Witness) -> int | None:
         return None
     passed_us = witness.now_us - max(witness.boot_us, witness.told_us) + witness.aged_us
     return BEGUN_MS // 1_000 + (witness.told_us + passed_us - SLACK_US) // 1_000_000
-
-
-def is_true(witness: Witness, reason: str, tag: str | None) -> bool:
-    """Whether that can be why the badge was refused; reasons about the machine's own state are not looked into."""
-    if witness.now_us - witness.switched_us < SLACK_US:
-        return True
-    snapshot, house = witness.snapshot, witness.fit.house
-    if snapshot is None:
-        return reason not in OF_PEOPLE
-    person = next((one for one in snapshot.people.values() if one.tag.hex() == tag), None)
-    if reason not in OF_PEOPLE:
-        return True
-    if person is None or reason == "UNKNOWN_BADGE":
-        return person is None and reason == "UNKNOWN_BADGE"
-    return {
-        "BADGE_BLOCKED": person.blocked,
-        "MEMBER_SUSPENDED": person.suspended,
-        "NOT_TRAINED": person.level is None and person.name not in witness.granted,
-        "TRAINING_EXPIRED": person.until_at is not None,
-        "NO_CREDIT": person.spent,
-        "OUTSIDE_HOURS": house.within_hours and not person.any_time,
-        "RESERVED": bool(house.booked),
-        "DAILY_LIMIT": house.daily_limit_s is not None,
-    }[reason]
 
 
 def _right_missing(witness: Witness, person: Person) -> str | None:

@@ -264,6 +264,7 @@ class Pi:
 
     def _disk(self, manner: str) -> None:
         self.card.disk.manner = manner
+        self.witness.disk_changed(is_well=manner == "ok")
         if self.life is not None:
             self.life.shell.mended()
 

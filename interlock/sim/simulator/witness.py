@@ -132,6 +132,10 @@ class Witness:
     last_ended: Powered | None = None
     last_powered: Powered | None = None
     fault_known: bool = False
+    locked_out: bool = False
+    """Somebody said "broken" here, or asked for it, and no technician came since: recorded or about to be."""
+    disk_well_us: int | None = -(10**12)
+    """Since when the card writes as it should; None: it does not."""
     owes_air_until_us: int = 0
     lanes: list[tuple[int, str, bool]] = field(default_factory=list)
     tale: list[tuple[int, str]] = field(default_factory=list)
@@ -255,6 +259,10 @@ class Witness:
             self.aged_us += max(0, self.now_us - since_us - MARKS_LOST_US)
         self.boot_us, self.trusted = self.now_us, False
 
+    def disk_changed(self, *, is_well: bool) -> None:
+        """The card began, or ceased, to write as it should."""
+        self.disk_well_us = self.now_us if is_well else None
+
     def uses(self, snapshot: Snapshot | None) -> None:
         """Badges are looked up in this from now on; None: in nothing."""
         self.snapshot, self.switched_us = snapshot, self.now_us
@@ -316,6 +324,8 @@ class Witness:
             self.fault_known = True
         if type_ == "training_granted" and self._trainer_says_yes():
             self.granted.add(str(body.get("member")).removeprefix("m-"))
+        if type_ in ("lock_out_set", "lock_out_cleared"):
+            self.locked_out = type_ == "lock_out_set"
         if type_ in ("fault_cleared", "lock_out_cleared"):
             self.fault_known = self.fault_known and type_ != "fault_cleared"
             self.gate_us = self.now_us
