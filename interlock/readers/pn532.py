@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from interlock.cards.iso14443a import is_random_uid, is_uid
+from interlock.cards.iso14443a import UID_SIZES, is_random_uid, is_uid
 from interlock.clock import Clock
 from interlock.errors import CardError, ReaderError
 from interlock.readers import CardSeen, SeveralCards, Sight
@@ -347,7 +347,10 @@ class Pn532Reader:
             return None
         # A selected card that hears REQA goes idle and may be found once more; two different ones
         # never have all of this in common, and two copies of one UID are one identity anyway.
-        return cards[0] if all(card == cards[0] for card in cards) else SeveralCards()
+        if any(card != cards[0] for card in cards):
+            return SeveralCards()
+        # Cut off at a cascade tag, as no card may be: that is the card's doing, and the chip only tells of it.
+        return cards[0] if is_uid(cards[0].uid) else None
 
     def _card(self, number: int, target: bytes, *, is_last: bool) -> tuple[CardSeen, bytes]:
         """Tg, SENS_RES (high byte first), SEL_RES, UID and ATS with their lengths (7.3.5); and the rest."""
@@ -358,7 +361,7 @@ class Pn532Reader:
         has_ats = bool(sak & ISO_14443_4_BIT and rest)
         end = rest[0] if has_ats else 0
         if (
-            not is_uid(uid)
+            len(uid) not in UID_SIZES
             or sak & CASCADE_BIT
             or (len(rest) != end if is_last else len(rest) < end)
         ):

@@ -28,6 +28,8 @@ from interlock.sim.rc522_air import (
 REQA, HLTA = 0x26, b"\x50\x00"
 SHORT_BITS = 7
 SELECT_CODES = (0x93, 0x95, 0x97)
+SENS_RES_BYTES = 2
+"""What answers with another length is no card (ISO 14443-3, 6.5.2): the chip has room for these in its report."""
 LEVEL_BITS = 40
 CASCADE_TAG, SAK_GOES_ON, SAK_ISO_14443_4 = 0x88, 0x04, 0x20
 RATS = b"\xe0\x50"
@@ -125,6 +127,8 @@ class Radio:
     def _activate(self, automatic_rats: bool) -> Target:
         # A collision in SENS_RES is the rule with two cards: the chip goes on with what it got.
         sens_res = _as_heard(self._air(bits_of([REQA])[:SHORT_BITS]))
+        if len(sens_res) != SENS_RES_BYTES:
+            raise CardBroken
         uid = b""
         for code in SELECT_CODES:
             part, sak = self._level(code)
