@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -197,13 +198,14 @@ class _Holes:
     declared: list[tuple[int, int, int | None]] = field(default_factory=list)
 
     def hear(self, record: Record) -> None:
-        """What `record` declares is no fault, wherever it stands. Raises ProtocolError."""
+        """What `record` declares is no fault, wherever it stands; one that makes no sense declares nothing."""
         body = record.body or {}
         if (
             record.header.type == RecordType.PROBLEM_REPORTED
             and body.get("problem") == RECORDS_LOST
         ):
-            self.declared += lost_ranges(body)
+            with suppress(ProtocolError):
+                self.declared += lost_ranges(body)
 
     def undeclared(self) -> Iterator[str]:
         """Each range of which nobody said that it was lost."""

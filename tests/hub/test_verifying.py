@@ -168,6 +168,9 @@ NONSENSE: dict[str, list[tuple[RecordType, dict[str, Any]]]] = {
         (RecordType.BOOT, {}),
         (RecordType.SESSION_PROGRESS, {**TOTALS, "enabled_ms": 900_000}),
     ],
+    "a loss that is none": [
+        (RecordType.PROBLEM_REPORTED, {"problem": "records_lost", "lost": [[1, "x", None]]}),
+    ],
     "a start by nobody": [(RecordType.SESSION_STARTED, {"member": None, "tag": "00" * 16})],
     "a start without a badge": [(RecordType.SESSION_STARTED, {"member": "m", "tag": []})],
 }
