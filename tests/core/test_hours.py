@@ -292,3 +292,22 @@ def test_a_schedule_of_the_whole_week_bounds_nobody_and_needs_no_clock() -> None
     assert reason(asked, "2027-01-04 03:00", staff, trusted=False) is None
     assert reason(asked, "2027-01-04 03:00") is Reason.OUTSIDE_HOURS
     assert reason(asked, "2027-01-04 03:00", trusted=False) is Reason.CLOCK_UNTRUSTED
+
+
+def test_a_clock_set_back_over_midnight_has_its_next_midnight_ahead_of_it() -> None:
+    """At 00:30 it becomes 23:30: the midnight that was half an hour ago comes once more."""
+    change_at = at("2027-10-30 22:30")
+    back = ((0, 7_200), (change_at, 3_600))
+    assert hours.midnight_after(change_at - 1_801, back) == change_at - 1_800
+    for second in (change_at, change_at + 1, change_at + 1_799):
+        assert hours.midnight_after(second, back) == change_at + 1_800
+    assert hours.midnight_after(change_at + 1_800, back) == change_at + 1_800 + 86_400
+
+
+def test_of_too_many_people_in_a_day_the_one_who_had_least_is_forgotten() -> None:
+    use = DayUse(7, tuple((f"m-{n:04}", 1_000 + n) for n in range(day_use.MEMBERS_MAX)))
+    use = replace(use, used=tuple(sorted({**dict(use.used), "m-0042": 5}.items())))
+    after = day_use.counted(use, "m-new", 900, 7)
+    assert set(dict(after.used)) == set(dict(use.used)) - {"m-0042"} | {"m-new"}
+    assert day_use.counted(DayUse(7, (("m-a", 4),)), "m-a", 6, 7) == DayUse(7, (("m-a", 10),))
+    assert day_use.counted(DayUse(7, (("m-a", 4),)), "m-b", -6, 8) == DayUse(8, (("m-b", 0),))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from interlock.core import people
 from interlock.core.effects import Message, WriteRecord
 from interlock.core.events import (
     BadgeRemoved,
@@ -19,18 +20,21 @@ from interlock.core.events import (
     TerminationRequested,
 )
 from interlock.core.model import (
+    Assurance,
     BadgeState,
     Cache,
     Demands,
     Entry,
+    Granted,
     Inputs,
     Level,
     MemberStatus,
+    Presented,
     Reason,
     Right,
     Rules,
 )
-from interlock.core.states import State
+from interlock.core.states import Company, State
 from tests.core.rig import (
     ADA,
     BEN,
@@ -372,3 +376,74 @@ def test_a_blocked_badge_is_reported_with_its_evidence() -> None:
     body = report.body  # type: ignore[union-attr]
     assert (body["reason"], body["member"]) == ("BADGE_BLOCKED", "m-ada")
     assert body["evidence"]["entry"]["badge"] == "blocked"
+
+
+# ------------------------------------------------------------------- whose the machine is, and who teaches
+
+
+@pytest.mark.parametrize(
+    ("granted", "entry", "tag", "is_theirs"),
+    [
+        (Granted("m-ada", "fr", tag=b"1"), ADA, b"1", True),
+        (Granted("m-ada", "fr", tag=b"1"), ADA, b"2", True),
+        (Granted("m-ada", "fr", tag=b"1"), BEN, b"1", False),
+        (Granted("m-ada", "fr", tag=b"1"), None, b"1", True),
+        (Granted("m-ada", "fr", tag=b"1"), None, b"2", False),
+        (Granted(None, None, tag=b"1"), ADA, b"1", True),
+        (Granted(None, None, tag=b"1"), ADA, b"2", False),
+        (Granted(None, None, tag=b"1"), None, b"1", True),
+        (Granted(None, None, tag=b"1"), None, b"2", False),
+    ],
+)
+def test_whoever_has_a_name_is_told_by_it_and_everybody_else_by_the_card(
+    granted: Granted, entry: Entry | None, tag: bytes, is_theirs: bool
+) -> None:
+    badge = Presented(tag, 0, Assurance.UID, entry, CACHE)
+    assert people.is_holder(granted, badge) is is_theirs
+
+
+def test_a_trainer_who_works_with_a_second_person_has_not_stayed_for_a_trainee() -> None:
+    """Their tap was for their own work: whoever they teach asks them again."""
+    alone = Rig(BRIEF)
+    alone.tap(TRAINER)
+    alone.tap(TRAINEE)
+    assert alone.written("session_started")[-1]["supervisor"] == "m-tra"
+    accompanied = Rig(TOGETHER)
+    accompanied.tap(TRAINER)
+    accompanied.tap(BEN)
+    accompanied.tap(TRAINEE)
+    assert (accompanied.at(), accompanied.refusals()) == (State.ENABLED, ["MACHINE_IN_USE"])
+    assert [body["member"] for body in accompanied.written("session_started")] == ["m-tra"]
+
+
+def test_a_trainee_whose_right_has_an_end_takes_over_from_their_trainer_like_any_other() -> None:
+    rig = Rig(BRIEF)
+    rig.tap(TRAINER)
+    rig.tap(replace(TRAINEE, rights=(Right("saw", Level.SUPERVISED, until_at=4_000_000_000),)))
+    rig.pass_ms(1_000)
+    assert rig.state.session is not None
+    assert rig.state.session.company == Company(supervisor="m-tra", trainings=("saw",))
+
+
+def test_in_hold_the_second_person_s_badge_keeps_the_session_and_the_third_s_does_not() -> None:
+    rig = Rig(replace(TOGETHER, badge_use=HOLD.badge_use))
+    rig.arrive(ADA)
+    rig.give(BadgeRemoved())
+    rig.arrive(BEN)
+    rig.pass_ms(1_000)
+    rig.sample(busy=True)
+    for entry, missing in ((BEN, False), (UNTRAINED, True)):
+        rig.give(BadgeRemoved())
+        rig.arrive(entry)
+        assert rig.state.session is not None
+        assert (rig.state.session.missing is not None) is missing
+    rig.pass_ms((HOLD.grace_s + HOLD.warning_s) * 1_000 + 100)
+    assert not rig.is_on
+
+
+def test_a_machine_that_could_not_close_asks_the_journal_for_nothing_when_a_trainer_comes() -> None:
+    rig = Rig(BRIEF)
+    rig.tap(TRAINEE)
+    rig.sample(machine_switch_on=True)
+    rig.tap(TRAINER)
+    assert (rig.types(), rig.at()) == ([], State.LOCKED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from interlock.core.model import (
     Assurance,
     BadgeState,
     Cache,
+    Credit,
     Demands,
     Entry,
     Granted,
@@ -21,10 +24,12 @@ from interlock.core.model import (
     Now,
     Reason,
     Refusal,
+    Reservation,
     Right,
     Rules,
+    Schedule,
 )
-from interlock.core.policy import SHORT_RIGHT_S, decide
+from interlock.core.policy import SHORT_RIGHT_S, accompanies, decide
 from tests.core.rig import ADA, CACHE, WALL_AT
 
 pytestmark = pytest.mark.fast
@@ -33,6 +38,12 @@ RULES = Rules(demands=Demands(("saw",)))
 NOW = Now(1_000, WALL_AT, True)
 UNTRUSTED = Now(1_000, WALL_AT, False)
 DAY_S = 86_400
+BEN_S = Reservation(WALL_AT, WALL_AT + 1, "m-ben")
+OUTSIDE = Rules(
+    demands=Demands(
+        ("saw",), hours="never", schedules=(Schedule("never", ()),), offsets=((0, 3_600),)
+    )
+)
 
 
 def reason(
@@ -54,28 +65,135 @@ def test_a_trained_active_member_is_granted_under_their_own_id() -> None:
     assert decide(ADA, RULES, NOW, CACHE, Assurance.UID) == Granted("m-ada", "fr", "Ada")
 
 
-@pytest.mark.parametrize(
-    ("why", "expected"),
-    [
-        (reason(cache=Cache(None)), Reason.NO_CACHE),
-        (reason(cache=Cache((1, 1), RULES.max_offline_s + 1)), Reason.CACHE_STALE),
-        (reason(cache=Cache((1, 1), RULES.max_offline_s)), None),
-        (reason(None), Reason.UNKNOWN_BADGE),
-        (reason(replace(ADA, badge=BadgeState.BLOCKED)), Reason.BADGE_BLOCKED),
-        (reason(rules=replace(RULES, min_assurance=Assurance.AES)), Reason.BADGE_NOT_SECURE_ENOUGH),
-        (reason(replace(ADA, status=MemberStatus.SUSPENDED)), Reason.MEMBER_SUSPENDED),
-        (reason(replace(ADA, member_until_at=WALL_AT)), Reason.MEMBERSHIP_EXPIRED),
-        (reason(replace(ADA, member_until_at=WALL_AT + 1)), None),
-        (reason(replace(ADA, rights=())), Reason.NOT_TRAINED),
-        (reason(with_right(training="laser")), Reason.NOT_TRAINED),
-        (reason(with_right(until_at=WALL_AT)), Reason.TRAINING_EXPIRED),
-        (reason(with_right(lapses_at=WALL_AT)), Reason.TRAINING_LAPSED),
-        (reason(with_right(level=Level.SUPERVISED)), Reason.NEEDS_SUPERVISOR),
-        (reason(with_right(level=Level.TRAINER)), None),
-    ],
-)
-def test_each_refusal_has_its_own_reason(why: Reason | None, expected: Reason | None) -> None:
-    assert why is expected
+ASKED: list[tuple[dict[str, Any], Refusal | None]] = [
+    ({"cache": Cache(None)}, Refusal(Reason.NO_CACHE)),
+    ({"entry": None, "cache": Cache(None)}, Refusal(Reason.NO_CACHE)),
+    ({"cache": Cache((1, 1), RULES.max_offline_s + 1)}, Refusal(Reason.CACHE_STALE, "fr")),
+    (
+        {"entry": None, "cache": Cache((1, 1), RULES.max_offline_s + 1)},
+        Refusal(Reason.CACHE_STALE),
+    ),
+    ({"cache": Cache((1, 1), RULES.max_offline_s)}, None),
+    ({"entry": None}, Refusal(Reason.UNKNOWN_BADGE)),
+    ({"entry": replace(ADA, badge=BadgeState.BLOCKED)}, Refusal(Reason.BADGE_BLOCKED, "fr")),
+    (
+        {"rules": replace(RULES, min_assurance=Assurance.AES)},
+        Refusal(Reason.BADGE_NOT_SECURE_ENOUGH, "fr"),
+    ),
+    ({"rules": replace(RULES, min_assurance=Assurance.AES), "assurance": Assurance.AES}, None),
+    (
+        {"entry": replace(ADA, status=MemberStatus.SUSPENDED)},
+        Refusal(Reason.MEMBER_SUSPENDED, "fr"),
+    ),
+    (
+        {"rules": Rules(demands=Demands(("saw",), locked_out=True))},
+        Refusal(Reason.MACHINE_LOCKED_OUT, "fr"),
+    ),
+    ({"entry": replace(ADA, member_until_at=WALL_AT)}, Refusal(Reason.MEMBERSHIP_EXPIRED, "fr")),
+    ({"entry": replace(ADA, member_until_at=WALL_AT + 1)}, None),
+    ({"entry": replace(ADA, rights=())}, Refusal(Reason.NOT_TRAINED, "fr", "saw")),
+    ({"entry": with_right(training="laser")}, Refusal(Reason.NOT_TRAINED, "fr", "saw")),
+    ({"entry": with_right(until_at=WALL_AT)}, Refusal(Reason.TRAINING_EXPIRED, "fr", "saw")),
+    ({"entry": with_right(until_at=WALL_AT + 1)}, None),
+    ({"entry": with_right(lapses_at=WALL_AT)}, Refusal(Reason.TRAINING_LAPSED, "fr", "saw")),
+    ({"entry": with_right(lapses_at=WALL_AT + 1)}, None),
+    (
+        {"entry": with_right(level=Level.SUPERVISED)},
+        Refusal(Reason.NEEDS_SUPERVISOR, "fr", "saw"),
+    ),
+    ({"entry": with_right(level=Level.TRAINER)}, None),
+    (
+        {"rules": Rules(demands=Demands(("saw",), hours="nobody described"))},
+        Refusal(Reason.CLOCK_UNTRUSTED, "fr"),
+    ),
+    ({"rules": OUTSIDE}, Refusal(Reason.OUTSIDE_HOURS, "fr")),
+    (
+        {"rules": Rules(demands=Demands(("saw",), reservations=(BEN_S,)))},
+        Refusal(Reason.RESERVED, "fr"),
+    ),
+    ({"entry": replace(ADA, credit=Credit.NONE)}, Refusal(Reason.NO_CREDIT, "fr")),
+    (
+        {"rules": Rules(demands=Demands(("saw",), daily_limit_s=0))},
+        Refusal(Reason.DAILY_LIMIT, "fr"),
+    ),
+    ({"rules": replace(RULES, second_person=True)}, Refusal(Reason.NEEDS_SECOND_PERSON, "fr")),
+]
+
+
+@pytest.mark.parametrize(("asked", "expected"), ASKED)
+def test_each_refusal_has_its_own_reason_in_the_member_s_language_and_says_what_is_missing(
+    asked: dict[str, Any], expected: Refusal | None
+) -> None:
+    decision = decide(
+        asked.get("entry", ADA),
+        asked.get("rules", RULES),
+        NOW,
+        asked.get("cache", CACHE),
+        asked.get("assurance", Assurance.UID),
+    )
+    assert (decision if isinstance(decision, Refusal) else None) == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), ASKED)
+def test_whoever_is_there_is_refused_for_what_they_are_and_not_for_what_they_may(
+    asked: dict[str, Any], expected: Refusal | None
+) -> None:
+    personal = {
+        *(Reason.NO_CACHE, Reason.CACHE_STALE, Reason.UNKNOWN_BADGE, Reason.BADGE_BLOCKED),
+        *(Reason.BADGE_NOT_SECURE_ENOUGH, Reason.MEMBER_SUSPENDED, Reason.MEMBERSHIP_EXPIRED),
+    }
+    refusal = accompanies(
+        asked.get("entry", ADA),
+        asked.get("rules", RULES),
+        NOW,
+        asked.get("cache", CACHE),
+        asked.get("assurance", Assurance.UID),
+    )
+    assert refusal == (expected if expected and expected.reason in personal else None)
+
+
+NEARER: dict[Reason, tuple[Right, ...]] = {
+    Reason.NOT_TRAINED: (),
+    Reason.TRAINING_EXPIRED: (Right("", Level.ALONE, until_at=WALL_AT),),
+    Reason.TRAINING_LAPSED: (Right("", Level.ALONE, lapses_at=WALL_AT),),
+    Reason.CLOCK_UNTRUSTED: (Right("", Level.ALONE, WALL_AT, WALL_AT + 60),),
+    Reason.NEEDS_SUPERVISOR: (Right("", Level.SUPERVISED),),
+}
+"""What somebody has of a training while the clock is untrusted, from nothing to nearly all."""
+
+
+def test_of_two_things_missing_the_furthest_is_named_where_both_are_asked_and_else_the_nearest() -> (
+    None
+):
+    order = list(NEARER)
+    for saw, laser in product(order, order):
+        rights = tuple(
+            replace(right, training=training)
+            for training, reason in (("saw", saw), ("laser", laser))
+            for right in NEARER[reason]
+        )
+        entry = replace(ADA, rights=rights)
+        asked = {needs: Demands(("saw", "laser"), needs) for needs in Needs}
+        named = {
+            needs: decide(entry, Rules(demands=demands), UNTRUSTED, CACHE, Assurance.UID)
+            for needs, demands in asked.items()
+        }
+        saw_is_further = order.index(saw) <= order.index(laser)
+        saw_is_nearer = order.index(saw) >= order.index(laser)
+        assert named == {
+            Needs.ALL: Refusal(*((saw, "fr", "saw") if saw_is_further else (laser, "fr", "laser"))),
+            Needs.ANY: Refusal(*((saw, "fr", "saw") if saw_is_nearer else (laser, "fr", "laser"))),
+        }
+
+
+def test_of_two_rights_to_one_training_the_better_counts() -> None:
+    order = list(NEARER)[1:]
+    for one, other in product(order, order):
+        rights = tuple(replace(NEARER[reason][0], training="saw") for reason in (one, other))
+        better = max(one, other, key=order.index)
+        assert reason(replace(ADA, rights=rights), now=UNTRUSTED) is better
+        enough = replace(ADA, rights=(*rights, Right("saw", Level.ALONE)))
+        assert reason(enough, now=UNTRUSTED) is None
 
 
 def test_a_machine_that_needs_any_training_takes_one_and_names_the_nearest_otherwise() -> None:

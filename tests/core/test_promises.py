@@ -128,13 +128,16 @@ def test_a_grant_counts_only_when_its_record_is_durable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rig", "reason"),
+    ("trusted", "age_s", "reason"),
     [
-        (taught(Assurance.AES, trusted=False), "CLOCK_UNTRUSTED"),
-        (taught(Assurance.AES, cache=Cache((1, 1), BRIEF.max_offline_s + 1)), "CACHE_STALE"),
+        (False, 0, "CLOCK_UNTRUSTED"),
+        (True, BRIEF.max_offline_s + 1, "CACHE_STALE"),
     ],
 )
-def test_without_time_or_fresh_rights_nothing_is_granted(rig: Rig, reason: str) -> None:
+def test_without_time_or_fresh_rights_nothing_is_granted(
+    trusted: bool, age_s: int, reason: str
+) -> None:
+    rig = taught(Assurance.AES, trusted=trusted, cache=Cache((1, 1), age_s))
     assert (rig.refusals(), rig.written("training_granted")) == ([reason], [])
     assert rig.at() is State.ENABLED
 
@@ -279,6 +282,28 @@ def test_no_long_job_where_the_machine_allows_none_or_nobody_may_leave(rules: Ru
     assert watched.written("long_job_declared") == []
 
 
+def test_a_declared_job_keeps_the_idle_time_it_has_and_forgets_one_that_nobody_knows() -> None:
+    idle = declared()
+    idle.pass_ms((30 + PRINTER.warning_s) * 1_000)
+    assert idle.written("session_ended")[0]["how"] == "idle_timeout", "counted from the badge on"
+    blind = declared(replace(PRINTER, badge_use=BadgeUse.TAP), inputs=Inputs())
+    assert blind.state.session is not None
+    assert (blind.state.session.long_job, blind.state.session.idle_since_ms) == (True, None)
+
+
+def test_a_badge_that_left_while_the_job_was_recorded_was_free_to() -> None:
+    rig = Rig(PRINTER, durable=False)
+    rig.arrive(ADA)
+    rig.answer(rig.asked("session_started"))
+    rig.pass_ms(100)
+    rig.sample(long_job_pressed=True)
+    rig.give(BadgeRemoved())
+    rig.answer(rig.asked("long_job_declared"))
+    assert rig.panel.message is Message.LONG_JOB
+    rig.pass_ms(PRINTER.grace_s * 1_000 + 100)
+    assert rig.at() is State.ENABLED
+
+
 def test_a_badge_back_in_the_slot_takes_the_long_job_back() -> None:
     rig = declared()
     rig.give(BadgeRemoved())
@@ -405,6 +430,12 @@ def test_low_credit_is_said_when_the_session_begins() -> None:
     rig = Rig()
     rig.tap(replace(ADA, credit=Credit.LOW))
     assert (rig.is_on, rig.panel.message) == (True, Message.LOW_CREDIT)
+    told = []
+    for at_ms in (-1, 0):
+        rig.ms = 10_021 + TAP.notice_s * 1_000 + at_ms
+        rig.sample()
+        told.append(rig.panel.message)
+    assert told == [Message.LOW_CREDIT, Message.IN_USE]
 
 
 def test_the_day_s_use_grows_with_every_progress_and_end_and_refuses_the_next_start_only() -> None:

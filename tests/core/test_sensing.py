@@ -6,11 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from interlock.core import machine
 from interlock.core.effects import SetRelay
 from interlock.core.events import FaultCleared, LongJobPressed
-from interlock.core.model import Assurance, Fault, Inputs
+from interlock.core.model import Assurance, DayUse, Fault, Inputs, LocalGrant, Now
 from interlock.core.sensing import Watch, sense
-from interlock.core.states import FaultFacts, Recovered, State
+from interlock.core.states import (
+    FaultFacts,
+    LockedFacts,
+    LockedOutFacts,
+    MachineState,
+    Recovered,
+    State,
+)
 from tests.core.rig import ADA, QUIET, TAP, TECHNICIAN, TICK_MS, Rig
 
 pytestmark = pytest.mark.fast
@@ -121,3 +129,83 @@ def test_the_long_job_button_is_heard_once_for_each_press() -> None:
         watch, signals = sense(watch, Inputs(long_job_pressed=pressed), TAP, at_ms * TICK_MS)
         heard.append(LongJobPressed() in signals)
     assert heard == [False, True, False, False, True]
+
+
+# ------------------------------------------------------------------------ does the contactor obey, and when
+
+LIMITS = replace(TAP, close_time_ms=200, open_time_ms=500)
+LIVE, OPEN = Inputs(mirror_closed=False), Inputs(mirror_closed=True)
+"""The mirror contact is closed when the contactor is open."""
+
+
+def told(watch: Watch, *samples: tuple[int, Inputs]) -> list[tuple[int, str]]:
+    """What is signalled when, samples being (ms, levels)."""
+    heard = []
+    for at_ms, inputs in samples:
+        watch, signals = sense(watch, inputs, LIMITS, at_ms)
+        heard += [(at_ms, type(signal).__name__) for signal in signals]
+    return heard
+
+
+def test_a_contactor_has_its_time_to_the_millisecond_and_is_told_of_once() -> None:
+    on, off = Watch(OPEN, coil_on=True, commanded_ms=0), Watch(LIVE, coil_on=False, commanded_ms=0)
+    assert told(on, (0, OPEN), (200, OPEN)) == []
+    assert told(on, (201, OPEN), (202, OPEN), (900, OPEN)) == [(201, "ContactorStuckOpen")]
+    assert told(off, (0, LIVE), (500, LIVE)) == []
+    assert told(off, (501, LIVE), (502, LIVE), (2_000, LIVE)) == [(501, "ContactorStuckClosed")]
+
+
+def test_a_contact_may_bounce_for_one_tick_after_it_closed_and_is_lost_after_that() -> None:
+    on = Watch(OPEN, coil_on=True, commanded_ms=0)
+    assert told(on, (10, LIVE), (30, OPEN), (31, LIVE), (60, LIVE)) == []
+    lost = told(on, (10, LIVE), (20, LIVE), (31, OPEN), (32, OPEN), (1_000, OPEN))
+    assert lost == [(31, "ContactLost")], "said once, and no fault of the contactor besides"
+
+
+def test_a_contactor_that_closes_by_itself_has_the_opening_time_from_then_on() -> None:
+    off = Watch(OPEN, coil_on=False, commanded_ms=0)
+    rested = ((0, OPEN), (10_000, OPEN))
+    assert told(off, *rested, (10_020, LIVE), (10_520, LIVE)) == []
+    assert told(off, *rested, (10_020, LIVE), (10_521, LIVE)) == [(10_521, "ContactorStuckClosed")]
+
+
+def test_a_weld_that_lets_go_is_told_again_only_after_a_command_or_a_retest() -> None:
+    watch, signals = sense(Watch(LIVE, coil_on=False, commanded_ms=0), LIVE, LIMITS, 501)
+    assert len(signals) == 1
+    again = ((600, OPEN), (700, LIVE), (2_000, LIVE))
+    assert told(watch, *again) == []
+    assert told(watch.retest(550), *again) == [(2_000, "ContactorStuckClosed")]
+    assert watch.command(False, 550) == watch, "no command is no reason"
+    assert watch.command(True, 550) == replace(
+        watch, coil_on=True, commanded_ms=550, followed=False, reported=False
+    )
+
+
+def test_while_the_key_closes_the_contactor_it_is_no_weld_until_the_opening_time_after() -> None:
+    off, keyed = Watch(OPEN, coil_on=False, commanded_ms=0), replace(LIVE, bypass_on=True)
+    back = replace(LIVE, bypass_on=False)
+    turned = [(5_100, "BypassTurnedOn")]
+    heard = told(off, (0, OPEN), (5_000, keyed), (5_100, keyed), (9_000, keyed), (9_500, back))
+    assert heard == turned, "the opening time is not over"
+    heard = told(off, (0, OPEN), (5_000, keyed), (5_100, keyed), (9_000, keyed), (9_501, back))
+    assert heard == [(9_501, "ContactorStuckClosed"), *turned][::-1]
+
+
+def test_a_fresh_process_has_seen_nothing_and_commands_nothing() -> None:
+    now = Now(77_000, 1, wall_trusted=True)
+    grants = (LocalGrant("m-tin", "saw", 0, 9),)
+    for recovered, facts in (
+        (Recovered(), LockedFacts()),
+        (Recovered(locked_out=True, grants=grants, day_use=DayUse(3)), LockedOutFacts()),
+        (Recovered(frozenset(Fault)), FaultFacts(frozenset(Fault))),
+        (Recovered(frozenset(Fault), locked_out=True), FaultFacts(frozenset(Fault), True)),
+    ):
+        assert machine.initial(TAP, recovered, now) == MachineState(
+            facts=facts,
+            base_rules=TAP,
+            rules=TAP,
+            watch=Watch(Inputs(), coil_on=False, commanded_ms=77_000),
+            gate_ms=77_000,
+            grants=recovered.grants,
+            day_use=recovered.day_use,
+        )
