@@ -109,9 +109,9 @@ ON_LINE = Surface("line_pn532", LINE.run)
 DOORS: dict[str, tuple[Surface, Callable[[Random], bytes], int]] = {
     "blocks": (BLOCKS, close_to([filled(seed) for seed in SEEDS]), 150),
     "answers": (ANSWERS, close_to(RECORDED), 150),
-    "cards before an RC522": (ON_RC522, bent(ON_RC522), 30),
-    "cards before a PN532": (ON_PN532, bent(ON_PN532), 30),
-    "what a PN532 says": (ON_LINE, bent(ON_LINE), 30),
+    "cards before an RC522": (ON_RC522, bent(ON_RC522), 15),
+    "cards before a PN532": (ON_PN532, bent(ON_PN532), 15),
+    "what a PN532 says": (ON_LINE, bent(ON_LINE), 15),
 }
 """Each door, what is sent through it, and how many of that in every run."""
 
