@@ -118,7 +118,7 @@ def campaigns_table(directories: Sequence[Path]) -> Iterator[str]:
             f"{totals.steps:,} | {rate:,.0f} | {commits} |"
         )
     yield ""
-    yield "Events a second are of wall time, at nice 19 on a core shared with other work."
+    yield "Events a second are of wall time, on cores shared with other work; of a pair both lives count."
     yield ""
     yield f"Rules broken: {len(broken) or 'none'}."
     yield from (f"- {one}" for one in broken)
