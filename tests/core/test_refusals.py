@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,12 @@ from interlock.core.model import (
     Assurance,
     BadgeState,
     Cache,
+    Credit,
     Demands,
     Enforcement,
     Entry,
     Fault,
+    Granted,
     MemberStatus,
     Reason,
     Refusal,
@@ -416,3 +419,27 @@ def test_company_is_no_handover_and_a_false_badge_of_it_is_refused_all_the_same(
     assert (rig.refusals(), rig.state.facts.session.granted.member) == ([], "m-ada")
     rig.arrive(BEN, trouble=R.BADGE_NOT_GENUINE)
     assert rig.refusals() == ["BADGE_NOT_GENUINE"]
+
+
+def test_whoever_may_is_granted_whole_with_what_they_teach_and_the_list_that_said_so() -> None:
+    said: dict[str, Any] = {"version": (1, 1)}
+    table: list[tuple[Rig, Entry | None, Granted]] = [
+        (Rig(), ADA, Granted("m-ada", "fr", "Ada", ADA.tag, **said)),
+        (Rig(), TRAINER, Granted("m-tra", "it", "Tra", TRAINER.tag, trains=("saw",), **said)),
+        (
+            *(Rig(), replace(ADA, credit=Credit.LOW)),
+            Granted("m-ada", "fr", "Ada", ADA.tag, low_credit=True, **said),
+        ),
+        (
+            *(Rig(LENIENT), NEW),
+            Granted("m-new", "de", "New", NEW.tag, would_refuse=R.NOT_TRAINED, **said),
+        ),
+        (
+            *(Rig(LENIENT), None),
+            Granted(None, None, None, b"\xff" * 16, would_refuse=R.UNKNOWN_BADGE, **said),
+        ),
+    ]
+    for rig, entry, granted in table:
+        rig.arrive(entry)
+        assert isinstance(rig.state.facts, EnabledFacts)
+        assert rig.state.facts.session.granted == granted
