@@ -12,8 +12,10 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.test import Client, override_settings
+from django.urls import reverse
 
-from interlock.hub.models import AlarmKind, Lab
+from interlock.hub.domain.members import create_member
+from interlock.hub.models import AlarmKind, CalendarSource, Lab
 from interlock.sim.clocks import VirtualClock
 from tests.hub.everywhere import row_of
 from tests.hub.lab import console, small_lab
@@ -122,3 +124,21 @@ def test_what_every_page_says_is_the_same_whatever_another_lab_holds() -> None:
         after = said_by(client, addresses)
     assert [name for name in before if after[name] != before[name]] == []
     assert len(before) > len(addresses) * 3 // 4
+
+
+def test_a_name_of_another_lab_is_nobodys_in_a_search_for_a_member() -> None:
+    lab, theirs = page_lab(), small_lab(slug="other")
+    member = create_member(console(), theirs.lab, "Bertrand Elsewhere")
+    asked = {"who": "Elsewhere", "pick": member.public_id}
+    answer = lab.client("owner").post(reverse("new-volunteer-time"), asked)
+    assert "Nobody of that name is a member." in answer.content.decode()
+    assert b"Bertrand" not in answer.content
+
+
+def test_the_calendar_of_another_lab_s_machine_of_the_same_name_is_left_alone() -> None:
+    lab, theirs = page_lab(), small_lab(slug="other")
+    source = row_of(CalendarSource, theirs.lab, {"machine": theirs.machine})
+    assert theirs.machine.slug == lab.small.machine.slug
+    where = reverse("remove-calendar", args=[theirs.machine.slug])
+    assert lab.client("owner").post(where).status_code == 404
+    assert CalendarSource.objects.filter(pk=source.pk).exists()

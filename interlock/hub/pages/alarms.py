@@ -58,15 +58,6 @@ def of_member(found: Member, viewer: Viewer) -> list[str]:
     ]
 
 
-def machines_with(kind: AlarmKind, viewer: Viewer) -> list[Machine]:
-    """The machines that have an open alarm of that kind, by name; for who looks after nodes."""
-    if not viewer.may(Permission.VIEW_NODES):
-        return []
-    alarms = Alarm.objects.filter(lab=viewer.lab, kind=kind, closed_at=None)
-    nodes = alarms.values("node")
-    return list(Machine.objects.filter(nodes__in=nodes).distinct().order_by("name"))
-
-
 def _shown(alarm: Alarm, viewer: Viewer) -> Shown:
     names = alarm.badge is not None and viewer.may(Permission.VIEW_MEMBERS)
     subject, address = "", ""
