@@ -9,13 +9,13 @@ import pytest
 from django.conf import settings
 
 from interlock.errors import ConfigError, InterlockError, ProtocolError
-from interlock.hub.domain import nodes
+from interlock.hub.domain import machines, nodes
 from interlock.hub.domain.commands import LIFE_S, note_answer, send_command, waiting_commands
 from interlock.hub.models import AuditRow, Command
 from interlock.hub.permissions import Actor
 from interlock.protocol.commands import LIFE_S_MAX, TEXT_LENGTH_MAX, CommandKind, open_command
 from interlock.protocol.hubapi import COMMANDS_MAX
-from tests.hub.lab import SmallLab, console, small_lab
+from tests.hub.lab import HUB_URL, SmallLab, console, small_lab
 
 pytestmark = [pytest.mark.fast, pytest.mark.django_db]
 
@@ -51,12 +51,15 @@ def test_an_answered_command_waits_no_longer_and_the_first_answer_counts() -> No
 
 
 def test_another_node_cannot_answer_a_command() -> None:
-    lab, other = small_lab(), small_lab(slug="other")
+    lab, elsewhere = small_lab(), small_lab(slug="other")
+    laser = machines.create_machine(console(), lab.lab, "laser", "Laser")
+    beside = nodes.enrol_node(console(), laser, HUB_URL)
     command = send_command(console(), lab.enrolled.node, CommandKind.CUT_NOW)
-    with pytest.raises(ProtocolError, match="no command"):
-        note_answer(other.enrolled.node, command.number, done=True, answer="", at=console().now())
-    command.refresh_from_db()
-    assert command.state == Command.State.WAITING
+    for other in (beside.node, elsewhere.enrolled.node):
+        with pytest.raises(ProtocolError, match="no command"):
+            note_answer(other, command.number, done=True, answer="", at=console().now())
+        command.refresh_from_db()
+        assert command.state == Command.State.WAITING
 
 
 def test_an_expired_command_is_no_longer_given_to_anybody() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.http import HttpResponse
 from django.template.loader import get_template
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver, reverse
 from django.urls.resolvers import RoutePattern, URLResolver
 
 from interlock.core.model import Level
+from interlock.hub import settings as written
 from interlock.hub.domain.labs import create_group
 from interlock.hub.domain.members import create_member
 from interlock.hub.domain.reservations import reserve
@@ -30,7 +34,7 @@ from interlock.hub.models import (
     RoleName,
     TrainingRun,
 )
-from interlock.hub.pages import urls
+from interlock.hub.pages import account, urls
 from interlock.hub.pages.access import PUBLIC
 from interlock.hub.pages.proof import FRESH_S
 from interlock.hub.permissions import Permission
@@ -151,6 +155,10 @@ def test_a_role_reaches_exactly_what_the_table_gives_it(role: str) -> None:
     assert reached == wanted
 
 
+WRITTEN = re.compile(r'(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) "(\w+)"')
+"""The table that a statement writes to."""
+
+
 def test_a_stranger_is_sent_to_the_door_everywhere_and_changes_nothing() -> None:
     lab, things = used_by("owner")
     lab.client("owner")
@@ -166,6 +174,51 @@ def test_a_stranger_is_sent_to_the_door_everywhere_and_changes_nothing() -> None
             )
     assert answers == dict.fromkeys(answers, (302, True))
     assert everything_written()[0] == before[0]
+
+
+def test_whatever_a_page_changes_stands_in_the_audit_log() -> None:
+    """Each is asked with an empty form: some thirty of them change something by it."""
+    lab, things = used_by("owner")
+    client = lab.client("owner")
+    silent, logged = {}, []
+    for name in sorted(set(CHANGES) - OPEN):
+        if CHANGES[name] == NEVER:
+            continue
+        where = things.address(name)
+        with CaptureQueriesContext(connection) as queries:
+            ask(client, "post", where)
+        tables = tables_written([one["sql"] for one in queries.captured_queries])
+        if "hub_auditrow" in tables:
+            logged.append(name)
+        elif tables - {"django_session"}:
+            silent[name] = tables - {"django_session"}
+    assert silent == NOTHING_CHANGED
+    assert len(logged) > 20
+
+
+NOTHING_CHANGED = {
+    "confirm-grant": {"hub_pendinggrant"},  # a training that the member holds already
+    "import-take-back": {"hub_memberimport"},  # a list that had brought nobody
+    "machine-calendar": {"hub_machinelink"},  # made when somebody looks at it first
+    "my-mail": {"hub_mailswitch"},  # which e-mails oneself wants to get
+    "my-sign-in": {"hub_secondfactor"},  # a key that counts for nothing before it is confirmed
+    "test-mail": {"hub_outboxmail"},
+}
+"""Pages that write a row of which nobody else would ask who did it, and what they write to."""
+
+
+def tables_written(statements: list[str]) -> set[str]:
+    """Where these left something behind; what was taken back with a savepoint is not."""
+    written_to: list[str] = []
+    began: dict[str, int] = {}
+    for sql in statements:
+        if sql.startswith("SAVEPOINT"):
+            began[sql.split()[-1]] = len(written_to)
+        elif sql.startswith("ROLLBACK TO SAVEPOINT"):
+            del written_to[began[sql.split()[-1]] :]
+        elif found := WRITTEN.match(sql):
+            written_to.append(found[1])
+    return set(written_to)
 
 
 def test_looking_at_the_address_of_a_change_changes_nothing() -> None:
@@ -278,8 +331,20 @@ def test_a_live_fragment_without_a_login_reloads_the_page_and_shows_no_door_in_i
         assert answer["HX-Refresh"] == "true"
 
 
-def test_a_mistake_of_the_hub_is_answered_in_both_languages_with_a_style() -> None:
-    page = get_template("500.html").render()
+def test_a_mistake_of_the_hub_is_answered_in_both_languages_with_a_style(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And with nothing of the inside: neither what went wrong nor where."""
+
+    def fail(*_: object) -> HttpResponse:
+        raise RuntimeError("the inside")
+
+    monkeypatch.setattr(account, "render", fail)
+    answer = Client(raise_request_exception=False).get(reverse("login"))
+    assert answer.status_code == 500
+    page = answer.content.decode()
+    assert page == get_template("500.html").render()
+    assert not written.DEBUG, "with it Django would tell everything"
     assert "Nothing was changed." in page
     assert "Rien n’a été modifié." in page
     assert "/static/hub/base.css" in page

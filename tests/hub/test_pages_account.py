@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 
 import pytest
 from django import forms
+from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
@@ -124,12 +126,15 @@ def test_a_poor_answer_is_said_and_the_link_stays_good(change: dict[str, str], s
 
 
 def test_a_new_password_by_link_replaces_the_old_one() -> None:
-    user = somebody()
+    user, thief = somebody(), browser()
     lab = Lab.objects.get()
+    assert sign_in(thief, "ada@example.org", PASSWORD) == 302
     token = create_link(console(), lab, OneTimeLink.Purpose.SET_PASSWORD, user)
     new = "three other words"
     link = reverse("welcome", args=[token])
+    assert thief.get("/").status_code == 200
     assert browser().post(link, {"password": new, "again": new}).status_code == 302
+    assert thief.get("/").status_code == 302, "every login with the old one is over"
     assert sign_in(browser(), "ada@example.org", PASSWORD) == 200
     assert sign_in(browser(), "ada@example.org", new) == 302
 
@@ -158,28 +163,29 @@ def test_signing_in_never_leads_to_another_site(elsewhere: str) -> None:
 
 def test_a_wrong_password_and_an_unknown_person_get_the_same_answer() -> None:
     somebody()
-    client = browser()
 
-    def answer(email: str) -> str:
-        page = client.post(reverse("login"), {"email": email, "password": "wrong"})
-        return page.content.decode().replace(email, "").split("<form method")[2].split("csrf")[0]
+    def answer(email: str) -> tuple[int, str]:
+        """All of the page but what was typed into it, and what differs between any two pages."""
+        said = browser().post(reverse("login"), {"email": email, "password": "wrong"})
+        page = said.content.decode()
+        assert "do not belong together" in page
+        return said.status_code, TOKEN.sub("", page.replace(email, ""))
 
-    assert (
-        "do not belong together"
-        in browser()
-        .post(reverse("login"), {"email": "ada@example.org", "password": "wrong"})
-        .content.decode()
-    )
-    assert answer("ada@example.org") == answer("nobody@example.org")
+    assert answer(ADA) == answer("nobody@example.org")
+
+
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
 
 
 def test_signing_out_needs_a_button_and_ends_the_session() -> None:
-    user, client = somebody(), browser()
+    user, client, thief = somebody(), browser(), browser()
     client.force_login(user)
+    name = settings.SESSION_COOKIE_NAME
+    thief.cookies[name] = client.cookies[name].value
     assert client.get(reverse("logout")).status_code == 405
-    assert client.get("/").status_code == 200
+    assert [one.get("/").status_code for one in (client, thief)] == [200, 200]
     client.post(reverse("logout"))
-    assert client.get("/").status_code == 302
+    assert [one.get("/").status_code for one in (client, thief)] == [302, 302]
 
 
 def test_guessing_gets_slow_even_with_the_right_password_at_last() -> None:
@@ -270,6 +276,22 @@ def test_one_address_on_many_names_is_slowed_also_across_an_ipv6_household() -> 
         throttle.begin(f"{n}@example.org", f"2001:db8::{n:x}") for n in range(FREE_TRIES_LOOSE + 1)
     ]
     assert waits == [0] * FREE_TRIES_LOOSE + [PAUSE_LOOSE_MS // 1_000]
+
+
+def test_the_door_counts_by_the_name_that_was_typed_and_by_where_it_came_from() -> None:
+    """The counts above are asked for every sign-in, each on its own."""
+    somebody()
+    for number in range(FREE_TRIES_LOOSE):
+        sign_in_throttle().begin(f"{number}@example.org", ELSEWHERE)
+        sign_in_throttle().begin("ben@example.org", f"203.0.113.{number}")
+
+    def is_held_up(email: str, address: str) -> bool:
+        typed = {"email": email, "password": "wrong"}
+        page = browser().post(reverse("login"), typed, REMOTE_ADDR=address).content.decode()
+        return "Too many wrong tries." in page
+
+    tried = [(ADA, HERE), (ADA, ELSEWHERE), ("Ben@Example.org", HERE), ("eve@example.org", HERE)]
+    assert [is_held_up(*one) for one in tried] == [False, True, True, False]
 
 
 def test_a_flood_of_invented_names_fills_nothing_and_washes_no_count_away() -> None:

@@ -380,8 +380,22 @@ def test_a_list_is_its_senders_alone_and_dies_after_an_hour(lab: PageLab) -> Non
 
 
 def test_a_token_leads_to_no_other_file(lab: PageLab) -> None:
-    for token in ("..", "../hub", "x", "0" * 32):
-        assert uploads.find(settings.HUB_CLOCK, lab.small.lab, lab.users["owner"], token) is None
+    """Files with the very same list, outside the folder and under a name of somebody's own, are not read."""
+    looked(lab.client("owner"), THREE)
+    (kept,) = (settings.HUB.path / "uploads").glob("*.json")
+    found = (settings.HUB_CLOCK, lab.small.lab, lab.users["owner"])
+    assert uploads.find(*found, kept.stem) is not None
+    strays = {"../stray": kept.parent.parent / "stray.json", "x": kept.parent / "x.json"}
+    for path in strays.values():
+        path.write_bytes(kept.read_bytes())
+    try:
+        for token in (*strays, "..", "0" * 32, kept.stem + "\n", kept.stem.upper() + "/"):
+            assert uploads.find(*found, token) is None, token
+            uploads.drop(token)
+        assert all(path.exists() for path in (kept, *strays.values()))
+    finally:
+        for path in strays.values():
+            path.unlink(missing_ok=True)
 
 
 def test_a_list_can_be_deleted_without_being_imported(lab: PageLab) -> None:

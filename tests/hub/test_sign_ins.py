@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -129,6 +130,41 @@ def test_my_sign_in_lists_my_browsers_and_ends_the_others_and_nobody_elses(
     assert theirs.get(reverse("board")).status_code == 200
     row = AuditRow.objects.get(action=sign_ins.ENDED)
     assert (row.actor, row.after) == ("Some owner", {"logins": 1})
+
+
+@pytest.mark.parametrize(
+    ("looks_at_s", "is_in"),
+    [
+        ([3_590, 7_180], True),
+        ([3_601], False),
+        ([*range(3_000, 43_200, 3_000), 43_200], True),
+        ([*range(3_000, 43_200, 3_000), 43_201], False),
+    ],
+    ids=["looks every hour", "left alone for an hour", "twelve hours", "and a second"],
+)
+def test_a_login_ends_an_hour_after_its_last_use_and_twelve_hours_after_the_password(
+    lab: PageLab, clock: VirtualClock, looks_at_s: list[int], is_in: bool
+) -> None:
+    client, passed_s = try_in("owner@example.org"), 0
+    client.get(reverse("board"))
+    answers = []
+    for at_s in looks_at_s:
+        clock.advance_us((at_s - passed_s) * 1_000_000)
+        passed_s = at_s
+        answers.append(client.get(reverse("board")).status_code)
+    assert answers == [200] * (len(looks_at_s) - 1) + [200 if is_in else 302]
+
+
+@pytest.mark.parametrize("over_https", [False, True])
+def test_the_cookie_of_a_login_is_read_by_no_script_and_sent_by_no_other_site(
+    lab: PageLab, over_https: bool
+) -> None:
+    client = Client()
+    typed = {"email": "owner@example.org", "password": PASSWORD}
+    client.post(reverse("login"), typed, secure=over_https)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+    told = (cookie["httponly"], cookie["samesite"], bool(cookie["secure"]))
+    assert told == (True, "Lax", over_https)
 
 
 def test_a_login_that_was_left_alone_for_too_long_is_not_listed(

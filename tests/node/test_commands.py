@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
-from interlock.core.events import CutRequested, EndRequested, Event, NoticeGiven
-from interlock.core.model import Now
+from interlock.core.events import (
+    CutRequested,
+    EndRequested,
+    Event,
+    NoticeGiven,
+    SnapshotActivated,
+)
+from interlock.core.model import Cache, Demands, Now
 from interlock.errors import LinkError, ProtocolError
 from interlock.node.commands import KEPT_MAX, KEPT_S, Commands, event_of
 from interlock.node.journal_facts import Marks
@@ -21,6 +27,7 @@ from interlock.protocol.commands import (
     CommandKind,
     signed_command,
 )
+from tests.core.rig import Rig
 from tests.core.test_outputs import SITUATIONS
 from tests.node.journals import NOW, new_journal
 from tests.node.signed_snapshots import HUB, SIGNED_KEYS, STRANGER
@@ -180,3 +187,24 @@ def test_no_command_closes_a_relay_in_any_situation(kind: CommandKind, situation
     assert before or not rig.is_on
     if kind is CommandKind.CUT_NOW:
         assert not rig.is_on
+    assert closings_later(rig) <= closings_later(SITUATIONS[situation]())
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_no_list_of_rights_closes_a_relay_in_any_situation(situation: str) -> None:
+    """A newer one that demands nothing of anybody, of a hub that was taken over with its keys."""
+    rig = SITUATIONS[situation]()
+    before = rig.is_on
+    for version in ((1, 2), (9, 9)):
+        rig.give(SnapshotActivated(Cache(version=version, age_s=0), Demands()))
+        assert before or not rig.is_on
+    assert closings_later(rig) <= closings_later(SITUATIONS[situation]())
+
+
+def closings_later(rig: Rig) -> int:
+    """How often the relay was closed since this machine began, when nothing more is asked of it for a while."""
+    rig.pass_ms(200)
+    for _half_second in range(120):
+        rig.ms += 500
+        rig.sample()
+    return sum(is_on for _, is_on in rig.relay)

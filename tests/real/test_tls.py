@@ -103,6 +103,7 @@ def test_no_authority_of_the_computer_is_believed_but_the_pinned_one(site: Site)
     assert len(context.get_ca_certs()) == 1
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     # Also after requests and urllib3 had it in their hands.
     client = HubClient(site.access)
     adapter = client._session.get_adapter("https://")
