@@ -9,6 +9,7 @@ loads neither Django nor requests on a Pi.
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -59,7 +60,24 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has seen enough (`| head`); Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAULT
+    except Exception as error:
+        if not _is_damage(error):
+            raise
+        click.echo(f"Error: the database cannot be used: {error}. {_LOOK}", err=True)
+        return EXIT_FAULT
     return code if isinstance(code, int) else 0
+
+
+_LOOK = "Run: interlock hub doctor, and see docs/backup.md, When something is damaged"
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Whether SQLite says of the file or the disk itself that it cannot be used; Django wraps its errors."""
+    said = error if isinstance(error, sqlite3.Error) else error.__cause__
+    # Without a code: what Python's own module raises, of how it was called.
+    code = getattr(said, "sqlite_errorcode", 0) if isinstance(said, sqlite3.Error) else 0
+    return code & 0xFF in _DAMAGE
 
 
 def _one_line(error: InterlockError) -> str:

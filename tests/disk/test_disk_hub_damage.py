@@ -18,8 +18,8 @@ from tests.test_cli import shell
 
 pytestmark = pytest.mark.real
 
-TURNS = 66
-"""Eleven of each way, spread over the file; `tests.disk.damaged_hub_campaign` does every page in every way."""
+TURNS = 48
+"""Eight of each way, spread over the file; `tests.disk.damaged_hub_campaign` does every page in every way."""
 
 STRUCTURE = ("zeros", "rubbish", "torn", "cut off")
 
@@ -70,6 +70,22 @@ def test_what_was_damaged_comes_back_whole_from_the_back_up(folder: Path) -> Non
     # The epoch of its lists has risen, and that is noted; of everything else every row is what it was.
     other = differing(rows(folder / "good.db"), rows(again / "hub.db"))
     assert other == ["hub_changelog", "hub_lab", "sqlite_sequence"]
+
+
+@pytest.mark.parametrize("command", ["run", "jobs", "verify", "doctor", "backup"])
+def test_no_command_shows_a_traceback_to_whoever_has_a_damaged_database(
+    folder: Path, command: str
+) -> None:
+    """Its schema is zeros: nothing can be asked."""
+    good = (folder / "good.db").read_bytes()
+    (folder / "hub" / "hub.db").write_bytes(good[:100] + bytes(4_096 - 100) + good[4_096:])
+    done = shell("hub", command, "--dir", str(folder / "hub"), *PORTS.get(command, ()))
+    assert done.returncode == 1, done
+    assert "Traceback" not in done.stderr
+    assert "docs/backup.md" in done.stdout + done.stderr
+
+
+PORTS = {"run": ("--port", "0", "--node-port", "0"), "doctor": ("--port", "1")}
 
 
 @pytest.mark.parametrize(
