@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from interlock.errors import ProtocolError
 from interlock.protocol import (
     authority,
     canonical,
     card_keys,
+    commands,
     control,
     deltas,
+    demands,
+    enrolment,
     erasure,
     fields,
+    hubtime,
     signing,
     snapshots,
     tags,
@@ -25,7 +31,9 @@ from interlock.protocol import (
 from interlock.protocol.card_keys import CardSlot, Scheme
 from interlock.protocol.control import Op
 from tests.protocol.test_authority import DER, PEM
-from tests.protocol.test_rights import AFTER, BASE, NODE, delta, entry, opened, rewritten
+from tests.protocol.test_commands import AT, SAID
+from tests.protocol.test_enrolment import CLAIM, KEY, WELCOME
+from tests.protocol.test_rights import AFTER, ASKED, BASE, NODE, delta, entry, opened, rewritten
 from tests.protocol.test_statements import HUB, OTHER
 
 pytestmark = pytest.mark.fast
@@ -94,6 +102,7 @@ def test_a_list_of_authorities_is_spelt_and_bounded_as_it_always_was() -> None:
     listed = authority.Authorities("lab", 3, (PEM,))
     statement = {"kind": "authorities", "lab": "lab", "serial": 3, "certificates": [PEM]}
     assert authority.signed_authorities(HUB, listed) == signing.sign(HUB, statement)
+    assert authority.pem(x509.load_der_x509_certificate(DER)) == PEM
     assert PEM.startswith("-----BEGIN CERTIFICATE-----\n")
     wide = PEM + "\n" * (authority.CERTIFICATE_LENGTH_MAX - len(PEM))
     assert authority.certificates_of({"certificates": [wide]}, "certificates") == (wide,)
@@ -125,6 +134,54 @@ def test_a_request_and_an_answer_are_read_as_they_were_written() -> None:
     assert (caught.value.what, caught.value.where) == (words, "the node answered")
 
 
+@pytest.mark.parametrize("version", [0, 2, -1])
+def test_a_message_of_an_older_or_a_newer_version_is_refused(version: int) -> None:
+    """Version 0 never was; who says so speaks another language, and one message less is better than a wrong one."""
+    spoken: list[Callable[[], object]] = [
+        lambda: control.read_request(canonical.dumps({"v": version, "op": "hello"})),
+        lambda: control.read_answer(canonical.dumps({"v": version, "ok": True})),
+        lambda: opened(rewritten(lambda s: s.update(v=version))),
+        lambda: _command(v=version),
+        lambda: snapshots.open_header(
+            signing.signed_line(HUB, {**AFTER.to_wire(), "v": version})[0], HUB.public_key(), **NODE
+        ),
+    ]
+    for speak in spoken:
+        with pytest.raises(ProtocolError, match="v must be an integer from 1 to 1"):
+            speak()
+
+
+def test_the_six_words_are_drawn_as_every_node_and_hub_draws_them() -> None:
+    """Node and hub may be of two releases: drawn otherwise, an honest enrolment would look like an attack."""
+    assert enrolment.six_words(KEY, CLAIM, WELCOME) == (
+        "south",
+        "subject",
+        "cousin",
+        "brass",
+        "plug",
+        "valid",
+    )
+
+
+def _command(at: int = AT, **changes: Any) -> None:
+    statement = {**commands.signed_command(HUB, SAID)["statement"], **changes}
+    commands.open_command(
+        signing.sign(HUB, statement), HUB.public_key(), lab="lab", node="saw", now_at=at
+    )
+
+
+def _time() -> None:
+    message = hubtime.signed_time(HUB, hubtime.HubTime("lab", "saw", bytes(16), 1, (1, 1)))
+    hubtime.open_time(message, HUB.public_key(), lab="lab", node="saw", nonce=b"n" * 16)
+
+
+def _list_out_of_order() -> None:
+    lines = [snapshots.entry_line(entry(2)), snapshots.entry_line(entry(1))]
+    header = replace(AFTER, entries=2, digest=snapshots.digest_lines(lines))
+    source = io.BytesIO(snapshots.signed_snapshot(HUB, header, lines))
+    list(snapshots.read_snapshot(source, HUB.public_key(), **NODE)[1])
+
+
 def _unwrap() -> None:
     key = card_keys.wrap(WRAPPING_KEY, b"k" * 16, node="saw", tag=TAG, slot=SLOT)
     card_keys.unwrap(WRAPPING_KEY, key, node="saw", tag=b"\x02" * 16)
@@ -145,6 +202,28 @@ def _head(node: str) -> None:
 
 
 REFUSED: list[tuple[Callable[[], object], str]] = [
+    (lambda: _command(AT + 61), "command: it has expired"),
+    (lambda: _command(AT - 10_000), "command: it comes from the future"),
+    (lambda: _command(node="laser"), "command: it is for node laser of lab lab"),
+    (lambda: _command(expires_at=AT), "command: it would be valid for more than 3600 s"),
+    (_time, "hub time: it answers another node or an older question"),
+    (_list_out_of_order, "snapshot: its entries are not in order"),
+    (
+        lambda: snapshots.signed_snapshot(HUB, AFTER, []),
+        "the snapshot's header does not describe its entries",
+    ),
+    (
+        lambda: snapshots.open_header(b"{}", HUB.public_key(), **NODE),
+        "snapshot: it is cut short, or not in its canonical form",
+    ),
+    (
+        lambda: demands.from_wire({**demands.to_wire(ASKED), "hours": "mornings"}),
+        "snapshot: its schedule 'mornings' is missing",
+    ),
+    (
+        lambda: demands.from_wire({**demands.to_wire(ASKED), "trainings": None}),
+        "snapshot: trainings must be a list of at most 64",
+    ),
     (lambda: authority.fingerprint("x"), "authority: this is not a certificate in PEM"),
     (lambda: authority.validity_ms(b"x"), "certificate: this is not a certificate"),
     (
