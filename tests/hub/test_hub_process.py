@@ -175,6 +175,11 @@ def test_a_revoked_node_is_nobody_at_once_also_while_it_waits(
     assert saw.post(hubapi.PATH_HELLO, saw.greeting(EMPTY)).status_code == 401
     poll.join()
     assert answers.get_nowait() == ("saw", 401)
+    doors = (hubapi.PATH_RECORDS, hubapi.PATH_COMMANDS, hubapi.PATH_INTERLOCKS)
+    asked = {path: saw.post(path, b"{}") for path in doors}
+    asked[hubapi.PATH_SNAPSHOT] = saw.get(hubapi.PATH_SNAPSHOT)
+    said = {path: answer.status_code for path, answer in asked.items()}
+    assert said == dict.fromkeys(asked, 401)
 
 
 def test_strangers_get_401(hub: HubProcess) -> None:
