@@ -15,6 +15,7 @@ from interlock.hub.models import Alarm, AlarmKind, AuditRow, Line, NodeRecord, S
 from interlock.hub.traces import needles_of
 from interlock.hub.verifying import Found, verify_hub
 from interlock.protocol.records import RecordType
+from tests.hub.billing_lab import billing_lab
 from tests.hub.journal import Journal
 from tests.hub.lab import console, small_lab
 from tests.hub.test_erasure import deliver, used
@@ -189,3 +190,28 @@ def test_what_a_mad_node_reported_and_the_intake_did_not_believe_is_no_fault(wha
     assert verified().faults == []
     Session.objects.update(enabled_ms=7)
     assert verified().faults != []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_prices_are_worked_out_some_payers_at_a_time_and_nobody_waits_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A verification of hours must not keep the hub from taking records: nodes would fill their disks."""
+    monkeypatch.setattr(verifying, "PAYERS_AT_ONCE", 1)
+    made = billing_lab()
+    held = []
+
+    def told(what: str, done: int, total: int) -> None:
+        if what == "open prices":
+            held.append((done, total, connection.in_atomic_block))
+
+    def of_lines(found: Found) -> list[str]:
+        return [fault for fault in found.faults if fault.startswith("line ")]
+
+    assert of_lines(verify_hub(settings.HUB_CLOCK, told)) == []
+    payers = len(held)
+    assert payers >= 2
+    assert held == [(done, payers, False) for done in range(payers)]
+    Line.objects.filter(payer=made.firm).update(payer=made.ada.payer)
+    (moved,) = of_lines(verified())
+    assert "it says 1200 cents (1200 before passes) and costs 1200 cents" in moved
