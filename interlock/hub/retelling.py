@@ -44,13 +44,14 @@ class Retelling:
 
     uses: dict[Place, Use] = field(default_factory=dict)
     emptied: set[Place] = field(default_factory=set)
+    _running: list[Use] = field(default_factory=list)
 
     def hear(self, record: Record) -> None:
         """The next record of the chain counts, as far as the ingest let it."""
         place = (record.header.epoch, record.header.seq)
         if record.body is None:
             if record.header.type == RecordType.SESSION_STARTED:
-                self.uses[place] = Use(None)
+                self._began(place, Use(None))
                 self.emptied.add(place)
             return
         with suppress(ProtocolError):
@@ -61,7 +62,7 @@ class Retelling:
             case RecordType.SESSION_STARTED:
                 start_of(body)
                 self._cut_all()
-                self.uses[place] = Use(body.get("member"))
+                self._began(place, Use(body.get("member")))
             case RecordType.BOOT:
                 # A boot that does not say what it runs by has no effect at all.
                 fields.optional_text(body, "config_digest")
@@ -90,9 +91,15 @@ class Retelling:
         except KeyError:
             raise ProtocolError("it speaks of a session which never started") from None
 
+    def _began(self, place: Place, use: Use) -> None:
+        self.uses[place] = use
+        self._running.append(use)
+
     def _cut_all(self) -> None:
-        for use in self.uses.values():
-            use.cut = use.cut or use.is_open
+        # What is over stays over: each use is looked at once, however many a node has had.
+        for use in self._running:
+            use.cut = use.is_open
+        self._running.clear()
 
 
 def _measure(use: Use, body: Mapping[str, Any]) -> None:
