@@ -141,7 +141,7 @@ def _database() -> Iterator[Finding]:
         what = _("The database is damaged: %(first)s") % {"first": damage[0]}
         yield Finding("database", Verdict.BAD, what, _restore())
     else:
-        yield Finding("database", Verdict.GOOD, _("The database is whole"))
+        yield Finding("database", Verdict.GOOD, _("The database's pages are in order"))
 
 
 def _secrets(hub: HubDirectory) -> Iterator[Finding]:
