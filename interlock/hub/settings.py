@@ -89,8 +89,8 @@ TEMPLATES = [
 # --------------------------------------------------------------------------------------- database
 
 STATEMENTS_KEPT = 16
-"""Prepared, of each connection. A list of rows asked for by their numbers is a statement of its own for each length, and
-the longest take hundreds of kilobytes: with Python's 128 a hub grew by 90 MB in an hour of one busy member."""
+"""Prepared, of each connection. A list of rows asked for by their numbers is a statement of its own for each
+length, and the longest take hundreds of kilobytes: with Python's 128 a hub grew by 90 MB in an hour of one member."""
 
 # One writer at a time, readers never wait: interlock/hub/sqlite/base.py says why. FULL: what was
 # acknowledged to a node survives a power cut.
