@@ -387,3 +387,15 @@ def test_a_machine_without_a_coast_down_time_says_nothing_of_the_kind() -> None:
     rig.pass_ms(100)
     rig.arrive(ADA)
     assert rig.panel.message is Message.SESSION_ENDED
+
+
+def test_an_obstacle_at_the_moment_the_start_is_durable_gives_up_its_pre_run() -> None:
+    """The contacts look closed before anybody closed them: the extraction need not run first to find out."""
+    rig = Rig(PLAIN_AIR, durable=False)
+    rig.arrive(ADA)
+    rig.follows = False
+    rig.sample(mirror_closed=False)
+    rig.durable = True
+    rig.answer(rig.asked("session_started"))
+    assert (rig.relay, rig.at()) == ([], State.LOCKED)
+    assert rig.types() == ["session_started", "session_voided"]

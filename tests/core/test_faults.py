@@ -185,3 +185,15 @@ def test_a_lock_out_set_at_the_hub_refuses_everybody_and_leaves_the_running_job(
     rig.pass_ms(100)
     rig.arrive(ADA)
     assert rig.is_on
+
+
+def test_broken_while_an_end_is_asked_is_recorded_once_and_locks_out_afterwards() -> None:
+    rig = enabled(replace(TAP, idle_timeout_s=5))
+    rig.pass_ms(5_100)
+    assert rig.at() is State.ENDING
+    for pressed in (True, False, True, False):
+        rig.sample(broken_pressed=pressed)
+        rig.pass_ms(100)
+    assert rig.types().count("lock_out_set") == 1
+    rig.pass_ms(TAP.warning_s * 1_000)
+    assert rig.at() is State.LOCKED_OUT

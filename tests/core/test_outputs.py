@@ -14,6 +14,7 @@ from interlock.core.events import (
     JournalFailed,
     NoticeGiven,
     ReaderFailed,
+    ReaderRecovered,
     RemoteInterlockReported,
     SnapshotActivated,
 )
@@ -360,3 +361,11 @@ def test_a_supervised_long_job_says_that_it_is_unattended() -> None:
     session = replace(rig.state.facts.session, long_job=True, company=Company(supervisor="m-x"))
     state = replace(rig.state, facts=EnabledFacts(session))
     assert outputs.panel(state, rig.ms).message is Message.LONG_JOB
+
+
+def test_a_reader_that_answers_again_is_ready_again() -> None:
+    rig = _told(ReaderFailed("silent"))
+    told = rig.panel.message
+    rig.give(ReaderRecovered())
+    rig.pass_ms(1_000)
+    assert (told is Message.READY, rig.panel.message) == (False, Message.READY)

@@ -19,6 +19,7 @@ from interlock.core.model import (
     Entry,
     Granted,
     Level,
+    LocalGrant,
     MemberStatus,
     Needs,
     Now,
@@ -29,7 +30,7 @@ from interlock.core.model import (
     Rules,
     Schedule,
 )
-from interlock.core.policy import SHORT_RIGHT_S, accompanies, decide
+from interlock.core.policy import SHORT_RIGHT_S, Circumstances, accompanies, decide
 from tests.core.rig import ADA, CACHE, WALL_AT
 
 pytestmark = pytest.mark.fast
@@ -265,3 +266,14 @@ def test_more_rights_never_take_power_away(names: list[str]) -> None:
     rights = tuple(Right(name, Level.ALONE) for name in names)
     decision = reason(replace(ADA, rights=rights), rules)
     assert (decision is None) == ({"saw", "laser"} <= set(names))
+
+
+@pytest.mark.parametrize(("lapses_at", "may"), [(WALL_AT + 1, True), (WALL_AT, False)])
+def test_what_was_granted_here_ends_with_the_right_it_was_granted_upon(
+    lapses_at: int, may: bool
+) -> None:
+    """A supervised training that lapsed is gone (A4): no trainer's grant upon it outlives it."""
+    learning = with_right(level=Level.SUPERVISED, lapses_at=lapses_at)
+    grant = LocalGrant(ADA.member, "saw", WALL_AT - 600, WALL_AT + 3_600, "1.1")
+    found = decide(learning, RULES, NOW, CACHE, Assurance.AES, Circumstances(grants=(grant,)))
+    assert isinstance(found, Granted) is may

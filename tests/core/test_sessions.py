@@ -381,3 +381,24 @@ def test_the_hub_may_tighten_the_age_of_the_cache_and_never_loosen_it() -> None:
     assert rig.state.rules.max_offline_s == 1_000
     rig.give(SnapshotActivated(CACHE, Demands(max_offline_s=500)))
     assert rig.state.rules.max_offline_s == 500
+
+
+def test_a_progress_that_is_due_while_the_badge_is_missing_does_not_end_the_grace() -> None:
+    rig = enabled(replace(HOLD, progress_s=1))
+    rig.give(BadgeRemoved())
+    rig.pass_ms(HOLD.grace_s * 1_000 - 100)
+    assert rig.at() is State.ENABLED
+    assert len(rig.written("session_progress")) >= 1
+    rig.pass_ms(200)
+    assert rig.at() is not State.ENABLED
+
+
+def test_the_idle_time_goes_on_through_a_sensor_that_comes_and_goes() -> None:
+    """A loose wire must not keep a machine on that everybody left."""
+    rig = enabled(replace(TAP, idle_timeout_s=30))
+    rig.pass_ms(10_000)
+    rig.sample(busy=None)
+    rig.pass_ms(10_000)
+    rig.sample(busy=False)
+    rig.pass_ms(10_000)
+    assert rig.at() is State.ENDING
