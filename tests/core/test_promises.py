@@ -33,7 +33,7 @@ from interlock.core.model import (
     Rules,
 )
 from interlock.core.sensing import YES_MS_MAX
-from interlock.core.states import Company, Recovered, State
+from interlock.core.states import Recovered, State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, QUIET, TAP, TRAINEE, TRAINER, UNTRAINED, Rig
 from tests.core.test_people import BRIEF, TOGETHER, supervised
 
@@ -493,10 +493,3 @@ def test_only_the_grant_whose_record_the_hub_has_gives_way() -> None:
     assert [one.delivered for one in rig.state.grants] == [True, False]
     rig.give(SnapshotActivated(Cache((1, 2)), SAW))
     assert rig.state.grants == (other,)
-
-
-def test_the_trained_member_works_alone_from_then_on() -> None:
-    rig = taught(Assurance.AES)
-    session = rig.state.session
-    assert session is not None
-    assert (session.company, session.confirm_by_ms) == (Company(), None)

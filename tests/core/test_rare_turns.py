@@ -30,7 +30,7 @@ from interlock.core.model import (
     Reason,
     Rules,
 )
-from interlock.core.states import EndingFacts, FaultFacts, LockedOutFacts, State
+from interlock.core.states import Company, EndingFacts, FaultFacts, LockedOutFacts, State
 from tests.core.rig import ADA, CACHE, HOLD, TAP, TECHNICIAN, TRAINEE, TRAINER, Rig, enabled
 from tests.core.test_extraction import AIR_FLOW, AIRED
 from tests.core.test_people import BRIEF, supervised
@@ -431,3 +431,10 @@ def test_an_open_stop_chain_has_a_panel_of_its_own_with_a_silent_buzzer() -> Non
     panel = rig.panel
     assert (panel.colour, panel.lamp) == (Colour.RED, Pattern.STEADY)
     assert (panel.buzzer, panel.message) == (Pattern.OFF, Message.EMERGENCY_STOP)
+
+
+def test_the_trained_member_works_alone_from_then_on() -> None:
+    rig = taught(Assurance.AES)
+    session = rig.state.session
+    assert session is not None
+    assert (session.company, session.confirm_by_ms) == (Company(), None)
