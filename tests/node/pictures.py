@@ -84,7 +84,8 @@ def cells(language: str) -> list[Cell]:
 
 
 def _spoken(panel: Panel, language: str) -> Panel:
-    """The panel for somebody who speaks `language`, in the middle of a session."""
+    """The panel for somebody who speaks `language`, in the middle of a session; without a name, as a lab that has not
+    asked for names sees it."""
     names: dict[Any, Any] = NAMES[language]
     seconds = panel.seconds
     if panel.message in (
@@ -95,7 +96,7 @@ def _spoken(panel: Panel, language: str) -> Panel:
     ):
         seconds = SESSION_S
     detail = names.get(panel.detail, panel.detail)
-    return replace(panel, language=language, detail=detail, seconds=seconds)
+    return replace(panel, language=language, detail=detail, seconds=seconds, name=None)
 
 
 # -------------------------------------------------------------------------------------- one sheet
