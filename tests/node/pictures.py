@@ -69,7 +69,8 @@ SHEETS = [Sheet(language, screen) for language in LANGUAGES for screen in (LCD, 
 
 def cells(language: str) -> list[Cell]:
     """Every situation, then every reason of a refusal, then every fault."""
-    made = {name: make().panel for name, make in SITUATIONS.items()}
+    # Without names, as in a lab that has not asked for them, but for the one that shows it.
+    made = {name: replace(make().panel, name=None) for name, make in SITUATIONS.items()}
     made["in use by name"] = replace(made["in use"], name="Camille")
     refused, fault = made.pop("refused"), made.pop("fault")
     shown = [Cell(name, panel) for name, panel in made.items()]
@@ -84,8 +85,7 @@ def cells(language: str) -> list[Cell]:
 
 
 def _spoken(panel: Panel, language: str) -> Panel:
-    """The panel for somebody who speaks `language`, in the middle of a session; without a name, as a lab that has not
-    asked for names sees it."""
+    """The panel for somebody who speaks `language`, in the middle of a session."""
     names: dict[Any, Any] = NAMES[language]
     seconds = panel.seconds
     if panel.message in (
@@ -96,7 +96,7 @@ def _spoken(panel: Panel, language: str) -> Panel:
     ):
         seconds = SESSION_S
     detail = names.get(panel.detail, panel.detail)
-    return replace(panel, language=language, detail=detail, seconds=seconds, name=None)
+    return replace(panel, language=language, detail=detail, seconds=seconds)
 
 
 # -------------------------------------------------------------------------------------- one sheet
