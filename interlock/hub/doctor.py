@@ -35,6 +35,7 @@ CERTIFICATE_CARE = timedelta(days=30)
 """The job renews two months before the end (hub.authority): closer, nobody does."""
 JOBS_BAD = timedelta(hours=1)
 """The timer looks every five minutes and the most frequent job is due every few: twelve missed."""
+SWITCH_TIMER_ON = "sudo systemctl enable --now interlock-hub-jobs.timer"
 BACKUP_BAD = timedelta(days=2)
 """One night may fail: the disk was unplugged. Two are a pattern."""
 CLOCK_BEHIND = timedelta(minutes=5)
@@ -211,11 +212,12 @@ def _backups(hub: HubDirectory, now: datetime) -> Iterator[Finding]:
 def _jobs(now: datetime) -> Iterator[Finding]:
     names = [job.name for job in JOBS]
     runs = list(JobRun.objects.filter(name__in=names).order_by("name"))
-    remedy = _("Switch the timer on: sudo systemctl enable --now interlock-hub-jobs.timer")
+    remedy = _("Switch the timer on: %(how)s") % {"how": SWITCH_TIMER_ON}
     if not runs:
         if Lab.objects.exists():
-            what = _("The hub's background work has never run")
-            yield Finding("jobs", Verdict.CARE, what, remedy)
+            what = _("The hub's background work has not run yet")
+            soon = _("A new hub begins within five minutes. After that, switch the timer on: %(how)s")
+            yield Finding("jobs", Verdict.CARE, what, soon % {"how": SWITCH_TIMER_ON})
         return
     newest = max(run.began_at for run in runs)
     if now - newest > JOBS_BAD:

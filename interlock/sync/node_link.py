@@ -199,7 +199,7 @@ class NodeClient:
 
     def _silent(self, why: str) -> LinkError:
         return LinkError(
-            f"it does not answer: {why}",
+            why,
             where=self._name,
             remedy="Check that `interlock node run` is running on this machine",
         )

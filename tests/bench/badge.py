@@ -78,6 +78,9 @@ class TimedReader:
     inner: Mfrc522Reader
     marks: Marks = field(default_factory=Marks)
 
+    def begin_anew(self) -> None:
+        """A hand's field is emptied before a start; the chip's is empty already."""
+
     def open(self) -> None:
         self.inner.open()
 

@@ -95,7 +95,9 @@ def test_background_work_that_stopped_or_failed_is_found(hub: HubDirectory) -> N
     assert found["jobs"].verdict is Verdict.GOOD
     assert "failed: OSError in smtp.py" in found[f"job-{JOBS[0].name}"].what
     JobRun.objects.all().delete()
-    assert look(hub)["jobs"].verdict is Verdict.CARE
+    new = look(hub)["jobs"]
+    assert new.verdict is Verdict.CARE
+    assert "within five minutes" in new.remedy, "a hub that was just installed is not scolded"
 
 
 def test_a_clock_behind_what_the_hub_has_done_is_bad(hub: HubDirectory) -> None:
