@@ -19,7 +19,7 @@ from tests.hub.process import LOGIN, HubFolder, HubProcess, NodeClient, make_fol
 SESSIONS = 1_000
 PROGRESS = 8
 """Records of one session: its start, a report each minute, its end. Ten in all."""
-RECORDS = 1 + SESSIONS * (PROGRESS + 2)
+RECORDS_OF_A_SESSION = PROGRESS + 2
 PAGES_ALONE = 60
 PAGE_PAUSE_S = 0.02
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,37 +87,52 @@ def _rows_of(badges: int, folder: Path) -> Iterator[Row]:
 
 
 def _row_of_a_change(old: Made, folder: Path) -> Row:
+    times = DELTAS if len(old.lines) < BADGES[-1] else DELTAS_OF_THE_LARGEST
+    changed = changed_ms(old, folder / "state-0", folder / "delta", times)
+    return Row(
+        what=f"one badge blocked in a list of {len(old.lines):,}: the node's delta",
+        figures=(
+            f"{max(changed.sizes):,} bytes; signed {percentiles(changed.made_ms)}; signatures and "
+            f"lines verified {percentiles(changed.verified_ms)}; applied, the whole result "
+            f"verified, on disk {percentiles(changed.applied_ms, digits=0)}"
+        ),
+        target="≤ 2 kB a change to one node",
+        leaves_out=OUR_OWN,
+    )
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What one change after the other cost, and the bytes of its delta."""
+
+    made_ms: list[float] = field(default_factory=list)
+    verified_ms: list[float] = field(default_factory=list)
+    applied_ms: list[float] = field(default_factory=list)
+    sizes: set[int] = field(default_factory=set)
+
+
+def changed_ms(old: Made, state: Path, delta_file: Path, times: int) -> Changed:
+    """So many badges of the list that stands in `state` blocked, each in a delta of its own to the same list."""
     key = HUB.public_key()
-    made_ms, verified_ms, applied_ms = [], [], []
-    sizes: set[int] = set()
+    found = Changed()
     by_tag = {tag(number): number for number in range(len(old.lines))}
     order_of = sorted(by_tag)
-    for place in range(DELTAS if len(old.lines) < BADGES[-1] else DELTAS_OF_THE_LARGEST):
+    for place in range(times):
         lines = list(old.lines)
         blocked = entry(by_tag[order_of[place]], badge=BadgeState.BLOCKED)
         lines[place] = entry_line(blocked)
         new = made(lines, (1, 2))
         changed = [lines[place]]
-        made_ms.append(timed_ms(lambda: signed_delta(HUB, old.head, new.head, changed)))  # noqa: B023
+        found.made_ms.append(timed_ms(lambda: signed_delta(HUB, old.head, new.head, changed)))  # noqa: B023
         delta = signed_delta(HUB, old.head, new.head, changed)
         base = canonical.loads(old.first, where="bench")
-        verified_ms.append(
+        found.verified_ms.append(
             timed_ms(lambda: open_delta(delta, base, key, lab=KEYS.lab, node=KEYS.node))  # noqa: B023
         )
-        state, spool = folder / "state-0", folder / "delta"
-        spool.write_bytes(delta)
-        applied_ms.append(timed_ms(lambda: build(order(spool, state, mark=(1, 1)))))  # noqa: B023
-        sizes.add(len(delta))
-    return Row(
-        what=f"one badge blocked in a list of {len(old.lines):,}: the node's delta",
-        figures=(
-            f"{max(sizes):,} bytes; signed {percentiles(made_ms)}; signatures and lines verified "
-            f"{percentiles(verified_ms)}; applied, the whole result verified, on disk "
-            f"{percentiles(applied_ms, digits=0)}"
-        ),
-        target="≤ 2 kB a change to one node",
-        leaves_out=OUR_OWN,
-    )
+        delta_file.write_bytes(delta)
+        found.applied_ms.append(timed_ms(lambda: build(order(delta_file, state, mark=(1, 1)))))
+        found.sizes.add(len(delta))
+    return found
 
 
 def loaded_ms(spool: Path, state: Path) -> float:

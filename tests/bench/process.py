@@ -30,14 +30,14 @@ RSS = "print(next(l for l in open('/proc/self/status') if l.startswith('VmRSS'))
 
 def rows() -> Iterator[Row]:
     """Memory of a node with few and with many badges, its start with many records, and sync's memory."""
-    small = _folder(badges=10, records=0)
-    large = _folder(badges=BADGES, records=RECORDS)
+    small = node_folder(badges=10, records=0)
+    large = node_folder(badges=BADGES, records=RECORDS)
     try:
         for folder, what in (
             (small, "10 badges"),
             (large, f"{BADGES:,} badges, {RECORDS:,} records"),
         ):
-            runs = [_run(folder) for _ in range(STARTS)]
+            runs = [run_node(folder) for _ in range(STARTS)]
             above = [run["settled_kib"] - run["bare_kib"] for run in runs]
             whole = max(run["settled_kib"] for run in runs) / KIB_PER_MB
             yield Row(
@@ -59,7 +59,8 @@ def rows() -> Iterator[Row]:
     yield _sync()
 
 
-def _folder(badges: int, records: int) -> Path:
+def node_folder(badges: int, records: int) -> Path:
+    """The state of a node with so many badges and unsent records; the caller removes it."""
     folder = Path(tempfile.mkdtemp(prefix="il-"))
     built(folder, [entry(number) for number in range(badges)])
     journal = Journal(folder / "journal.db", KEYS, boot_id="bench")
@@ -72,7 +73,8 @@ def _folder(badges: int, records: int) -> Path:
     return folder
 
 
-def _run(folder: Path) -> dict[str, int]:
+def run_node(folder: Path) -> dict[str, int]:
+    """What one start of a node there said: when it was ready, and its memory bare and settled."""
     started_ms = SystemClock().wall_ms()
     found = subprocess.run(
         [sys.executable, "-m", "tests.bench.node_child", str(folder)],

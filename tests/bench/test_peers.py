@@ -19,7 +19,7 @@ pytestmark = pytest.mark.fast
 def test_a_peer_that_is_not_installed_says_so_and_has_no_figure(tmp_path: Path) -> None:
     found = others(tmp_path, 5)
     assert [one.peer for one in found] == [mac.PEER, fabomatic.PEER, nemo.PEER]
-    lines = list(table(found, [], [1.0, 2.0]))
+    lines = list(table(found, [1.0], [1.0, 2.0]))
     for one in found:
         (line,) = (line for line in lines if line.startswith(f"| {one.peer} "))
         assert "not installed" in line
@@ -28,9 +28,9 @@ def test_a_peer_that_is_not_installed_says_so_and_has_no_figure(tmp_path: Path) 
 
 def test_a_slower_and_a_quicker_peer_are_told_apart() -> None:
     found = [Measured("slow", "a", "b", [20.0] * 5), Measured("quick", "a", "b", [1.0] * 5)]
-    lines = "\n".join(table(found, [], [2.0] * 3))
-    assert "10.0 times as fast" in lines
-    assert "2.0 times as slow" in lines
+    lines = "\n".join(table(found, [0.5], [2.0] * 3))
+    assert "| 10.0 times as fast | 40.0 times as fast |" in lines
+    assert "| 2.0 times as slow | 2.0 times as fast |" in lines
 
 
 def test_a_board_hears_a_long_message_of_its_topic() -> None:
