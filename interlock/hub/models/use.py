@@ -225,8 +225,10 @@ class Session(models.Model):
         ]
         indexes = [
             # In the order of the list, with what its filter asks: a page of it reads nothing else.
+            models.Index(fields=["lab", "-started_at", "-id", "ended_at"], name="session_listed"),
             models.Index(
-                fields=["lab", "-started_at", "-id", "ended_at", "purpose"], name="session_listed"
+                fields=["lab", "purpose", "-started_at", "-id", "ended_at"],
+                name="session_by_purpose",
             ),
             models.Index(fields=["member", "-started_at"], name="session_by_member"),
             models.Index(fields=["machine", "-started_at"], name="session_by_machine"),
