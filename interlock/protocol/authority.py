@@ -91,4 +91,4 @@ def validity_ms(der: bytes) -> tuple[int, int]:
 
 def pem(certificate: x509.Certificate) -> str:
     """The certificate as text."""
-    return certificate.public_bytes(Encoding.PEM).decode("ascii")
+    return certificate.public_bytes(Encoding.PEM).decode()

@@ -49,12 +49,12 @@ def loads(frame: bytes, *, where: str, bytes_max: int = FRAME_BYTES_MAX) -> dict
     return value
 
 
-def loads_exact(line: bytes, *, where: str, bytes_max: int = FRAME_BYTES_MAX) -> dict[str, Any]:
+def loads_exact(line: bytes, *, where: str) -> dict[str, Any]:
     """One JSON object out of `line`, which is its canonical bytes and a newline: no other spelling passes.
 
     So whoever verified the object has verified every bit of the line. Raises ProtocolError.
     """
-    value = loads(line, where=where, bytes_max=bytes_max)
+    value = loads(line, where=where)
     if dumps(value) + b"\n" != line:
         raise ProtocolError("it is cut short, or not in its canonical form", where=where)
     return value

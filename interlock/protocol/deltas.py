@@ -20,7 +20,6 @@ from interlock.errors import ProtocolError
 from interlock.protocol import canonical, fields, signing, snapshots
 from interlock.protocol.snapshots import (
     DIGEST_BYTES,
-    ENTRIES_MAX,
     SnapshotHeader,
     SnapshotVersion,
     digest_lines,
@@ -107,7 +106,7 @@ def open_delta(content: bytes, base: Head, key: Ed25519PublicKey, *, lab: str, n
     where = "delta"
     if len(content) > DELTA_BYTES_MAX:
         raise ProtocolError(f"{len(content)} bytes are more than {DELTA_BYTES_MAX}", where=where)
-    first, *lines = content.splitlines(keepends=True) or [b""]
+    first, *lines = content.splitlines(keepends=True) or [content]
     message = canonical.loads_exact(first, where=where)
     statement = signing.open_signed(key, message, kind=KIND)
     fields.integer(statement, "v", low=VERSION, high=VERSION)
@@ -117,7 +116,7 @@ def open_delta(content: bytes, base: Head, key: Ed25519PublicKey, *, lab: str, n
     begin = version_of_pair(statement.get("from"), where=where)
     if begin != version_of_pair(base["statement"].get("version"), where=where):
         raise ProtocolError(f"it starts from {begin}, which is not what this node has", where=where)
-    count = fields.integer(statement, "lines", high=ENTRIES_MAX)
+    count = fields.integer(statement, "lines")
     digest = fields.octets(statement, "digest", DIGEST_BYTES)
     if (count, digest) != (len(lines), digest_lines(lines)):
         raise ProtocolError("its lines are not those the hub signed", where=where)

@@ -188,7 +188,7 @@ def six_words(authority: bytes, claim: Claim, welcome: Welcome) -> tuple[str, ..
 
 
 def _base32(octets: bytes) -> str:
-    return base64.b32encode(octets).decode("ascii").rstrip("=")
+    return base64.b32encode(octets).decode().rstrip("=")
 
 
 def _from_base32(text: str, length: int) -> bytes:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from interlock.errors import ProtocolError
 from interlock.protocol import fields, signing
-from interlock.protocol.snapshots import SnapshotVersion
+from interlock.protocol.snapshots import SnapshotVersion, version_of_pair
 
 KIND = "time"
 NONCE_BYTES = 16
@@ -57,17 +57,13 @@ def open_time(
 ) -> HubTime:
     """The verified time that answers exactly `nonce`. Raises ProtocolError."""
     statement = signing.open_signed(key, message, kind=KIND)
-    version = statement.get("version")
-    if not isinstance(version, list) or len(version) != 2:
-        raise ProtocolError("version must be [hub epoch, counter]", where="hub time")
-    pair = {"hub_epoch": version[0], "counter": version[1]}
     time = HubTime(
+        branch=fields.optional_integer(statement, "branch"),
+        version=version_of_pair(statement.get("version"), where="hub time"),
         lab=fields.text(statement, "lab"),
         node=fields.text(statement, "node"),
         nonce=fields.octets(statement, "nonce", NONCE_BYTES),
         wall_ms=fields.integer(statement, "wall_ms"),
-        version=(fields.integer(pair, "hub_epoch"), fields.integer(pair, "counter")),
-        branch=fields.optional_integer(statement, "branch"),
     )
     if (time.lab, time.node, time.nonce) != (lab, node, nonce):
         raise ProtocolError("it answers another node or an older question", where="hub time")

@@ -217,7 +217,7 @@ def _octets(hexadecimal: str) -> bytes:
 
 
 def _line(source: BinaryIO) -> bytes:
-    line = source.readline(LINE_BYTES_MAX + 1)
-    if len(line) > LINE_BYTES_MAX or not line.endswith(b"\n"):
+    line = source.readline(LINE_BYTES_MAX)
+    if not line.endswith(b"\n"):
         raise ProtocolError("it is cut short or has an oversized line", where="snapshot")
     return line

@@ -18,12 +18,14 @@ from interlock.protocol import (
     card_keys,
     commands,
     control,
+    credentials,
     deltas,
     demands,
     enrolment,
     erasure,
     fields,
     hubtime,
+    records,
     signing,
     snapshots,
     tags,
@@ -32,9 +34,10 @@ from interlock.protocol.card_keys import CardSlot, Scheme
 from interlock.protocol.control import Op
 from tests.protocol.test_authority import DER, PEM
 from tests.protocol.test_commands import AT, SAID
-from tests.protocol.test_enrolment import CLAIM, KEY, WELCOME
+from tests.protocol.test_enrolment import CLAIM, CODE, KEY, PLAIN, WELCOME
 from tests.protocol.test_rights import AFTER, ASKED, BASE, NODE, delta, entry, opened, rewritten
 from tests.protocol.test_statements import HUB, OTHER
+from tests.protocol.test_vectors import RECORDS
 
 pytestmark = pytest.mark.fast
 
@@ -117,8 +120,14 @@ def test_what_stands_for_a_badge_is_drawn_as_it_always_was() -> None:
     assert tags.short_code(TAG) == "K48R7"
     assert tags.short_code(bytes(range(16))) == "KFPTV"
     assert tags.short(bytes(range(16))) == "00010203"
-    assert erasure.digest_of("m-ada") == erasure.digest_of("m-ada")
-    assert erasure.digest_of("m-ada") != erasure.digest_of("m-adb")
+    assert erasure.digest_of("m-ada").hex() == "bcafa536e6cb867538c2f6d46cc74a39"
+
+
+def test_a_code_is_spelt_as_every_hub_prints_it_and_every_node_reads_it() -> None:
+    """Without the `=` of base 32, which no QR code in capitals can hold; an X at its end belongs to it."""
+    keys = "AAAQEAYEAUDAOCAJBIFQYDIOB4IBCEQTCQKRMFYYDENBWHA5DYPQ:ONZXG43TONZXG43TONZXG43TOM"
+    assert CODE.to_text() == f"IL1:HUB.FABLAB.EXAMPLE:8443:{keys}:IDW3BJEE"
+    assert replace(CODE, port=278).to_text() == f"IL1:HUB.FABLAB.EXAMPLE:278:{keys}:SS2JVVXX"
 
 
 def test_a_request_and_an_answer_are_read_as_they_were_written() -> None:
@@ -170,16 +179,27 @@ def _command(at: int = AT, **changes: Any) -> None:
     )
 
 
-def _time() -> None:
-    message = hubtime.signed_time(HUB, hubtime.HubTime("lab", "saw", bytes(16), 1, (1, 1)))
+def _time(**changes: Any) -> None:
+    told = hubtime.signed_time(HUB, hubtime.HubTime("lab", "saw", bytes(16), 1, (1, 1)))
+    message = signing.sign(HUB, {**told["statement"], **changes})
     hubtime.open_time(message, HUB.public_key(), lab="lab", node="saw", nonce=b"n" * 16)
 
 
-def _list_out_of_order() -> None:
-    lines = [snapshots.entry_line(entry(2)), snapshots.entry_line(entry(1))]
-    header = replace(AFTER, entries=2, digest=snapshots.digest_lines(lines))
-    source = io.BytesIO(snapshots.signed_snapshot(HUB, header, lines))
-    list(snapshots.read_snapshot(source, HUB.public_key(), **NODE)[1])
+def _asked(**changes: Any) -> None:
+    demands.from_wire({**demands.to_wire(ASKED), **changes})
+
+
+def _list(lines: list[bytes], arrived: list[bytes] | None = None) -> None:
+    """A list of `lines` is read; of its lines the `arrived` are there."""
+    header = replace(AFTER, entries=len(lines), digest=snapshots.digest_lines(lines))
+    content = snapshots.signed_head(HUB, header)[0] + b"".join(
+        lines if arrived is None else arrived
+    )
+    list(snapshots.read_snapshot(io.BytesIO(content), HUB.public_key(), **NODE)[1])
+
+
+def _line(number: int = 1) -> bytes:
+    return snapshots.entry_line(entry(number))
 
 
 def _unwrap() -> None:
@@ -196,8 +216,8 @@ def _answer(wire: dict[str, Any]) -> None:
     control.read_answer(canonical.dumps({"v": 1, **wire}))
 
 
-def _head(node: str) -> None:
-    line = snapshots.signed_head(HUB, replace(AFTER, node=node))[0]
+def _head(**changes: Any) -> None:
+    line = signing.signed_line(HUB, {**AFTER.to_wire(), **changes})[0]
     snapshots.open_header(line, HUB.public_key(), **NODE)
 
 
@@ -207,7 +227,19 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: _command(node="laser"), "command: it is for node laser of lab lab"),
     (lambda: _command(expires_at=AT), "command: it would be valid for more than 3600 s"),
     (_time, "hub time: it answers another node or an older question"),
-    (_list_out_of_order, "snapshot: its entries are not in order"),
+    (lambda: _time(version=5), "hub time: version must be [hub epoch, counter]"),
+    (
+        lambda: _time(version=[0, 1]),
+        "hub_epoch must be an integer from 1 to 9223372036854775807, not 0",
+    ),
+    (lambda: _list([_line(2), _line(1)]), "snapshot: its entries are not in order"),
+    (lambda: _list([_line(), _line()]), "snapshot: its entries are not in order"),
+    (lambda: _list([b"[]\n"]), "snapshot entry: the message is not a JSON object"),
+    (
+        lambda: _list([_line()], [_line(), b"x"]),
+        "snapshot: its entries are not those the hub signed",
+    ),
+    (lambda: _list([_line()], []), "snapshot: it is cut short or has an oversized line"),
     (
         lambda: snapshots.signed_snapshot(HUB, AFTER, []),
         "the snapshot's header does not describe its entries",
@@ -216,13 +248,36 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         lambda: snapshots.open_header(b"{}", HUB.public_key(), **NODE),
         "snapshot: it is cut short, or not in its canonical form",
     ),
+    (lambda: _asked(hours="mornings"), "snapshot: its schedule 'mornings' is missing"),
+    (lambda: _asked(trainings=None), "snapshot: trainings must be a list of at most 64"),
     (
-        lambda: demands.from_wire({**demands.to_wire(ASKED), "hours": "mornings"}),
-        "snapshot: its schedule 'mornings' is missing",
+        lambda: _asked(trainings=[]),
+        "snapshot: it asks for any of no trainings, which nobody can hold",
     ),
     (
-        lambda: demands.from_wire({**demands.to_wire(ASKED), "trainings": None}),
-        "snapshot: trainings must be a list of at most 64",
+        lambda: _asked(schedules=[{"name": "x", "windows": [[6, 5]]}]),
+        "snapshot: a window from minute 6 to 5 is not within one week",
+    ),
+    (
+        lambda: _asked(offsets=[[5, 0], [4, 0]]),
+        "snapshot: its offsets from UTC do not rise or are impossible",
+    ),
+    (lambda: _asked(offsets=None), "snapshot: offsets must be a list of at most 64"),
+    (lambda: _asked(offsets=[[5]]), "snapshot: offsets must be pairs of whole numbers"),
+    (
+        lambda: credentials.hub_access_from_wire({**PLAIN.to_wire(), "hub_url": "https://hub"}),
+        (
+            "an https:// address and the lab's certificate authority belong together. "
+            "Enrol this computer again; never write plain http:// instead"
+        ),
+    ),
+    (
+        lambda: erasure.digests_from_wire({"forget": ["zz"]}),
+        "forget must hold digests in hexadecimal",
+    ),
+    (
+        lambda: records.from_wire({**RECORDS[0], "body": []}),
+        "body must be an object or null",
     ),
     (lambda: authority.fingerprint("x"), "authority: this is not a certificate in PEM"),
     (lambda: authority.validity_ms(b"x"), "certificate: this is not a certificate"),
@@ -290,13 +345,24 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         lambda: opened(rewritten(lambda s: s.update(to=[1, 7]))),
         "delta: it does not lead where it says",
     ),
+    (
+        lambda: opened(rewritten(lambda s: s.update(to=5))),
+        "delta: version must be [hub epoch, counter]",
+    ),
+    (
+        lambda: opened(delta(), {"statement": {**BASE["statement"], "version": 5}}),
+        "delta: version must be [hub epoch, counter]",
+    ),
     (lambda: opened(delta([b"[]\n"])), "delta entry: the message is not a JSON object"),
     (lambda: opened(delta([deltas.removed_line(TAG)] * 2)), "delta: its entries are not in order"),
     (
         lambda: deltas.open_delta(delta(), BASE, OTHER.public_key(), **NODE),
         "the signature of this delta is not the hub's. Check that node and hub belong to the same lab",
     ),
-    (lambda: _head("laser"), "snapshot: it is for node laser of lab lab, not for saw of lab"),
+    (lambda: _head(node="laser"), "snapshot: it is for node laser of lab lab, not for saw of lab"),
+    (lambda: _head(demands=None), "snapshot: demands must be an object"),
+    (lambda: _head(version=5), "snapshot: version must be [hub epoch, counter]"),
+    (lambda: _head(wrapping_key="zz"), "snapshot: wrapping_key is not hexadecimal"),
     (lambda: snapshots.card_key_from_wire({"card": 1}), "snapshot entry: card must be an object"),
     (
         lambda: snapshots.version_of_pair([1], where="here"),

@@ -134,19 +134,41 @@ def test_an_erased_body_keeps_the_chain_and_another_body_cannot_take_its_place()
     assert again == erased
     with pytest.raises(ProtocolError, match="body was altered"):
         walk([links[0], replace(erased[1], body={"n": 99}, salt=links[1].salt), links[2]])
-    with pytest.raises(ProtocolError, match="salt is missing"):
-        walk([links[0], replace(links[1], salt=None), links[2]])
 
 
-def test_a_body_that_is_too_large_is_refused() -> None:
-    header = chain(1)[0].header
-    with pytest.raises(ProtocolError, match="larger than"):
-        seal(header, {"a": "x" * BODY_BYTES_MAX}, salt=b"s" * 16, prev=GENESIS, chain_key=KEY)
+def test_what_was_bent_says_of_which_record_of_which_node() -> None:
+    first, second, third = chain(3)
+    header = replace(second.header, boot_ms=0)
+    bent: list[tuple[Record, str]] = [
+        (third, "record 1.3 of node saw: it does not follow the record before it"),
+        (replace(second, salt=None), "record 1.2 of node saw: its salt is missing"),
+        (replace(second, body={"n": 9}), "record 1.2 of node saw: its body was altered"),
+        (replace(second, header=header), "record 1.2 of node saw: its header or link was altered"),
+    ]
+    for record, words in bent:
+        with pytest.raises(ProtocolError) as caught:
+            walk([first, record])
+        assert str(caught.value) == words
+
+
+def test_the_largest_body_is_sealed_and_one_byte_more_is_not() -> None:
+    header, most = chain(1)[0].header, BODY_BYTES_MAX - len('{"a":""}')
+    largest = seal(header, {"a": "x" * most}, salt=b"s" * 16, prev=GENESIS, chain_key=KEY)
+    verify(largest, prev=GENESIS, chain_key=KEY)
+    with pytest.raises(ProtocolError, match="a body of 8193 bytes is larger than 8192"):
+        seal(header, {"a": "x" * (most + 1)}, salt=b"s" * 16, prev=GENESIS, chain_key=KEY)
+
+
+@pytest.mark.parametrize("field", ["node", "boot_id"])
+def test_names_at_their_bounds_pass(field: str) -> None:
+    record = from_wire({**chain(1)[0].to_wire(), field: "x" * 64})
+    assert getattr(record.header, field) == "x" * 64
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("v", 0),
         ("v", 2),
         ("epoch", 0),
         ("seq", 0),
@@ -158,6 +180,7 @@ def test_a_body_that_is_too_large_is_refused() -> None:
         ("wall_trusted", 1),
         ("type", "granted"),
         ("node", "x" * 65),
+        ("boot_id", "x" * 65),
         ("body", []),
         ("salt", "00"),
         ("commit", "AA" * 32),

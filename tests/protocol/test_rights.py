@@ -359,6 +359,26 @@ def test_a_delta_that_leads_elsewhere_is_refused(bend: Callable[[], bytes], word
         opened(bend())
 
 
+def test_the_largest_delta_is_read_and_one_byte_more_is_not() -> None:
+    """Filled with a field of a later hub, which this node passes over."""
+
+    def filled(with_bytes: int) -> bytes:
+        shares = [with_bytes // len(TAGS)] * len(TAGS)
+        shares[0] += with_bytes % len(TAGS)
+        wires = [entry(number).to_wire() for number in range(len(TAGS))]
+        return delta(
+            [
+                canonical.dumps({**wire, "card": None, "later": "x" * share}) + b"\n"
+                for wire, share in zip(wires, shares, strict=True)
+            ]
+        )
+
+    most = deltas.DELTA_BYTES_MAX - len(filled(0))
+    assert [change.tag for change in opened(filled(most)).changes] == TAGS
+    with pytest.raises(ProtocolError, match="262145 bytes are more than 262144"):
+        opened(filled(most + 1))
+
+
 def test_a_delta_of_a_stranger_is_refused() -> None:
     with pytest.raises(ProtocolError, match="signature"):
         deltas.open_delta(delta(), BASE, OTHER.public_key(), **NODE)
@@ -417,6 +437,31 @@ def test_a_list_is_read_to_its_last_line_before_it_counts() -> None:
             list(entries)
     _, entries = snapshots.read_snapshot(io.BytesIO(good), HUB.public_key(), **NODE)
     assert list(entries) == [entry(1), entry(2)]
+
+
+def test_no_more_of_a_list_is_read_than_can_belong_to_it() -> None:
+    """Another process wrote the file: its lines may be of any length, and nothing of it is signed yet."""
+
+    def filled(line_bytes: int, behind: bytes = b"") -> io.BytesIO:
+        wire = {**entry(1).to_wire(), "later": ""}
+        wire["later"] = "x" * (line_bytes - len(canonical.dumps(wire)) - 1)
+        lines = [canonical.dumps(wire) + b"\n"]
+        described = replace(AFTER, entries=1, digest=snapshots.digest_lines(lines))
+        return io.BytesIO(snapshots.signed_snapshot(HUB, described, lines) + behind)
+
+    def read(source: io.BytesIO) -> list[Entry]:
+        return list(snapshots.read_snapshot(source, HUB.public_key(), **NODE)[1])
+
+    assert read(filled(snapshots.LINE_BYTES_MAX)) == [entry(1)]
+    for length, words, stopped in (
+        (snapshots.LINE_BYTES_MAX + 1, "oversized", snapshots.LINE_BYTES_MAX),
+        (1_000, "not those the hub signed", 1_001),
+    ):
+        source = filled(length, behind=b"y" * 9_999)
+        begin = source.getvalue().index(b"\n") + 1
+        with pytest.raises(ProtocolError, match=words):
+            read(source)
+        assert source.tell() == begin + stopped
 
 
 # --------------------------------------------------------------------------------------------- tags
