@@ -205,6 +205,7 @@ IN_STATE: dict[State, Row] = {
         StopPressed: (sessions.end_by_stop, "LUO"),
         BrokenPressed: (sessions.confirm_end_then_lock_out, "NO"),
         InterlockOpened: (sessions.end_by_interlock, "LRUO"),
+        RemoteInterlockLost: (sessions.end_with_job, "NLRUO"),
         EmergencyStopOpened: (sessions.end_by_emergency_stop, "LUO"),
         ContactLost: (sessions.end_by_contact_lost, "LRUO"),
         ContactorStuckClosed: ignore,

@@ -91,7 +91,7 @@ class GuardedReference(Reference):
                 self.pending = self.airing = None
             else:
                 self.gate_ms = now_ms
-        if self.on and self.ask is None and self.chiller is not True and self.busy is False:
+        if self.on and self.chiller is not True and self.busy is False:
             self.off(now_ms)
         if self.run_on_ms is not None and now_ms >= self.run_on_ms:
             self.run_on_ms = None

@@ -259,16 +259,32 @@ def test_reports_that_stop_coming_end_the_session_of_a_resting_machine() -> None
     assert rig.written("session_ended")[0]["how"] == "interlock_opened"
 
 
-def test_a_tap_in_the_idle_warning_does_not_outlive_a_lost_report() -> None:
+@pytest.mark.parametrize("closed", [None, False])
+def test_no_job_begins_in_the_idle_warning_once_another_nodes_interlock_is_not_closed(
+    closed: bool | None,
+) -> None:
+    """Found by the simulator (I3): the warning went on, and whoever pressed start in it worked."""
     rig = cooled()
     rig.arrive(ADA)
     rig.pass_ms(31_000)
     assert rig.at() is State.ENDING
-    rig.give(RemoteInterlockReported("chiller", None))
-    rig.pass_ms(100)
-    rig.arrive(ADA)
+    rig.give(RemoteInterlockReported("chiller", closed))
     rig.pass_ms(TICK_MS)
     assert not rig.is_on
+    (body,) = rig.written("session_ended")
+    assert (body["how"], body["interlocks"]) == ("interlock_opened", ["chiller"])
+
+
+def test_another_nodes_interlock_takes_no_lock_out_and_no_warned_job_away() -> None:
+    rig = cooled()
+    rig.arrive(ADA)
+    rig.sample(busy=True)
+    rig.sample(busy=True, broken_pressed=True)
+    rig.give(RemoteInterlockReported("chiller", False))
+    rig.pass_ms(1_000)
+    assert (rig.at(), rig.is_on) == (State.ENDING, True)
+    rig.sample(busy=False)
+    assert (rig.at(), rig.is_on) == (State.LOCKED_OUT, False)
 
 
 def test_without_a_current_sensor_a_lost_report_only_warns() -> None:
