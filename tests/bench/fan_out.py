@@ -40,6 +40,9 @@ TRAININGS = 20
 REAL_NODES = 3
 PROCESSES = 2
 CHANGES = 10
+REST_S = 2.0
+"""Between two changes: what one of them left to do is over."""
+
 LOOK_S = 0.01
 """How often a real node is asked what it decides by: its answer is late by that much at most."""
 CHANGE_S_MAX = 60.0
@@ -327,7 +330,7 @@ def rows() -> Iterator[Row]:
             clients.wait("ready", 0, READY_S_MAX)
             seen = Seen()
             for number in range(CHANGES):
-                SystemClock().sleep(2.0)
+                SystemClock().sleep(REST_S)
                 seen.watch(hub, clients, nodes, partial(changes.make, number))
             yield from _told(seen)
             yield _told_by_others(folder, path, hub, clients, nodes)
@@ -338,6 +341,28 @@ def rows() -> Iterator[Row]:
             nodes.close()
             clients.close()
             hub.stop()
+
+
+def refused_ms(count: int) -> list[float]:
+    """How late each of `count` protocol clients alone refused, for every change."""
+    with tempfile.TemporaryDirectory(prefix="il-bench-") as name:
+        path = Path(name)
+        folder = lab_with(path, count, MEMBERS, TRAININGS)
+        hub = HubProcess(folder)
+        point_at(path, count, hub.url)
+        clients = Clients(path, count)
+        changes = Changes(folder)
+        seen = Seen()
+        try:
+            clients.wait("ready", 0, READY_S_MAX)
+            for number in range(CHANGES):
+                SystemClock().sleep(REST_S)
+                seen.watch(hub, clients, RealNodes(path, 0, hub.url), partial(changes.make, number))
+        finally:
+            changes.close()
+            clients.close()
+            hub.stop()
+    return seen.clients_ms
 
 
 def _told(seen: Seen) -> Iterator[Row]:
@@ -402,10 +427,12 @@ def _back_again(
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(PAGE_PAUSE_S):
+        while True:
             began_us = perf_us()
             requests.get(again.url + "/", cookies=cookies, timeout=60).raise_for_status()
             pages_ms.append((perf_us() - began_us) / 1_000)
+            if over.wait(PAGE_PAUSE_S):
+                return
 
     reader = threading.Thread(target=look)
     reader.start()

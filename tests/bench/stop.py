@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from interlock.clock import SystemClock, perf_us
-from interlock.config import to_rules
+from interlock.config import parse_node, to_rules
 from interlock.core import machine
 from interlock.core.effects import WriteRecord
 from interlock.core.events import BadgeArrived, SnapshotActivated
@@ -33,9 +33,12 @@ from interlock.node.timekeeping import Timekeeper
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import Record, RecordType
 from tests.bench.row import Row, percentiles
-from tests.node.pin_contract import MIRROR, STOP, pin_config
+from tests.node.pin_contract import DOCUMENT, MIRROR, STOP
 from tests.node.test_pins import MockBench
 from tests.waiting import wait_until
+
+MACHINE = parse_node({key: value for key, value in DOCUMENT.items() if key != "interlocks"})
+"""Nothing outside this computer is asked before it opens."""
 
 ROUNDS = 200
 IDLE_S = 5.0
@@ -123,7 +126,7 @@ class _Bench:
         self._keeper = Timekeeper(self._clock)
         self._outside = MockBench()
         self._inbox = Inbox()
-        self._pins = TimedPins(pin_config(), self._outside.factory, self._inbox.wake)
+        self._pins = TimedPins(MACHINE, self._outside.factory, self._inbox.wake)
         self._pins.outside = self._outside
         self._journal = StallingJournal(folder / "journal.db", KEYS, boot_id="bench")
         self._journal.gate, self._journal.inside = threading.Event(), threading.Event()
@@ -133,7 +136,7 @@ class _Bench:
             self._journal, emit=self._inbox.put, stamp=self._stamp, clock=self._clock
         )
         self._loop = Loop(
-            state=machine.initial(to_rules(pin_config()), Recovered(), self._keeper.now()),
+            state=machine.initial(to_rules(MACHINE), Recovered(), self._keeper.now()),
             pins=self._pins,
             inbox=self._inbox,
             submit=self._worker.submit,

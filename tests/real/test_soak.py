@@ -1,4 +1,4 @@
-"""A minute of use, thousands of connections and a fault in; processes that hold what they held at first out."""
+"""Two minutes of use, thousands of connections and a fault in; processes that hold what they held at first out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
 
-SOAK_MINUTES = 0.75
+SOAK_MINUTES = 2.0
 GROWN_KIB_MAX = {NODE: 1_500, SYNC: 1_500, HUB: 8_000}
 """Arenas of the allocator and pages of SQLite that are touched for the first time. Half an hour's campaign shows
 where it stays (docs/proof.md); a leak that fills a Pi in a week is 1.5 kB a second, one of a descriptor shows below."""
@@ -45,8 +45,8 @@ def shared(template: Path) -> Iterator[Lab]:
         yield lab
 
 
-@pytest.mark.parametrize("every_s", [3.0, 8.0])
-def test_a_leak_of_one_descriptor_in_three_or_eight_seconds_shows_as_growth(every_s: float) -> None:
+@pytest.mark.parametrize("every_s", [3.0, 8.0, 20.0])
+def test_a_leak_of_one_descriptor_in_so_many_seconds_shows_as_growth(every_s: float) -> None:
     """What the soak below would see of a session, a poll or a page that forgets to close something."""
     chance = random.Random(8)
     span_s = SOAK_MINUTES * 60
