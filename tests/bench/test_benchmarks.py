@@ -24,7 +24,14 @@ BESIDE_OTHERS: Mapping[str, Mapping[str, Any]] = {
     "badge": {},
     "badge_aes": {},
     "closing": {"PAYERS": 120},
-    "fan_out": {"CLIENTS": 2, "REAL_NODES": 1, "MEMBERS": 120, "TRAININGS": 2, "CHANGES": 2},
+    "fan_out": {
+        "CLIENTS": 2,
+        "REAL_NODES": 1,
+        "MEMBERS": 120,
+        "TRAININGS": 2,
+        "CHANGES": 2,
+        "REST_S": 0.1,
+    },
     "growth": {},
     "ingest": {"SESSIONS": 20, "PAGES_ALONE": 2},
     "journal": {"APPENDS": 10, "LOOKUPS": 50, "BADGES": 50, "RECORDS": 5_000, "OPENINGS": 1},
@@ -63,8 +70,7 @@ def test_a_benchmark_with_processes_and_disks_measures(
 ) -> None:
     made_small(name, BESIDE_OTHERS[name], monkeypatch)
     monkeypatch.setattr(badge, "ROUNDS", 2)
-    monkeypatch.setattr(fan_out, "CHANGES", 2)
-    monkeypatch.setattr(fan_out, "REST_S", 0.1)
+    made_small("fan_out", BESIDE_OTHERS["fan_out"], monkeypatch)
     monkeypatch.setattr(
         growth,
         "GROWN",
