@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from interlock.core import machine
 from interlock.core.effects import Effect, ReportRefusal, WriteRecord
@@ -20,14 +19,10 @@ from interlock.core.model import (
     BadgeUse,
     Cache,
     Credit,
-    Demands,
     Ending,
     Entry,
     Inputs,
-    Level,
     Now,
-    Right,
-    Rules,
 )
 from interlock.core.states import (
     EnabledFacts,
@@ -37,13 +32,22 @@ from interlock.core.states import (
     MachineState,
     StartingFacts,
 )
-from interlock.node.flight import Step
-from interlock.sim.simulator.fitting import TRAINING, Fitting, fitting
-from interlock.sim.simulator.happenings import Plan, plan_from_text
-from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.people import CARDS
 from interlock.sim.simulator.pi import Parts
-from interlock.sim.simulator.run import run
+from tests.simulator.planted_interlocks import INTERLOCKS
+from tests.simulator.planted_life import (
+    TAPPED,
+    TRAINED,
+    Planted,
+    of,
+    visit,
+    with_badges,
+    with_demands,
+    with_effects,
+    with_inputs,
+    with_now,
+    with_rules,
+)
 from tests.simulator.planted_steps import (
     AirOffWithTheRelay,
     DeafAfterAReaderFault,
@@ -62,99 +66,6 @@ from tests.simulator.planted_world import (
     StopChainBypassed,
 )
 
-HOURS = 0.1
-SEEDS_MAX = 80
-"""No mistake may need more."""
-ACTS_END_MS = 165_000
-TAPPED = 120
-"""Its machine is tapped at, senses its current, and nothing but a training is asked there."""
-TRAINED = (Right(TRAINING, Level.ALONE),)
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A mistake, the rule it breaks, and the first seed (of 0, 1, 2 …) whose life of `HOURS` shows it."""
-
-    rule: str
-    name: str
-    parts: Callable[[], Parts]
-    seed: int
-    fits: Callable[[Fitting], bool] = lambda fit: True
-    """Whether this machine has what the mistake is about; a seed with another one is counted and not run."""
-    acts: tuple[str, ...] = ()
-    """What happens instead of the seed's own life, for a mistake that lives show too rarely."""
-
-    def life(self, seed: int) -> Plan:
-        """The life of that seed, or the acts at its machine."""
-        if not self.acts:
-            return plan_of(seed, HOURS, 1)
-        return plan_from_text([f"seed {seed} nodes 1 end_ms {ACTS_END_MS}", *self.acts])
-
-    def seeds(self) -> Iterator[int]:
-        """The seed that is known to show it, then every other one below `SEEDS_MAX`: lives change as people do."""
-        yield self.seed
-        if not self.acts:
-            yield from (
-                one for one in range(SEEDS_MAX) if one != self.seed and self.fits(fitting(one, 0))
-            )
-
-    def first(self) -> int | None:
-        """The first of `seeds` in which this mistake breaks its rule."""
-        for seed in self.seeds():
-            found = run(self.life(seed), self.parts()).violation
-            if found is not None and found.rule == self.rule:
-                return seed
-        return None
-
-
-# --------------------------------------------------------------------------------- round the step
-
-
-def _step(before: Callable[[MachineState, Event, Now], tuple[MachineState, Event, Now]]) -> Step:
-    """The core's step with what it is told bent beforehand."""
-
-    def bent(state: MachineState, event: Event, now: Now) -> Outcome:
-        return machine.step(*before(state, event, now))
-
-    return bent
-
-
-def _inputs(bend: Callable[[Inputs], Inputs]) -> Callable[[], Parts]:
-    def before(state: MachineState, event: Event, now: Now) -> tuple[MachineState, Event, Now]:
-        if isinstance(event, InputsSampled):
-            event = InputsSampled(bend(event.inputs))
-        return state, event, now
-
-    return lambda: Parts(step=_step(before))
-
-
-def _rules(bend: Callable[[Rules], Rules]) -> Callable[[], Parts]:
-    def before(state: MachineState, event: Event, now: Now) -> tuple[MachineState, Event, Now]:
-        rules = bend(state.rules)
-        return replace(state, rules=rules, base_rules=bend(state.base_rules)), event, now
-
-    return lambda: Parts(step=_step(before))
-
-
-def _now(bend: Callable[[Now], Now]) -> Callable[[], Parts]:
-    return lambda: Parts(step=_step(lambda state, event, now: (state, event, bend(now))))
-
-
-def _badges(bend: Callable[[MachineState, BadgeArrived], BadgeArrived]) -> Callable[[], Parts]:
-    def before(state: MachineState, event: Event, now: Now) -> tuple[MachineState, Event, Now]:
-        return state, bend(state, event) if isinstance(event, BadgeArrived) else event, now
-
-    return lambda: Parts(step=_step(before))
-
-
-def _effects(bend: Callable[[Effect], Effect | None]) -> Callable[[], Parts]:
-    def step(state: MachineState, event: Event, now: Now) -> Outcome:
-        state, effects = machine.step(state, event, now)
-        bent = (bend(one) for one in effects)
-        return state, tuple(one for one in bent if one is not None)
-
-    return lambda: Parts(step=step)
-
 
 def _everybody_is_trained(state: MachineState, event: BadgeArrived) -> BadgeArrived:
     entry = event.badge.entry
@@ -168,10 +79,6 @@ def _account_is_full(state: MachineState, event: BadgeArrived) -> BadgeArrived:
     if entry is None:
         return event
     return BadgeArrived(replace(event.badge, entry=replace(entry, credit=Credit.OK)))
-
-
-def _demands(bend: Callable[[Demands], Demands]) -> Callable[[], Parts]:
-    return _rules(lambda rules: replace(rules, demands=bend(rules.demands)))
 
 
 def _never_stale(state: MachineState, event: BadgeArrived) -> BadgeArrived:
@@ -281,35 +188,27 @@ def _says_something_else(effect: Effect) -> Effect:
     return effect
 
 
-def _of(step: Step) -> Callable[[], Parts]:
-    return lambda: Parts(step=step)
-
-
-def _visit(at_ms: int) -> tuple[str, str]:
-    return f"{at_ms} 0 lay eve", f"{at_ms + 500} 0 lift eve"
-
-
 PLANTED: tuple[Planted, ...] = (
-    Planted("S1", "everybody counts as trained", _badges(_everybody_is_trained), 1),
+    Planted("S1", "everybody counts as trained", with_badges(_everybody_is_trained), 1),
     Planted(
         "S1",
         "opening hours are not looked at",
-        _demands(lambda demands: replace(demands, hours=None)),
+        with_demands(lambda demands: replace(demands, hours=None)),
         17,
         lambda f: f.house.within_hours and not f.warns_only,
     ),
     Planted(
         "S1",
         "another's reservation is not looked at",
-        _demands(lambda demands: replace(demands, reservations=())),
+        with_demands(lambda demands: replace(demands, reservations=())),
         4,
         lambda f: bool(f.house.booked) and not f.warns_only,
     ),
-    Planted("S1", "an empty account opens the machine", _badges(_account_is_full), 1),
+    Planted("S1", "an empty account opens the machine", with_badges(_account_is_full), 1),
     Planted(
         "S1",
         "a day's limit is not counted",
-        _demands(lambda demands: replace(demands, daily_limit_s=None)),
+        with_demands(lambda demands: replace(demands, daily_limit_s=None)),
         67,
         lambda f: f.house.daily_limit_s is not None and not f.warns_only,
     ),
@@ -326,22 +225,22 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "S3",
         "a loop that hung turns the dynamic enable again",
-        _rules(lambda rules: replace(rules, hang_ms=None)),
+        with_rules(lambda rules: replace(rules, hang_ms=None)),
         58,
         lambda f: f.monostable and not f.mirror_sensed,
-        (*_visit(150_000), "155000 0 stop 400"),
+        (*visit(150_000), "155000 0 stop 400"),
     ),
     Planted(
         "S4",
         "the machine's own switch is not looked at",
-        _inputs(lambda inputs: replace(inputs, machine_switch_on=None)),
+        with_inputs(lambda inputs: replace(inputs, machine_switch_on=None)),
         4,
         lambda f: f.switch_sensed,
     ),
     Planted(
         "S4",
         "an unexpected start is not watched",
-        _rules(lambda rules: replace(rules, unexpected_start_ms=None)),
+        with_rules(lambda rules: replace(rules, unexpected_start_ms=None)),
         2,
         lambda f: f.rules.unexpected_start_ms is not None,
     ),
@@ -354,21 +253,21 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "S5",
         "the stop chain's input is not looked at",
-        _inputs(lambda inputs: replace(inputs, emergency_stop_closed=True)),
+        with_inputs(lambda inputs: replace(inputs, emergency_stop_closed=True)),
         1,
         lambda f: f.emergency_sensed and not f.mirror_sensed,
     ),
     Planted(
         "S6",
         "the mirror contact is not looked at",
-        _inputs(lambda inputs: replace(inputs, mirror_closed=None)),
+        with_inputs(lambda inputs: replace(inputs, mirror_closed=None)),
         4,
         lambda f: f.mirror_sensed,
     ),
     Planted(
         "S6",
         "a restart forgets latched faults",
-        _of(_faults_forgotten),
+        of(_faults_forgotten),
         6,
         lambda f: f.mirror_sensed,
     ),
@@ -379,13 +278,13 @@ PLANTED: tuple[Planted, ...] = (
         3,
         lambda f: f.monostable,
     ),
-    Planted("S8", "an end that is asked for cuts at once", _of(_asked_ends_cut), 1),
+    Planted("S8", "an end that is asked for cuts at once", of(_asked_ends_cut), 1),
     Planted("S9", "the stop button is debounced", lambda: Parts(step=StopDebounced().step), 11),
-    Planted("S9", "cut_now is taken for a request", _of(_cut_is_a_request), 10),
+    Planted("S9", "cut_now is taken for a request", of(_cut_is_a_request), 10),
     Planted(
         "S9",
         "a tap-off of an idle machine waits for the warning",
-        _of(_tap_offs_are_warned_about),
+        of(_tap_offs_are_warned_about),
         2,
         lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.TAP,
     ),
@@ -394,19 +293,19 @@ PLANTED: tuple[Planted, ...] = (
         "a tap-off waits for a disk that stalls",
         lambda: Parts(step=WaitsForTheDisk().step),
         TAPPED,
-        acts=(*_visit(50_000), "51500 0 disk stalled", *_visit(53_000)),
+        acts=(*visit(50_000), "51500 0 disk stalled", *visit(53_000)),
     ),
     Planted(
         "S9",
         "a badge may be gone for a second longer",
-        _rules(lambda rules: replace(rules, grace_s=rules.grace_s + 1)),
+        with_rules(lambda rules: replace(rules, grace_s=rules.grace_s + 1)),
         0,
         lambda f: f.busy_sensed and f.rules.badge_use is BadgeUse.HOLD,
     ),
     Planted(
         "S10",
         "half the pre-run",
-        _rules(lambda rules: replace(rules, pre_run_s=min(1, rules.pre_run_s))),
+        with_rules(lambda rules: replace(rules, pre_run_s=min(1, rules.pre_run_s))),
         1,
         lambda f: f.rules.pre_run_s == 2,
     ),
@@ -417,8 +316,8 @@ PLANTED: tuple[Planted, ...] = (
         1,
         lambda f: f.rules.run_on_s > 0,
     ),
-    Planted("S11", "closes before the start is durable", _of(_closes_before_it_is_durable), 0),
-    Planted("S12", "a session's end is not recorded", _effects(_no_ends), 0),
+    Planted("S11", "closes before the start is durable", of(_closes_before_it_is_durable), 0),
+    Planted("S12", "a session's end is not recorded", with_effects(_no_ends), 0),
     Planted(
         "S13",
         "the relay's line floats high while the Pi boots",
@@ -428,48 +327,53 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "A1",
         "a snapshot never grows old",
-        _badges(_never_stale),
+        with_badges(_never_stale),
         12,
         lambda f: f.rules.max_offline_s == 75 and not f.warns_only,
     ),
     Planted("A2", "no high-water mark", lambda: Parts(platter=NoHighWaterMark), 2),
-    Planted("A5", "end dates are not looked at", _now(lambda now: replace(now, wall_at=None)), 2),
-    Planted("A6", "without a snapshot everybody is let in", _open_before_the_first_snapshot, 2),
-    Planted("A10", "a refusal is recorded with another reason", _effects(_says_something_else), 1),
     Planted(
-        "A10", "an empty account is called a missing training", _effects(_calls_it_untrained), 1
+        "A5", "end dates are not looked at", with_now(lambda now: replace(now, wall_at=None)), 2
+    ),
+    Planted("A6", "without a snapshot everybody is let in", _open_before_the_first_snapshot, 2),
+    Planted(
+        "A10", "a refusal is recorded with another reason", with_effects(_says_something_else), 1
+    ),
+    Planted(
+        "A10", "an empty account is called a missing training", with_effects(_calls_it_untrained), 1
     ),
     Planted(
         "A10",
         "a list is called too old at a third of its time",
-        _rules(lambda rules: replace(rules, max_offline_s=rules.max_offline_s // 3)),
+        with_rules(lambda rules: replace(rules, max_offline_s=rules.max_offline_s // 3)),
         1,
         lambda f: f.rules.max_offline_s == 75,
     ),
     Planted(
         "A10",
         "a closed lid is read as open",
-        _inputs(_lids_are_open),
+        with_inputs(_lids_are_open),
         11,
         lambda f: bool(f.rules.interlocks),
     ),
-    Planted("A10", "the evidence names nobody", _effects(_other_evidence), 0),
+    Planted("A10", "the evidence names nobody", with_effects(_other_evidence), 0),
     Planted(
         "A11",
         "every clock is trusted",
-        _now(lambda now: replace(now, wall_trusted=True)),
+        with_now(lambda now: replace(now, wall_trusted=True)),
         29,
         lambda f: not f.warns_only,
     ),
     Planted("D1", "a durable record is lost", lambda: Parts(platter=Forgetful), 1),
-    Planted("D5", "time is counted twice", _effects(_doubled), 0),
+    Planted("D5", "time is counted twice", with_effects(_doubled), 0),
     Planted("D11", "numbers are used again", lambda: Parts(platter=NumbersAgain), 1),
-    Planted("A10", "a disk that works again is not believed", _of(_deaf_to_a_mended_disk), 12),
+    Planted("A10", "a disk that works again is not believed", of(_deaf_to_a_mended_disk), 12),
     Planted(
         "L1",
         "a reader that works again is not listened to",
         lambda: Parts(step=DeafAfterAReaderFault().step),
         20,
     ),
-    Planted("CRASH", "two badges at once end the process", _of(_dies_of_two_badges), 0),
+    *INTERLOCKS,
+    Planted("CRASH", "two badges at once end the process", of(_dies_of_two_badges), 0),
 )

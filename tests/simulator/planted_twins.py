@@ -14,7 +14,8 @@ from interlock.sim.simulator.happenings import Plan, plan_from_text
 from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import Violation
 from interlock.sim.simulator.twins import run_twins, twin_plan_of
-from tests.simulator.planted import HOURS, TAPPED, TRAINED
+from tests.simulator.planted_interlocks import never_grows_old
+from tests.simulator.planted_life import HOURS, TAPPED, TRAINED
 from tests.simulator.planted_steps import Outcome
 from tests.simulator.planted_world import FloatsHigh
 
@@ -33,12 +34,14 @@ class PlantedTwins:
     """What the violation says among other things: each comparison finds its own."""
     acts: tuple[str, ...] = ()
     """What happens instead of the seed's own life."""
+    end_ms: int = 120_000
+    """How long that takes."""
 
     def life(self) -> Plan:
         """The life with its fault."""
         if not self.acts:
             return twin_plan_of(self.seed, HOURS, 1)
-        return plan_from_text([f"seed {self.seed} nodes 1 end_ms 120000", *self.acts])
+        return plan_from_text([f"seed {self.seed} nodes 1 end_ms {self.end_ms}", *self.acts])
 
     def found(self) -> Violation | None:
         """How the rule breaks there."""
@@ -68,6 +71,8 @@ def _old_lists_let_nobody_in(state: MachineState, event: Event, now: Now) -> Out
     return machine.step(state, event, now)
 
 
+WAITING = 3
+"""Its machine waits for a contact at another one, and is tapped at."""
 AWAY = ("50000 0 link down",)
 STALLED = ("51500 0 disk stalled",)
 
@@ -85,6 +90,14 @@ PLANTED: tuple[PlantedTwins, ...] = (
         TAPPED,
         "without it: record session_started",
         (*AWAY, "100000 0 lay eve", "100500 0 lift eve"),
+    ),
+    PlantedTwins(
+        "with the hub away another machine's word never grows old",
+        lambda: Parts(step=never_grows_old),
+        WAITING,
+        "powered for m-eve",
+        (*AWAY, "60000 0 next_door open", "170000 0 lay eve", "170500 0 lift eve"),
+        end_ms=200_000,
     ),
     PlantedTwins(
         "with the card away the idle time does not run",

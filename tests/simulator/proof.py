@@ -31,7 +31,8 @@ from tests.disk.histories import SEQUENCES
 from tests.mutation.score import counts
 from tests.real.soak import MEASURES, Held, growth
 from tests.simulator import planted_full, planted_twins
-from tests.simulator.planted import HOURS, PLANTED, SEEDS_MAX, Planted
+from tests.simulator.planted import PLANTED
+from tests.simulator.planted_life import HOURS, SEEDS_MAX, Planted
 from tests.simulator.rules import ELSEWHERE
 
 PROOF = Path(__file__).parents[2] / "docs" / "proof.md"

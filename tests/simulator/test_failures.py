@@ -22,7 +22,8 @@ from interlock.sim.simulator.campaign import (
 from interlock.sim.simulator.happenings import plan_from_text
 from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.run import run
-from tests.simulator.planted import HOURS, PLANTED
+from tests.simulator.planted import PLANTED
+from tests.simulator.planted_life import HOURS
 
 pytestmark = pytest.mark.fast
 

@@ -12,7 +12,8 @@ from interlock.sim.simulator.invariants import rule_of
 from interlock.sim.simulator.life_of_a_lab import plan_of
 from interlock.sim.simulator.run import Violation, run
 from tests.simulator import planted_full
-from tests.simulator.planted import HOURS, PLANTED, Planted
+from tests.simulator.planted import PLANTED
+from tests.simulator.planted_life import HOURS, Planted
 from tests.simulator.rules import ELSEWHERE, RULES
 
 pytestmark = pytest.mark.fast

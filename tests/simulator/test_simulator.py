@@ -20,6 +20,8 @@ pytestmark = pytest.mark.fast
 SEEDS = tuple(range(12))
 """Fixed, so that every machine runs the same lives; the campaign runs the others."""
 HOURS = 0.1
+WAITING = (3, 12)
+"""Their machines wait for a contact at another one."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -46,6 +48,17 @@ def test_a_right_that_is_taken_away_during_the_pre_run_closes_no_relay() -> None
     )
     assert fitting(122, 0).rules.pre_run_s == 2, "this machine has no pre-run to lose a right in"
     assert run(plan).violation is None
+
+
+def test_these_lives_hold_what_a_contact_at_another_machine_can_do() -> None:
+    """Else its rules would hold of nothing: it is open, closed and unknown, keeps starts back and ends sessions."""
+    tale = [
+        words for seed in WAITING for _, words in run(plan_of(seed, HOURS, 1)).witnesses[0].tale
+    ]
+    told = {words for words in tale if words.startswith("next door is")}
+    assert told == {"next door is open", "next door is closed", "next door is unknown"}
+    for words in ("refused INTERLOCK_OPEN", "how=interlock_opened", "session_started"):
+        assert any(words in one for one in tale), words
 
 
 def test_one_seed_is_one_run_to_the_last_bit() -> None:

@@ -107,7 +107,8 @@ class Bench:
             bypass_on=given.bypass_on,
             long_job_pressed="long_job" in buttons,
             interlocks_closed=tuple(
-                one.name not in facts.open_interlocks for one in fit.rules.interlocks
+                None if one.remote else one.name not in facts.open_interlocks
+                for one in fit.rules.interlocks
             ),
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from interlock.clock import perf_us
 from interlock.errors import StoreError
-from interlock.sim.simulator.happenings import FAULTS, OUTSIDE, Happening, Kind, Plan
+from interlock.sim.simulator.happenings import ELSEWHERE, FAULTS, OUTSIDE, Happening, Kind, Plan
 from interlock.sim.simulator.life_of_a_lab import full_plan_of, plan_of
 from interlock.sim.simulator.pi import Parts
 from interlock.sim.simulator.run import Verdict, Violation, run
@@ -28,8 +28,8 @@ RUN_HOURS, FULL_RUN_HOURS = 0.25, 0.1
 QUICK, FULL, TWINS = "core + physics", "full stack", "two lives, one fault"
 RUNS_FILE = "runs.jsonl"
 FAILURE = "failure"
-TOLD_APART = OUTSIDE | {Kind.DISK, Kind.READER}
-ENDS = frozenset({"ok", "up", "fixed", "copy", "start", "backup", "price", "+0"})
+TOLD_APART = OUTSIDE | ELSEWHERE | {Kind.DISK, Kind.READER}
+ENDS = frozenset({"ok", "up", "back", "fixed", "copy", "start", "backup", "price", "+0"})
 """What ends a fault, or prepares one, is none; nor is an operator's everyday work."""
 
 
@@ -213,7 +213,7 @@ def _finished(plan: Plan, verdict: Verdict, commit: str, seconds: float, speed: 
 
 def _counts(one: Happening, lived_ms: int) -> bool:
     ends = one.value.split(" ")[0] in ENDS | {"on" if one.kind is Kind.MAINS else "off"}
-    return one.kind in FAULTS | OUTSIDE and not ends and one.at_ms <= lived_ms
+    return one.kind in FAULTS | ELSEWHERE | OUTSIDE and not ends and one.at_ms <= lived_ms
 
 
 def _named(one: Happening) -> str:

@@ -15,8 +15,11 @@ from interlock.core.model import (
 )
 from interlock.sim.physics import Plant, StartControl
 from interlock.sim.simulator.house import House, house
+from interlock.sim.simulator.next_door import NEXT_DOOR
 
 TRAINING = "machine"
+WAITS_FOR_ANOTHER = 0.2
+"""How many machines have an interlock at another one."""
 HANG_MS = 240
 """As in config/node.py: twelve ticks of 20 ms."""
 MONOSTABLE_US = 250_000
@@ -40,6 +43,11 @@ class Fitting:
     def warns_only(self) -> bool:
         """The stated exception to S1, S13 and A1."""
         return self.rules.enforcement is Enforcement.WARN_ONLY
+
+    @property
+    def waits_for_another(self) -> bool:
+        """Whether a contact at another machine keeps this one from starting."""
+        return any(one.remote for one in self.rules.interlocks)
 
     @property
     def monostable(self) -> bool:
@@ -84,7 +92,7 @@ def fitting(seed: int, node: int) -> Fitting:
         run_on_s=chance.choice([1, 3]) if extraction else 0,
         coast_down_s=chance.choice([0, 2]),
         hang_ms=HANG_MS if plant.monostable_us is not None else None,
-        interlocks=_interlocks(chance, extraction),
+        interlocks=(*_interlocks(chance, extraction), *_elsewhere(seed, node)),
     )
     if busy_sensed and chance.random() < 0.3:
         rules = replace(rules, unexpected_start_ms=600)
@@ -139,3 +147,9 @@ def _interlocks(chance: Random, extraction: bool) -> tuple[Interlock, ...]:
         if chance.random() < 0.4:
             declared.append(Interlock("fire", permit_after_ms=200, stops_extraction=True))
     return tuple(declared)
+
+
+def _elsewhere(seed: int, node: int) -> tuple[Interlock, ...]:
+    """Chances of its own: machines that wait for nobody are those they were before there was anybody to wait for."""
+    waits = Random(f"next door {seed} {node}").random() < WAITS_FOR_ANOTHER
+    return (Interlock(NEXT_DOOR, remote=True),) if waits else ()

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     LINK = "link"
     HUB = "hub"
     COMMAND = "command"
+    NEXT_DOOR = "next_door"
+    HEARSAY = "hearsay"
     NET = "net"
     SYNC = "sync"
     SDCARD = "sdcard"
@@ -47,6 +49,9 @@ FAULTS = frozenset(
     }
 )
 """What breaks, as against what people and operators do: S13 compares a run with one that lacks them."""
+
+ELSEWHERE = frozenset({Kind.HEARSAY})
+"""What breaks between another machine's contact and the node that waits for it."""
 
 OUTSIDE = frozenset({Kind.NET, Kind.SYNC, Kind.SDCARD, Kind.OFFICE})
 """What breaks, or is broken by people, around the nodes of the full stack."""

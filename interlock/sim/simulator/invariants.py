@@ -11,15 +11,11 @@ from collections.abc import Callable
 
 from interlock.core.model import BadgeUse
 from interlock.sim.physics import StartControl
-from interlock.sim.simulator import ledger, reasons
-from interlock.sim.simulator.witness import Placing, Powered, Witness
+from interlock.sim.simulator import guards, ledger, reasons
+from interlock.sim.simulator.witness import LOOK_US, MS, TICK_US, Placing, Powered, Witness
 
 Invariant = Callable[[Witness], str | None]
 
-MS = 1_000
-TICK_US = 20 * MS
-LOOK_US = 2 * TICK_US + 5 * MS
-"""One tick until the level is sampled, one for an event that waited in the queue, and the time of the step."""
 STRICT_US = 50 * MS
 MARGIN_US = 100 * MS
 READ_US = 400 * MS
@@ -66,7 +62,7 @@ def s5_an_emergency_stop_drops_the_coil(w: Witness) -> str | None:
         return None
     if w.facts.coil:
         return "the coil has current while the stop chain is open"
-    sensed = w.fit.emergency_sensed and _served_us(w, w.emergency_since_us) > LOOK_US
+    sensed = w.fit.emergency_sensed and w.served_us(w.emergency_since_us) > LOOK_US
     return "the coil is commanded on while the stop chain is open" if sensed and w.relay else None
 
 
@@ -77,7 +73,7 @@ def s6_a_weld_is_latched(w: Witness) -> str | None:
     # A technician who clears the fault says that the contactor was mended: it is tested anew from there.
     since_us = max(w.contacts_since_us, w.relay_since_us, w.imposed_us, w.gate_us)
     allowed_us = w.fit.rules.open_time_ms * MS + LOOK_US + MARGIN_US
-    if _served_us(w, since_us) > allowed_us and not w.fault_known:
+    if w.served_us(since_us) > allowed_us and not w.fault_known:
         return "the contacts are closed without a command and nobody latched a fault"
     return None
 
@@ -95,9 +91,9 @@ def s9_a_stop_opens(w: Witness) -> str | None:
     """S9: the stop button, the stop chain or `cut_now` opens the coil within its bound in every state."""
     if not w.relay:
         return None
-    if w.stopped_since_us is not None and _served_us(w, w.stopped_since_us) > LOOK_US:
+    if w.stopped_since_us is not None and w.served_us(w.stopped_since_us) > LOOK_US:
         return "the stop button is held and the coil is commanded on"
-    if w.cut_us is not None and w.relay_since_us <= w.cut_us and _served_us(w, w.cut_us) > LOOK_US:
+    if w.cut_us is not None and w.relay_since_us <= w.cut_us and w.served_us(w.cut_us) > LOOK_US:
         return "the power was cut over the socket and the coil is commanded on"
     return None
 
@@ -113,7 +109,7 @@ def s9_a_tap_off_opens(w: Witness) -> str | None:
     idle = idle_us < tap.seen_us - LOOK_US
     if not theirs or not idle or tap.warned or _a_time_is_over(w, session, tap.seen_us, LOOK_US):
         return None
-    if _served_us(w, tap.seen_us) <= LOOK_US:
+    if w.served_us(tap.seen_us) <= LOOK_US:
         return None
     asked_ms = (w.now_us - tap.seen_us) // MS
     return f"{session.member} tapped off {asked_ms} ms ago, nothing works, and the coil is commanded on"
@@ -133,7 +129,7 @@ def s9_a_removal_opens(w: Witness) -> str | None:
         return None
     stays = w.longjob_pressed or w.longjob_us > session.closed_us
     over = _a_time_is_over(w, session, due_us, REMOVED_US)
-    if stays or over or _served_us(w, due_us) <= LOOK_US:
+    if stays or over or w.served_us(due_us) <= LOOK_US:
         return None
     return f"the badge left {(w.now_us - gone_us) // MS} ms ago, nothing works, and the coil is on"
 
@@ -147,7 +143,7 @@ def s10_air_runs_on_and_stops(w: Witness) -> str | None:
         if w.since_hazard_us("stop", "emergency", "interlock", "process") > ended_us:
             return "the extraction stopped before its run-on was over"
         w.owes_air_until_us = 0
-    stopped = w.stopped_since_us is not None and _served_us(w, w.stopped_since_us) > LOOK_US
+    stopped = w.stopped_since_us is not None and w.served_us(w.stopped_since_us) > LOOK_US
     return "the extraction runs while the stop button is held" if stopped and w.fan else None
 
 
@@ -166,7 +162,7 @@ def s3_the_coil_rises_only_on_our_command(w: Witness) -> str | None:
         # Contacts that never opened (welded) show nothing to a mirror contact.
         opened = w.contacts_since_us is None
         seen = w.fit.mirror_sensed and opened and w.mains_out_us > 3 * TICK_US + 40 * MS
-        served = w.ticking_since_us is not None and _served_us(w, w.imposed_us - w.mains_out_us) > 0
+        served = w.ticking_since_us is not None and w.served_us(w.imposed_us - w.mains_out_us) > 0
         return "returning power closed the contactor" if seen and served else None
     return "the coil got current again with nobody asking"
 
@@ -370,6 +366,8 @@ EVERY_STEP: tuple[Invariant, ...] = (
     s9_a_tap_off_opens,
     s9_a_removal_opens,
     s10_air_runs_on_and_stops,
+    guards.i2_an_interlock_that_opens_cuts,
+    guards.i3_no_next_job_begins,
     s3_the_coil_rises_only_on_our_command,
     s3_the_motor_starts_by_hand,
 )
@@ -379,6 +377,7 @@ AT_CLOSING: tuple[Invariant, ...] = (
     s11_the_start_is_on_the_card,
     s4_never_with_the_switch_on,
     s5_never_with_the_chain_open,
+    guards.i1_never_with_an_interlock_open,
     s6_never_with_a_latched_fault,
     s10_air_runs_before,
     s12_one_session_at_a_time,
@@ -404,13 +403,6 @@ def rule_of(invariant: Invariant) -> str:
 
 
 # ------------------------------------------------------------------------------------------ inside
-
-
-def _served_us(w: Witness, since_us: int) -> int:
-    """For how long somebody has been serving the machine since `since_us`, without a pause until now."""
-    if w.ticking_since_us is None:
-        return 0
-    return w.now_us - max(since_us, w.ticking_since_us)
 
 
 def _let_go_us(w: Witness) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from interlock.core.model import BadgeUse
+from interlock.sim.simulator import next_door
 from interlock.sim.simulator.fitting import Fitting, fitting
-from interlock.sim.simulator.happenings import FAULTS, Happening, Kind, Plan
+from interlock.sim.simulator.happenings import ELSEWHERE, FAULTS, Happening, Kind, Plan
 
 Make = Callable[[int], Iterator[Happening]]
 
@@ -25,6 +26,11 @@ MENDER = ((15_000, Kind.LAY), (15_700, Kind.LIFT))
 """So long after a weld let go the technician comes."""
 MANNERS = ("slow", "lossy", "doubling", "garbage", "half_open", "silent")
 STOPS = ("stop", "stop", "stop", "emergency", "emergency", "emergency")
+LID_EVERY_MS = 60_000
+NEXT_DOOR_EVERY_MS = 25_000
+"""How often somebody opens what another machine waits for, or a word of it is held up."""
+OPEN_FOR_MS = (300, 2_000, 9_000, 40_000)
+SILENT_FOR_MS = (5_000, 30_000, 120_000, 210_000)
 ALONE = ("ada", "ben", "eve", "exp", "day", "tom", "tra")
 STRANGERS = ("new", "sus", "lost", "old", "copy", "stranger", "tin", "tec", "ted")
 
@@ -36,7 +42,7 @@ def plan_of(seed: int, hours: float, nodes: int, *, faults: bool = True) -> Plan
     for node in range(nodes):
         happenings += _Script(seed, node, end_ms).happenings()
     if not faults:
-        happenings = [one for one in happenings if one.kind not in FAULTS]
+        happenings = [one for one in happenings if one.kind not in FAULTS | ELSEWHERE]
     ordered = sorted(one for one in happenings if one.at_ms < end_ms)
     return Plan(seed, nodes, end_ms, tuple(ordered))
 
@@ -134,8 +140,16 @@ class _Script:
         self._people = Random(f"people {seed} {node}")
         self._wear = Random(f"wear {seed} {node}")
         self._office = Random(f"office {seed} {node}")
+        self._elsewhere = Random(f"elsewhere {seed} {node}")
+        self._lids = Random(f"lids {seed} {node}")
+        ours = [one.name for one in self._fit.rules.interlocks if not one.remote]
+        self._opened_by_hand = [one for one in ours if one != "air"]
 
     def happenings(self) -> Iterator[Happening]:
+        if self._opened_by_hand:
+            yield from self._spread(self._lids, LID_EVERY_MS, self._lid)
+        if self._fit.waits_for_another:
+            yield from self._spread(self._elsewhere, NEXT_DOOR_EVERY_MS, self._next_door)
         yield from self._spread(self._people, VISIT_EVERY_MS, self._visit)
         yield from self._spread(self._wear, FAULT_EVERY_MS, self._fault)
         if self._wear.random() < 0.2:
@@ -217,7 +231,7 @@ class _Script:
             yield self._one(at_ms, Kind.BYPASS, "on")
             yield self._one(at_ms + for_ms, Kind.BYPASS, "off")
         elif what == "lid":
-            names = [one.name for one in self._fit.rules.interlocks if one.name != "air"]
+            names = self._opened_by_hand
             for name in names[:1] if chance.random() < 0.5 else names[-1:]:
                 yield self._one(at_ms, Kind.INTERLOCK, f"open {name}")
                 yield self._one(at_ms + for_ms, Kind.INTERLOCK, f"close {name}")
@@ -226,6 +240,25 @@ class _Script:
             yield self._one(at_ms + for_ms, Kind.RELEASE, what)
             if what == "broken":
                 yield from self._tap(at_ms + for_ms + 8_000, "tec")
+
+    def _lid(self, at_ms: int) -> Iterator[Happening]:
+        """Somebody who does not work here opens the machine and looks."""
+        name, for_ms = self._lids.choice(self._opened_by_hand), self._lids.choice(OPEN_FOR_MS)
+        yield self._one(at_ms, Kind.INTERLOCK, f"open {name}")
+        yield self._one(at_ms + for_ms, Kind.INTERLOCK, f"close {name}")
+
+    def _next_door(self, at_ms: int) -> Iterator[Happening]:
+        """What happens at the machine that this one waits for, and to its words on their way."""
+        chance = self._elsewhere
+        what = chance.choice(["open", "open", "open", "away", "way"])
+        for_ms = chance.choice(OPEN_FOR_MS if what == "open" else SILENT_FOR_MS)
+        if what == "open":
+            yield self._one(at_ms, Kind.NEXT_DOOR, "open")
+            yield self._one(at_ms + for_ms, Kind.NEXT_DOOR, "close")
+            return
+        manner = what if what == "away" else chance.choice(next_door.MANNERS)
+        yield self._one(at_ms, Kind.HEARSAY, manner)
+        yield self._one(at_ms + for_ms, Kind.HEARSAY, "back" if what == "away" else "ok")
 
     # ---------------------------------------------------------------------------- what breaks
 

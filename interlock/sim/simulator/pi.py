@@ -8,7 +8,13 @@ from random import Random
 from typing import Any
 
 from interlock.core import machine
-from interlock.core.events import CutRequested, EndRequested, Event, FaultCleared
+from interlock.core.events import (
+    CutRequested,
+    EndRequested,
+    Event,
+    FaultCleared,
+    RemoteInterlockReported,
+)
 from interlock.node.flight import Step
 from interlock.sim.physics import Facts
 from interlock.sim.simulator.bench import Bench
@@ -17,6 +23,7 @@ from interlock.sim.simulator.fitting import Fitting, fitting
 from interlock.sim.simulator.happenings import Happening
 from interlock.sim.simulator.hub_model import HubModel
 from interlock.sim.simulator.life import Card, Life, PiClock
+from interlock.sim.simulator.next_door import NEXT_DOOR, NextDoor
 from interlock.sim.simulator.schedule import Act, Schedule
 from interlock.sim.simulator.slot import Slot
 from interlock.sim.simulator.witness import Witness
@@ -46,6 +53,7 @@ class Parts:
     step: Step = machine.step
     bench: Callable[[Fitting, Callable[[Facts], None]], Bench] = Bench
     platter: Callable[[], Platter] = Platter
+    neighbour: type[NextDoor] = NextDoor
     skips: bool = True
 
 
@@ -86,6 +94,7 @@ class Pi:
         self._era = 0
         self._plant_due_us: int | None = None
         self._powered = True
+        self._neighbour = self._new_neighbour(seed, parts) if fit.waits_for_another else None
         self.witness.observe(bench.facts, bench.given)
         self._at(LOAD_US, self._start)
 
@@ -120,6 +129,9 @@ class Pi:
             self._button(button, False)
         for card in self.card.slot.cards:
             self._lift(card.label)
+        self._next_door("close")
+        self._hearsay("ok")
+        self._hearsay("back")
         self._link("up")
         life = self.life
         if life is not None and life.is_paused:
@@ -186,6 +198,16 @@ class Pi:
         opened = self.card.bench.given.opened
         self.witness.hazard("interlock")
         self._impose(opened=opened | {name} if act == "open" else opened - {name})
+
+    def _next_door(self, value: str) -> None:
+        """Somebody opens or closes what another machine has and this one waits for."""
+        if self._neighbour is not None:
+            hearsay = self.witness.hearsay
+            if value == "close":
+                hearsay.opened_us = None
+            elif hearsay.opened_us is None:
+                hearsay.opened_us = self._schedule.now_us
+            self._neighbour.move(value == "close")
 
     # ------------------------------------------------------------------------------ wear and mains
 
@@ -286,8 +308,16 @@ class Pi:
 
     # ------------------------------------------------------------------------------------- hub
 
+    def _hearsay(self, manner: str) -> None:
+        """What befalls the words on their way from the other machine's contact to this node."""
+        if self._neighbour is not None:
+            repeated = self._neighbour.manner == "again"
+            self._neighbour.behave(manner)
+            self._way_changed(repeats=repeated)
+
     def _link(self, value: str) -> None:
         self.card.link = value == "up"
+        self._way_changed()
         if self.card.link and self.life is not None:
             self.life.later(200_000, self.life.greet)
 
@@ -318,6 +348,30 @@ class Pi:
         life.emit(events[words])
 
     # ---------------------------------------------------------------------------------- inside
+
+    def _new_neighbour(self, seed: int, parts: Parts) -> NextDoor:
+        node = self.card.node
+        return parts.neighbour(
+            self._schedule,
+            node,
+            Random(f"words {seed} {node}"),
+            is_linked=lambda: self.card.link,
+            tell=self._told,
+        )
+
+    def _told(self, word: bool | None) -> None:
+        """Sync hands over what it was answered; a node that stands still is not reached."""
+        life = self.life
+        if life is not None and not life.is_paused:
+            self.witness.heard(word)
+            life.emit(RemoteInterlockReported(NEXT_DOOR, word))
+
+    def _way_changed(self, *, repeats: bool = False) -> None:
+        if self._neighbour is not None:
+            now_us, is_well = self._schedule.now_us, self._neighbour.is_well
+            hearsay = self.witness.hearsay
+            repeats = repeats or self._neighbour.manner == "again"
+            hearsay.way_changed(is_well=is_well, repeats=repeats, now_us=now_us)
 
     def _at(self, us: int, act: Act) -> None:
         """`act` in `us`, unless the Pi was reset or lost its supply meanwhile."""

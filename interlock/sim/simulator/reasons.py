@@ -54,11 +54,23 @@ def _faulty(w: Witness) -> bool:
 
 
 def _interlock_open(w: Witness) -> bool:
+    if _unheard_of(w):
+        return True
     names = () if w.facts is None else w.facts.open_interlocks
     opened = bool(names) or w.given.extraction_broken
     # A stop button that is held counts as one: no start may begin under somebody's hand.
     held = w.stopped_since_us is not None or w.since_hazard_us("stop") < MOMENT_US
     return opened or held or w.since_hazard_us("interlock") < 2 * S or _recent(w, w.ready_us, S)
+
+
+def _unheard_of(w: Witness) -> bool:
+    """The contact at another machine is not known to be closed, or was not a moment ago."""
+    if not w.fit.waits_for_another:
+        return False
+    hearsay = w.hearsay
+    heard_again = hearsay.was_unknown and _recent(w, hearsay.word_us, MOMENT_US)
+    lost_us = hearsay.lost_since_us(w.now_us + MOMENT_US)
+    return lost_us is not None or heard_again
 
 
 def _switched_on(w: Witness) -> bool:

@@ -18,7 +18,7 @@ from interlock.sim.simulator.people import Person, members
 from interlock.sim.simulator.pi import Parts, Pi
 from interlock.sim.simulator.replayed import disagreements
 from interlock.sim.simulator.schedule import BEGUN_MS, Act, Schedule
-from interlock.sim.simulator.witness import Witness
+from interlock.sim.simulator.witness import LOOK_US, Witness
 
 US_PER_MS = 1_000
 CRASHES = (AssertionError, AttributeError, InterlockError, LookupError, TypeError, ValueError)
@@ -165,7 +165,7 @@ class Run:
             clean = witness.ticking_since_us is not None
             if clean and witness.since_hazard_us("stop", "emergency", "interlock") > 300_000:
                 run_on_us = witness.fit.rules.run_on_s * 1_000_000
-                witness.owes_air_until_us = witness.now_us + run_on_us - invariants.LOOK_US
+                witness.owes_air_until_us = witness.now_us + run_on_us - LOOK_US
 
         return changed
 

@@ -3,11 +3,11 @@
 S13: adding one fault to a run never adds powered time for somebody not entitled. Nobody asks the other rules here, and
 the lists are read anew from the hub's own words, so that this is a second opinion on them. Three things are compared:
 
-- For how long the coil had current with nobody's session open, or for somebody whom no list of the last `max_offline`
-  lets in. The fault may not add to it.
+- For how long the coil had current with nobody's session open, for somebody whom no list of the last `max_offline`
+  lets in, or where another machine's contact was not known to be closed at its begin. The fault may not add to it.
 - At a machine whose own parts are well, and at one that only lost its hub: every edge of relay, coil, contacts, motor
   and extraction and every decision, to the microsecond. A machine without its hub may go another way only once the
-  hub's words or the age of its list could say so.
+  hub's words, the age of its list or a missing word of another machine's contact could say so.
 - At a machine whose journal's disk is sick: whoever works when it falls sick is switched off no later for it.
 """
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from random import Random
 
-from interlock.sim.simulator import ledger
+from interlock.sim.simulator import ledger, next_door
 from interlock.sim.simulator.fitting import fitting
-from interlock.sim.simulator.happenings import FAULTS, Kind, Plan
+from interlock.sim.simulator.happenings import ELSEWHERE, FAULTS, Kind, Plan
 from interlock.sim.simulator.hub_model import Snapshot
 from interlock.sim.simulator.invariants import Invariant
 from interlock.sim.simulator.life_of_a_lab import fault_of, plan_of
@@ -28,7 +28,7 @@ from interlock.sim.simulator.people import Person
 from interlock.sim.simulator.pi import Parts, Pi
 from interlock.sim.simulator.run import Run, Verdict, Violation
 from interlock.sim.simulator.schedule import BEGUN_MS
-from interlock.sim.simulator.witness import Witness
+from interlock.sim.simulator.witness import LOOK_US, Witness
 
 S = 1_000_000
 RECENT_US = 20 * S
@@ -37,6 +37,10 @@ FAULT_FROM_MS = 45_000
 """By then a node was greeted by its hub and knows the time: what it misses from here on is the fault's doing."""
 NEWS_US = 5 * S
 """What was said at the hub so long before it went away has arrived."""
+WORD_US = next_door.KEPT_US - next_door.ASK_US - 10 * S
+"""A word that was asked for before the link went is good for so long at least."""
+WORDS_US = next_door.KEPT_US + next_door.ASK_US + next_door.AGAIN_US
+"""What befell the words of another machine's contact so long before may still show."""
 PARTS = ("relay", "coil", "contacts", "motor", "fan")
 DECIDED = ("record ", "refused ")
 
@@ -104,6 +108,7 @@ class WatchedRun(Run):
             session = pi.witness.session
             if on and session is not None and session.closed_us == pi.witness.now_us:
                 entitled = self._is_entitled(pi.witness, session.member)
+                entitled = entitled and not _is_unheard_of(pi.witness)
                 self.machines[pi.witness.node].unentitled = None if entitled else session.member
 
         return changed
@@ -196,7 +201,11 @@ def _alike_until_us(plan: Plan, node: int, known: Known | None, fault_us: int) -
     fresh_us = fault_us + rules.max_offline_s * S - known.list_age_us - ledger.SLACK_US
     said = [one.at_ms * 1_000 for one in plan.happenings if one.kind is Kind.HUB]
     news = [at_us for at_us in said if at_us >= fault_us - NEWS_US]
-    return min([plan.end_ms * 1_000, fresh_us, *news])
+    if fitting(plan.seed, node).waits_for_another:
+        fresh_us = min(fresh_us, fault_us + WORD_US)
+        words = [one for one in plan.happenings if one.kind in ELSEWHERE | {Kind.NEXT_DOOR}]
+        news += [one.at_ms * 1_000 for one in words if one.at_ms * 1_000 > fault_us - WORDS_US]
+    return min([plan.end_ms * 1_000, fresh_us, *(max(fault_us, at_us) for at_us in news)])
 
 
 def _unlike(node: int, one: Witness, other: Witness, until_us: int) -> Iterator[Violation]:
@@ -223,6 +232,12 @@ def _later(
 
 def _violation(node: int, at_us: int, what: str) -> Violation:
     return Violation("S13", node, at_us, f"with the fault {what}")
+
+
+def _is_unheard_of(witness: Witness) -> bool:
+    lost_us = witness.hearsay.lost_since_us(witness.now_us)
+    is_lost = lost_us is not None and witness.now_us - lost_us > LOOK_US
+    return is_lost and witness.fit.waits_for_another
 
 
 def _taken(witness: Witness, watched: Watched) -> str | None:

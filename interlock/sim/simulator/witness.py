@@ -10,15 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from interlock.core.effects import Colour, Panel, Pattern
+from interlock.core.effects import Colour, Message, Panel, Pattern
 from interlock.core.model import Level
 from interlock.sim.physics import Facts, Given
 from interlock.sim.simulator.disk import Platter
 from interlock.sim.simulator.fitting import Fitting
 from interlock.sim.simulator.hub_model import Snapshot
+from interlock.sim.simulator.next_door import Hearsay
 from interlock.sim.simulator.people import Card
 from interlock.sim.simulator.schedule import Schedule
 
+MS = 1_000
+TICK_US = 20 * MS
+LOOK_US = 2 * TICK_US + 5 * MS
+"""One tick until the level is sampled, one for an event that waited in the queue, and the time of the step."""
 GAP_US = 300_000
 WATCHED_US = GAP_US + 150_000
 """So long an empty field was surely watched for the gap: polls are 50 ms apart, and the first may only begin it."""
@@ -26,6 +31,7 @@ MARKS_LOST_US = 600_000_000
 """Powered time is saved every ten minutes: a power cut forgets at most that much of it."""
 PLACINGS_KEPT = 40
 RECORDS_KEPT = 50
+WORDS = {True: "closed", False: "open", None: "unknown"}
 
 
 @dataclass(slots=True)
@@ -74,6 +80,10 @@ class Witness:
     contacts_since_us: int | None = None
     motor_since_us: int | None = None
     motor_rose_us: int = -1
+    interlocks_open: dict[str, int] = field(default_factory=dict)
+    """This machine's own interlocks that are open, and since when."""
+    hearsay: Hearsay = field(default_factory=Hearsay)
+    """Of the contact at another machine, where this one waits for it."""
     idle_since_us: int | None = None
     """Since when the current sensor shows no work; None while it does."""
     stopped_since_us: int | None = None
@@ -108,6 +118,8 @@ class Witness:
     """When its button was last touched."""
     hazards: dict[str, int] = field(default_factory=dict)
     warned_since_us: int | None = None
+    message: Message | None = None
+    """What the screen says."""
     snapshot: Snapshot | None = None
     switched_us: int = -(10**12)
     """When the machine last began to use another snapshot."""
@@ -145,6 +157,12 @@ class Witness:
         """The instant of the run."""
         return self.schedule.now_us
 
+    def served_us(self, since_us: int) -> int:
+        """For how long somebody has been serving the machine since then, without a pause until now."""
+        if self.ticking_since_us is None:
+            return 0
+        return self.now_us - max(since_us, self.ticking_since_us)
+
     # ---------------------------------------------------------------------------- the machine
 
     def observe(self, facts: Facts, given: Given) -> None:
@@ -169,6 +187,11 @@ class Witness:
             self.lane("motor", facts.motor)
         if before is None or facts.busy != before.busy:
             self.idle_since_us = None if facts.busy else self.now_us
+        if before is None or facts.open_interlocks != before.open_interlocks:
+            since_us = self.interlocks_open
+            self.interlocks_open = {
+                name: since_us.get(name, self.now_us) for name in facts.open_interlocks
+            }
 
     def relay_changed(self, on: bool) -> None:
         """The pin of the relay took a level."""
@@ -186,6 +209,7 @@ class Witness:
 
     def shown(self, panel: Panel) -> None:
         """What lamp and screen tell people; a fast yellow lamp is the warning before a cut."""
+        self.message = panel.message
         warning = panel.colour is Colour.YELLOW and panel.lamp is Pattern.FAST_BLINK
         if not warning:
             self.warned_since_us = None
@@ -230,6 +254,7 @@ class Witness:
         """A process claimed the pins and serves the machine."""
         self.alive, self.ready_us, self.ticking_since_us = True, self.now_us, self.now_us
         self.gone_since_us = None
+        self.hearsay.forgotten(self.now_us)
         self.lane("process", True)
 
     def process_gone(self, how: str, safe_us: int | None = None) -> None:
@@ -342,6 +367,11 @@ class Witness:
         self.durable[record] = type_
         if type_ == "session_started":
             self.last_start = record
+
+    def heard(self, word: bool | None) -> None:
+        """The node was told this of the contact at the other machine."""
+        self.hearsay.told(word, self.now_us)
+        self.tell(f"next door is {WORDS[word]}")
 
     def tell(self, words: str) -> None:
         """A line of the trace."""
