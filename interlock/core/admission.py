@@ -98,7 +98,7 @@ def continuing_obstacle(
     wrong = wrongly_presented(state, badge, now)
     if wrong is not None:
         return wrong
-    refusal = identify(badge.entry, rules, now, _young(badge.cache), badge.assurance)
+    refusal = identify(badge.entry, rules, _young(badge.cache), badge.assurance)
     if refusal is None:
         return None
     lenient = _leniently(refusal, badge, rules)
@@ -117,8 +117,9 @@ def beside(
         return wrong
     cache = _young(badge.cache) if running else badge.cache
     refusal = accompanies(badge.entry, state.rules, now, cache, badge.assurance)
-    if refusal is not None or badge.entry is None:
-        return _with_code(refusal or Refusal(Reason.UNKNOWN_BADGE), badge)
+    if refusal is not None:
+        return _with_code(refusal, badge)
+    assert badge.entry is not None
     trained = trains(badge.entry, state.rules, now)
     return Granted(badge.entry.member, badge.entry.language, trains=trained)
 
@@ -178,9 +179,10 @@ def technician(
     wrong = wrongly_presented(state, badge, now)
     if wrong is not None:
         return wrong
-    refusal = identify(badge.entry, state.rules, now, badge.cache, badge.assurance)
-    if refusal is not None or badge.entry is None:
-        return _with_code(refusal or Refusal(Reason.UNKNOWN_BADGE), badge)
+    refusal = identify(badge.entry, state.rules, badge.cache, badge.assurance)
+    if refusal is not None:
+        return _with_code(refusal, badge)
+    assert badge.entry is not None
     if not badge.entry.technician:
         return Refusal(Reason.MACHINE_LOCKED_OUT, _language(badge))
     if badge.assurance.value < assurance.value:
@@ -208,7 +210,7 @@ def _with_code(refusal: Refusal, badge: Presented) -> Refusal:
 
 
 def _young(cache: Cache) -> Cache:
-    return Cache(cache.version, 0)
+    return replace(cache, age_s=0)
 
 
 def _language(badge: Presented) -> str | None:

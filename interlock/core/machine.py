@@ -115,10 +115,9 @@ def _metered(state: MachineState, event: Event, now: Now) -> MachineState:
     if session is None:
         return state
     if isinstance(event, InputsSampled) and hung(state.watch, state.base_rules, now.boot_ms):
-        # The contactor dropped at some unknown instant of the hang: none of it is billed.
-        meter = replace(session.meter, at_ms=now.boot_ms)
-    else:
-        meter = session.meter.advance(now.boot_ms, state.inputs.busy)
+        # The contactor dropped at some unknown instant of the hang. This sample ends the session: none of it is billed.
+        return state
+    meter = session.meter.advance(now.boot_ms, state.inputs.busy)
     return with_session(state, replace(session, meter=meter))
 
 

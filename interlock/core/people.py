@@ -77,13 +77,13 @@ def start(
 def wait(state: MachineState, badge: Presented, refusal: Refusal, now: Now) -> Outcome:
     """A first badge waits for somebody else's, unless the machine could not start anyhow."""
     obstacle = admission.closing_obstacle(state, now)
-    if obstacle is not None or badge.entry is None:
-        refusal = refusal if obstacle is None else replace(obstacle, language=refusal.language)
-        return refuse(state, badge, refusal, now)
+    if obstacle is not None:
+        return refuse(state, badge, replace(obstacle, language=refusal.language), now)
     entry = badge.entry
+    assert entry is not None
     facts = WaitingFacts(
         badge=badge,
-        granted=Granted(entry.member, entry.language, entry.name, badge.tag),
+        granted=Granted(entry.member, entry.language, entry.name),
         since_ms=now.boot_ms,
         until_ms=now.boot_ms + state.rules.second_wait_s * 1_000,
         message=WAITED_FOR[refusal.reason],

@@ -65,9 +65,10 @@ def decide(
 
     NEEDS_SUPERVISOR and NEEDS_SECOND_PERSON come last: nothing but somebody else's badge is missing then.
     """
-    refusal = identify(entry, rules, now, cache, assurance)
-    if refusal is not None or entry is None:
-        return refusal or Refusal(Reason.UNKNOWN_BADGE)
+    refusal = identify(entry, rules, cache, assurance)
+    if refusal is not None:
+        return refusal
+    assert entry is not None
     if rules.demands.locked_out:
         return Refusal(Reason.MACHINE_LOCKED_OUT, entry.language)
     if _ended(entry.member_until_at, now):
@@ -105,7 +106,7 @@ def accompanies(
     entry: Entry | None, rules: Rules, now: Now, cache: Cache, assurance: Assurance
 ) -> Refusal | None:
     """None when this badge's holder, an active member, counts as somebody who is there; otherwise why not."""
-    refusal = identify(entry, rules, now, cache, assurance)
+    refusal = identify(entry, rules, cache, assurance)
     if refusal is None and entry is not None and _ended(entry.member_until_at, now):
         return Refusal(Reason.MEMBERSHIP_EXPIRED, entry.language)
     return refusal
@@ -122,7 +123,7 @@ def unsupervised(entry: Entry, rules: Rules, now: Now, around: Circumstances) ->
 
 
 def identify(
-    entry: Entry | None, rules: Rules, now: Now, cache: Cache, assurance: Assurance
+    entry: Entry | None, rules: Rules, cache: Cache, assurance: Assurance
 ) -> Refusal | None:
     """None when the badge is an active member's, surely enough and freshly enough known; otherwise why not."""
     if cache.version is None:

@@ -145,7 +145,7 @@ def _ungrantable(
         return Reason.CACHE_STALE
     if not now.wall_trusted or _until_at(state, session, badge, now) is None:
         return Reason.CLOCK_UNTRUSTED
-    return None if session.granted.member is not None else Reason.UNKNOWN_BADGE
+    return None
 
 
 def _until_at(state: MachineState, session: Session, badge: Presented, now: Now) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from interlock.core.effects import Colour, Message, WriteRecord
-from interlock.core.events import FaultCleared
+from interlock.core.events import BypassTurnedOff, FaultCleared
 from interlock.core.model import Assurance, Fault
 from interlock.core.sensing import KEY_BOUNCE_MS
 from interlock.core.states import Recovered, State
@@ -207,3 +207,10 @@ def test_the_run_on_goes_on_behind_the_key() -> None:
     turn(rig, True)
     rig.pass_ms(6_000)
     assert (rig.at(), rig.air_on) == (State.UNMETERED, False)
+
+
+def test_a_key_that_is_back_without_having_been_seen_turned_counts_nothing() -> None:
+    rig = Rig(inputs=KEYED)
+    rig.give(BypassTurnedOff())
+    assert rig.written("unmetered_use") == [{"phase": "ended", "session": None, "duration_ms": 0}]
+    assert rig.at() is State.LOCKED

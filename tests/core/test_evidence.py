@@ -406,3 +406,12 @@ def test_levels_of_a_machine_that_waits_are_those_of_the_last_sample() -> None:
         **QUIET_WIRE,
         "machine_switch_on": True,
     }
+
+
+def test_a_machine_that_works_for_its_session_stands_in_nobody_s_way() -> None:
+    """Closed contacts and a current are the session's own: neither is why somebody else is refused."""
+    rig = enabled()
+    rig.sample(busy=True)
+    assert evidence(rig.state, arrived(), NOW)["obstacle"] is None
+    rig.sample(emergency_stop_closed=None, machine_switch_on=True)
+    assert evidence(rig.state, arrived(), NOW)["obstacle"] == ["MACHINE_SWITCH_ON", None]

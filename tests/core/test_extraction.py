@@ -290,6 +290,15 @@ def test_the_extraction_runs_on_behind_a_fault_and_stops_there() -> None:
     assert (rig.air_on, rig.at()) == (False, State.FAULT)
 
 
+def test_a_hand_on_the_broken_button_is_heard_in_the_instant_in_which_the_run_on_ends() -> None:
+    rig = enabled(PLAIN_AIR)
+    rig.arrive(ADA)
+    assert rig.state.run_on_until_ms is not None
+    rig.ms = rig.state.run_on_until_ms
+    rig.sample(broken_pressed=True)
+    assert (rig.at(), rig.air_on) == (State.LOCKED_OUT, False)
+
+
 def test_an_interlock_that_tripped_leaves_the_extraction_running_on() -> None:
     rig = enabled()
     rig.blocked = True

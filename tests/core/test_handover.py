@@ -8,9 +8,30 @@ import pytest
 
 from interlock.core.effects import Message, WriteRecord
 from interlock.core.events import BadgeRemoved, SnapshotActivated
-from interlock.core.model import Cache, Demands, Enforcement, Entry, Inputs, Rules
+from interlock.core.model import (
+    Cache,
+    Demands,
+    Enforcement,
+    Entry,
+    Inputs,
+    Level,
+    Right,
+    Rules,
+)
 from interlock.core.states import State
-from tests.core.rig import ADA, BEN, QUIET, TAP, TRAINEE, TRAINER, UNTRAINED, Rig, enabled
+from tests.core.rig import (
+    ADA,
+    BEN,
+    CACHE,
+    QUIET,
+    TAP,
+    TRAINEE,
+    TRAINER,
+    UNTRAINED,
+    WALL_AT,
+    Rig,
+    enabled,
+)
 from tests.core.test_people import BRIEF, BRIEF_HOLD
 
 pytestmark = pytest.mark.fast
@@ -169,3 +190,32 @@ def test_a_swapped_badge_in_the_slot_takes_an_idle_machine_over() -> None:
     assert [body["member"] for body in rig.written("session_started")] == ["m-ada", "m-ben"]
     assert rig.state.session is not None
     assert rig.state.session.missing is None
+
+
+def test_nobody_takes_over_from_a_trainee_while_the_trainer_is_called_for() -> None:
+    rig = enabled_by(TRAINER)
+    rig.arrive(TRAINEE)
+    rig.pass_ms(BRIEF.supervise_s * 1_000)
+    assert (rig.at(), rig.panel.message) == (State.ENDING, Message.CONFIRM_SUPERVISION)
+    rig.arrive(BEN)
+    assert (rig.at(), rig.is_on, rig.refusals()) == (State.ENDING, True, ["MACHINE_IN_USE"])
+    rig.pass_ms(BRIEF.warning_s * 1_000)
+    assert [body["how"] for body in rig.written("session_ended")] == [
+        "handed_over",
+        "supervision_over",
+    ]
+
+
+def test_a_trainer_answers_for_a_training_until_it_ends_and_no_second_longer() -> None:
+    both = Demands(("saw", "dust"))
+    trainer = replace(TRAINER, rights=(*TRAINER.rights, Right("dust", Level.TRAINER)))
+    for over_s, expected in ((1, ("m-tin", ("saw", "dust"))), (0, ("m-tra", ()))):
+        rig = Rig(BRIEF)
+        rig.give(SnapshotActivated(CACHE, both))
+        ends_at = WALL_AT + rig.ms // 1_000 + over_s
+        dust = Right("dust", Level.SUPERVISED, until_at=ends_at)
+        rig.arrive(replace(TRAINEE, rights=(*TRAINEE.rights, dust)))
+        rig.arrive(trainer)
+        session = rig.state.session
+        assert session is not None
+        assert (session.granted.member, session.company.trainings) == expected

@@ -249,6 +249,24 @@ def test_another_nodes_interlock_never_cuts_a_job_and_ends_the_session_with_it(
     assert (body["how"], body["interlocks"]) == ("interlock_opened", ["chiller"])
 
 
+@pytest.mark.parametrize(
+    ("levels", "how"),
+    [({"stop_pressed": True}, "stop_button"), ({"emergency_stop_closed": False}, "emergency_stop")],
+)
+def test_a_stop_is_heard_while_another_nodes_interlock_is_lost(
+    levels: dict[str, bool], how: str
+) -> None:
+    rig = cooled()
+    rig.arrive(ADA)
+    rig.pass_ms(100)
+    rig.sample(busy=True)
+    rig.give(RemoteInterlockReported("chiller", False))
+    rig.pass_ms(100)
+    effects = rig.sample(**levels)
+    assert effects[0] == SetRelay(False)
+    assert [body["how"] for body in rig.written("session_ended")] == [how]
+
+
 def test_reports_that_stop_coming_end_the_session_of_a_resting_machine() -> None:
     rig = Rig(replace(COOLED, idle_timeout_s=None))
     rig.give(RemoteInterlockReported("chiller", True))

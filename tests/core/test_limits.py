@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from interlock.core import admission, interlocks, outputs
-from interlock.core.effects import WriteRecord
+from interlock.core import admission, interlocks, outputs, promises
+from interlock.core.effects import Message, WriteRecord
 from interlock.core.events import (
     BadgeRemoved,
     EndRequested,
@@ -16,14 +16,14 @@ from interlock.core.events import (
     SnapshotActivated,
 )
 from interlock.core.interlocks import REMOTE_FRESH_MS, Contact, RemoteReport
-from interlock.core.model import Assurance, Inputs, Interlock, Presented
+from interlock.core.model import Assurance, Inputs, Interlock, LocalGrant, Presented
 from interlock.core.sensing import KEY_BOUNCE_MS, YES_MS_MAX, Watch, hung, sense
 from interlock.core.starting import SLOW_JOURNAL
 from interlock.core.states import State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, TRAINEE, TRAINER, Rig, enabled
 from tests.core.test_outputs import COOLED
 from tests.core.test_people import BRIEF, supervised
-from tests.core.test_promises import SAW
+from tests.core.test_promises import SAW, taught
 
 pytestmark = pytest.mark.fast
 
@@ -99,6 +99,33 @@ def test_progress_is_due_at_its_millisecond_and_once() -> None:
     for _ in range(2):
         at(rig, 10_021 + TAP.progress_s * 1_000)
     assert rig.types() == ["session_started", "session_progress"]
+
+
+def test_the_next_progress_is_due_as_long_after_the_last_one() -> None:
+    rig = enabled(replace(TAP, progress_s=5))
+    told = []
+    for after_ms in (5_000, 9_999, 10_000, 14_999, 15_000):
+        at(rig, 10_021 + after_ms)
+        told.append(len(rig.written("session_progress")))
+    assert told == [1, 1, 2, 2, 3]
+
+
+def test_a_grant_asks_for_a_list_of_at_most_its_age_and_is_told_for_the_notice_time() -> None:
+    for over_s, refused in ((0, []), (1, ["CACHE_STALE"])):
+        cache = replace(CACHE, age_s=BRIEF.max_offline_s + over_s)
+        rig = taught(Assurance.AES, cache=cache)
+        assert rig.refusals() == refused
+    told = taught(Assurance.AES)
+    began_ms = told.ms
+    for over_ms, message in ((-1, Message.TRAINING_GRANTED), (0, Message.IN_USE)):
+        assert at(told, began_ms + BRIEF.notice_s * 1_000 + over_ms).panel.message is message
+
+
+def test_a_grant_that_ends_as_the_next_one_begins_is_forgotten_and_a_second_later_kept() -> None:
+    new = LocalGrant("m-new", "saw", 1_000, 9_000)
+    for until_at, kept in ((1_000, ()), (1_001, (LocalGrant("m-old", "saw", 0, 1_001),))):
+        held = (LocalGrant("m-old", "saw", 0, until_at),)
+        assert promises.with_grants(held, (new,)) == (new, *kept)
 
 
 def test_a_trainer_s_own_tap_answers_for_a_trainee_as_long_as_a_confirmation_would() -> None:

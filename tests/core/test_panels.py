@@ -8,10 +8,17 @@ import pytest
 
 from interlock.core import outputs
 from interlock.core.effects import Colour, Message, Panel, Pattern
-from interlock.core.events import BadgeRemoved, InputsSampled, NoticeGiven, RemoteInterlockReported
-from interlock.core.model import Fault, Reason
+from interlock.core.events import (
+    BadgeRemoved,
+    InputsSampled,
+    JournalFailed,
+    NoticeGiven,
+    RemoteInterlockReported,
+    SnapshotActivated,
+)
+from interlock.core.model import Demands, Fault, Reason
 from interlock.core.states import FaultFacts, State
-from tests.core.rig import ADA, BEN, TAP, TECHNICIAN, Rig, enabled
+from tests.core.rig import ADA, BEN, CACHE, TAP, TECHNICIAN, Rig, enabled
 from tests.core.test_outputs import AIRED, COOLED, SITUATIONS
 
 pytestmark = pytest.mark.fast
@@ -305,3 +312,41 @@ def test_a_badge_that_is_back_takes_the_warning_from_the_screen() -> None:
     assert rig.panel == PANELS["in use"]
     rig.give(BadgeRemoved())
     assert rig.panel == replace(PANELS["badge missing"], since_ms=rig.ms)
+
+
+# ------------------------------------------------------------------------------- the worst one is said
+
+
+def test_of_several_faults_the_one_that_may_still_power_the_machine_is_said() -> None:
+    said = {}
+    for others in ((), (Fault.CONTACTOR_FAILED,), (Fault.UNEXPECTED_START,), tuple(Fault)):
+        for fault in Fault:
+            state = replace(Rig().state, facts=FaultFacts(frozenset({fault, *others})))
+            said[fault, others] = outputs.panel(state, BEGAN_MS)
+    worst = {
+        Fault.CONTACTOR_WELDED: Fault.CONTACTOR_WELDED,
+        Fault.CONTACTOR_FAILED: Fault.CONTACTOR_FAILED,
+        Fault.UNEXPECTED_START: Fault.UNEXPECTED_START,
+    }
+    failed = {**worst, Fault.UNEXPECTED_START: Fault.CONTACTOR_FAILED}
+    welded = dict.fromkeys(Fault, Fault.CONTACTOR_WELDED)
+    assert said == {
+        (fault, others): Panel(RED, FAST, OFF, M.FAULT, fault=of[fault])
+        for others, of in (
+            ((), worst),
+            ((Fault.CONTACTOR_FAILED,), failed),
+            ((Fault.UNEXPECTED_START,), worst),
+            (tuple(Fault), welded),
+        )
+        for fault in Fault
+    }
+
+
+def test_a_lock_out_of_the_hub_looks_like_any_and_gives_way_to_a_stop_alone() -> None:
+    rig = Rig()
+    rig.give(SnapshotActivated(CACHE, Demands(("saw",), locked_out=True)))
+    assert rig.panel == PANELS["locked out"]
+    rig.give(JournalFailed("disk full"))
+    assert rig.panel == PANELS["locked out"]
+    rig.sample(emergency_stop_closed=False)
+    assert rig.panel == PANELS["emergency stop"]

@@ -212,7 +212,8 @@ def test_a_machine_without_trainings_takes_every_active_member() -> None:
 
 def test_any_of_no_trainings_is_held_by_nobody() -> None:
     rules = Rules(demands=Demands((), Needs.ANY))
-    assert reason(ADA, rules) is Reason.NOT_TRAINED
+    decision = decide(ADA, rules, NOW, CACHE, Assurance.UID)
+    assert decision == Refusal(Reason.NOT_TRAINED, "fr")
 
 
 def test_a_day_pass_is_refused_while_the_clock_is_untrusted() -> None:

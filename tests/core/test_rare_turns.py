@@ -272,6 +272,26 @@ def test_a_start_that_failed_late_does_not_take_the_next_one_with_it() -> None:
     assert rig.types() == ["session_started", "session_started"]
 
 
+def test_a_grant_that_fails_while_the_next_start_is_recorded_is_said_and_that_start_goes_on() -> (
+    None
+):
+    rig = supervised()
+    rig.give(SnapshotActivated(CACHE, SAW))
+    rig.durable = False
+    rig.sample(long_job_pressed=True)
+    rig.arrive(TRAINER, assurance=Assurance.AES)
+    granted = asked(rig, "training_granted")
+    rig.sample(long_job_pressed=False)
+    rig.arrive(ADA)
+    assert rig.at() is State.STARTING
+    rig.answer(granted, failed=True)
+    assert (rig.at(), rig.state.promises, rig.state.grants) == (State.STARTING, (), ())
+    assert rig.panel.reason is Reason.CANNOT_RECORD
+    rig.answer(rig.asked("session_started"))
+    rig.pass_ms(1_000)
+    assert (rig.at(), rig.is_on) == (State.ENABLED, True)
+
+
 # ------------------------------------------------------------------------- between badge and power
 
 

@@ -58,6 +58,10 @@ def _locked_out() -> Rig:
     return Rig(recovered=Recovered(locked_out=True))
 
 
+def _locked_out_for_proved_badges() -> Rig:
+    return Rig(replace(TAP, min_assurance=Assurance.AES), recovered=Recovered(locked_out=True))
+
+
 def _faulty() -> Rig:
     return Rig(recovered=Recovered(frozenset({Fault.CONTACTOR_WELDED})))
 
@@ -184,6 +188,29 @@ REFUSED: dict[str, tuple[Callable[[], Rig], Entry | None, Mapping[str, object], 
         *(_faulty, TECHNICIAN, {}),
         Refusal(R.BADGE_NOT_SECURE_ENOUGH, "fr"),
     ),
+    "locked out, old list": (
+        _locked_out,
+        TECHNICIAN,
+        {"cache": STALE},
+        Refusal(R.CACHE_STALE, "fr"),
+    ),
+    "locked out, no list": (_locked_out, TECHNICIAN, {"cache": Cache()}, Refusal(R.NO_CACHE)),
+    "locked out, blocked technician": (
+        *(_locked_out, replace(TECHNICIAN, badge=BLOCKED), {}),
+        Refusal(R.BADGE_BLOCKED, "fr"),
+    ),
+    "locked out, suspended technician": (
+        *(_locked_out, replace(TECHNICIAN, status=SUSPENDED), {}),
+        Refusal(R.MEMBER_SUSPENDED, "fr"),
+    ),
+    "locked out, technician's badge too weak": (
+        *(_locked_out_for_proved_badges, TECHNICIAN, {}),
+        Refusal(R.BADGE_NOT_SECURE_ENOUGH, "fr"),
+    ),
+    "fault, blocked technician": (
+        *(_faulty, replace(TECHNICIAN, badge=BLOCKED), AES),
+        Refusal(R.BADGE_BLOCKED, "fr"),
+    ),
     "starting": (_starting, TRAINER, {}, Refusal(R.MACHINE_IN_USE, "it")),
     "starting, false": (_starting, ADA, FALSE, Refusal(R.BADGE_NOT_GENUINE, "fr")),
     "in use": (_busy, TRAINER, {}, Refusal(R.MACHINE_IN_USE, "it")),
@@ -240,7 +267,7 @@ REFUSED: dict[str, tuple[Callable[[], Rig], Entry | None, Mapping[str, object], 
 def test_every_refusal_is_told_whole_and_reported_whole_and_gives_no_power(name: str) -> None:
     build, entry, how, refusal = REFUSED[name]
     rig = build()
-    before = list(rig.relay)
+    before = (list(rig.relay), rig.at())
     effects = rig.arrive(entry, **how)  # type: ignore[arg-type]
     assert rig.state.notice == _notice(rig, refusal)
     (report,) = [e for e in effects if isinstance(e, ReportRefusal)]
@@ -254,7 +281,8 @@ def test_every_refusal_is_told_whole_and_reported_whole_and_gives_no_power(name:
         "detail": refusal.detail,
         "count": 1,
     }
-    assert (rig.relay, rig.written("training_granted")) == (before, [])
+    assert (rig.relay, rig.at()) == before
+    assert rig.written("training_granted") == []
 
 
 def _notice(rig: Rig, refusal: Refusal) -> Notice:

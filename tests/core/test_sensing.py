@@ -191,6 +191,49 @@ def test_while_the_key_closes_the_contactor_it_is_no_weld_until_the_opening_time
     assert heard == [(9_501, "ContactorStuckClosed"), *turned][::-1]
 
 
+def test_a_retest_and_a_key_begin_the_opening_time_anew_and_leave_all_else() -> None:
+    watch = Watch(
+        *(OPEN, False, 100),
+        followed=True,
+        followed_ms=110,
+        reported=True,
+        sampled_ms=300,
+        key_on=True,
+    )
+    anew = replace(watch, commanded_ms=550, followed=False, reported=False)
+    assert watch.retest(550) == anew
+    keyed = replace(LIVE, bypass_on=True)
+    for before in (watch, replace(watch, followed=False)):
+        after, signals = sense(before, keyed, LIMITS, 320)
+        expected = replace(
+            before,
+            inputs=keyed,
+            sampled_ms=320,
+            commanded_ms=320,
+            followed=False,
+            key_turned_ms=None,
+        )
+        assert (after, signals) == (expected, ())
+
+
+def test_a_key_that_was_turned_may_be_turned_back_only_after_its_chatter() -> None:
+    keyed, back = Inputs(bypass_on=True), Inputs(bypass_on=False)
+    watch = Watch(back, coil_on=False, commanded_ms=0)
+    heard = told(watch, (0, keyed), (100, keyed), (120, back), (219, back), (220, back))
+    assert heard == [(100, "BypassTurnedOn"), (220, "BypassTurnedOff")]
+
+
+def test_the_watch_for_a_start_by_itself_begins_when_the_contacts_closed() -> None:
+    rules = replace(TAP, unexpected_start_ms=1_000, inrush_ms=200)
+    working = Inputs(mirror_closed=False, busy=True)
+    watch = Watch(working, True, 5_000, followed=True, followed_ms=5_150, sampled_ms=5_150)
+    heard = [
+        [type(signal).__name__ for signal in sense(watch, working, rules, 5_150 + passed_ms)[1]]
+        for passed_ms in (200, 201, 1_000, 1_001)
+    ]
+    assert heard == [[], ["MachineStartedByItself"], ["MachineStartedByItself"], []]
+
+
 def test_a_fresh_process_has_seen_nothing_and_commands_nothing() -> None:
     now = Now(77_000, 1, wall_trusted=True)
     grants = (LocalGrant("m-tin", "saw", 0, 9),)

@@ -17,7 +17,7 @@ from interlock.core.events import (
     SnapshotActivated,
     TerminationRequested,
 )
-from interlock.core.model import BadgeState, Cache, Demands, Entry, Inputs, MemberStatus
+from interlock.core.model import BadgeState, Cache, Demands, Entry, Inputs, MemberStatus, Rules
 from interlock.core.states import State
 from tests.core.rig import ADA, BEN, CACHE, HOLD, TAP, Rig, enabled
 
@@ -402,3 +402,41 @@ def test_the_idle_time_goes_on_through_a_sensor_that_comes_and_goes() -> None:
     rig.sample(busy=False)
     rig.pass_ms(10_000)
     assert rig.at() is State.ENDING
+
+
+@pytest.mark.parametrize("rules", [TAP, HOLD], ids=["tap", "hold"])
+def test_a_long_job_that_an_idle_warning_asked_about_goes_on_as_one_until_its_badge_stays(
+    rules: Rules,
+) -> None:
+    rig = enabled(replace(rules, long_jobs=True))
+    rig.sample(long_job_pressed=True)
+    rig.sample(long_job_pressed=False)
+    rig.pass_ms(31_000)
+    assert (rig.at(), rig.panel.message) == (State.ENDING, Message.IDLE_SOON_OFF)
+    asked = rig.state.session
+    assert asked is not None
+    assert asked.long_job is True
+    rig.arrive(ADA)
+    assert (rig.at(), rig.is_on) == (State.ENABLED, True)
+    session = rig.state.session
+    assert session == replace(
+        asked,
+        long_job=rules is TAP,
+        idle_since_ms=rig.ms,
+        meter=replace(
+            asked.meter, at_ms=rig.ms, enabled_ms=rig.ms - 10_021, idle_ms=rig.ms - 10_021
+        ),
+    )
+    assert session.long_job is (rules is TAP)
+
+
+def test_a_reader_that_died_in_a_session_is_said_after_it_and_starts_nobody() -> None:
+    rig = enabled()
+    rig.give(ReaderFailed("no answer"))
+    assert (rig.is_on, rig.state.reader_trouble) == (True, "no answer")
+    rig.sample(stop_pressed=True)
+    rig.sample(stop_pressed=False)
+    rig.pass_ms(TAP.notice_s * 1_000)
+    assert rig.panel.message is Message.NO_READER
+    rig.arrive(ADA)
+    assert (rig.is_on, rig.refusals()) == (False, ["PRESENT_AGAIN"])

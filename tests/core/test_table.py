@@ -64,8 +64,11 @@ def test_a_transition_the_table_does_not_allow_is_refused(monkeypatch: pytest.Mo
     key = (State.ENABLED, StopPressed)
     monkeypatch.setitem(table.TABLE, key, table.Rule(astray, table.TABLE[key].to))
     before = rig.state
-    with pytest.raises(AssertionError, match="StopPressed led from ENABLED to LOCKED_OUT"):
+    with pytest.raises(AssertionError) as raised:
         machine.step(rig.state, StopPressed(), rig.now)
+    assert str(raised.value) == (
+        "StopPressed led from ENABLED to LOCKED_OUT, which the table does not allow"
+    )
     assert rig.state is before
 
 
