@@ -174,8 +174,8 @@ def input_obstacle(inputs: Inputs) -> Reason | None:
 
 def technician(
     state: MachineState, badge: Presented, now: Now, *, assurance: Assurance
-) -> Granted | Refusal:
-    """Granted when the badge is an active technician's with at least `assurance`."""
+) -> str | Refusal:
+    """Which member it is when the badge is an active technician's with at least `assurance`."""
     wrong = wrongly_presented(state, badge, now)
     if wrong is not None:
         return wrong
@@ -187,7 +187,7 @@ def technician(
         return Refusal(Reason.MACHINE_LOCKED_OUT, _language(badge))
     if badge.assurance.value < assurance.value:
         return Refusal(Reason.BADGE_NOT_SECURE_ENOUGH, _language(badge))
-    return Granted(badge.entry.member, badge.entry.language)
+    return badge.entry.member
 
 
 def _leniently(refusal: Refusal, badge: Presented, rules: Rules) -> Decision:

@@ -95,7 +95,7 @@ def clear_lock_out(state: MachineState, event: Any, now: Now) -> Outcome:
     if isinstance(verdict, Refusal):
         return refuse(state, event.badge, verdict, now)
     seen = evidence.evidence(state, event.badge, now)
-    body = {"source": "machine", "by": verdict.member, "evidence": seen}
+    body = {"source": "machine", "by": verdict, "evidence": seen}
     state, effects = record(state, "lock_out_cleared", body)
     return gated(replace(at_rest(state), notice=None), now), effects
 
@@ -108,7 +108,7 @@ def clear_faults_by_badge(state: MachineState, event: Any, now: Now) -> Outcome:
             verdict = replace(verdict, reason=Reason.MACHINE_FAULT)
         return refuse(state, event.badge, verdict, now)
     seen = evidence.evidence(state, event.badge, now)
-    return _clear_faults(state, {"by": verdict.member, "evidence": seen}, now)
+    return _clear_faults(state, {"by": verdict, "evidence": seen}, now)
 
 
 def clear_faults_by_hub(state: MachineState, event: Any, now: Now) -> Outcome:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from interlock.core.effects import Message
-from interlock.core.events import FaultCleared, SnapshotActivated
+from interlock.core.events import EndRequested, FaultCleared, SnapshotActivated
 from interlock.core.model import Assurance, Demands, Fault, Inputs
 from interlock.core.states import EndingFacts, FaultFacts, Recovered, State
 from tests.core.rig import ADA, CACHE, QUIET, TAP, TECHNICIAN, Rig, enabled
@@ -68,6 +68,16 @@ def test_a_stop_does_not_lose_the_lock_out_that_was_asked(levels: dict[str, bool
     rig.sample(broken_pressed=True)
     rig.sample(**levels)
     assert (rig.is_on, rig.at()) == (False, State.LOCKED_OUT)
+
+
+def test_an_end_that_the_hub_asks_for_does_not_lose_the_lock_out_that_was_asked() -> None:
+    rig = enabled()
+    rig.sample(busy=True)
+    rig.sample(broken_pressed=True)
+    rig.give(EndRequested())
+    rig.sample(busy=False)
+    assert (rig.is_on, rig.at()) == (False, State.LOCKED_OUT)
+    assert rig.written("session_ended")[0]["how"] == "hub_request"
 
 
 def test_a_lock_out_survives_a_restart() -> None:

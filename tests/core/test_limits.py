@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from interlock.core import admission, interlocks, outputs, promises
+from interlock.core import admission, day_use, interlocks, outputs, promises
 from interlock.core.effects import Message, WriteRecord
 from interlock.core.events import (
     BadgeRemoved,
@@ -16,7 +16,7 @@ from interlock.core.events import (
     SnapshotActivated,
 )
 from interlock.core.interlocks import REMOTE_FRESH_MS, Contact, RemoteReport
-from interlock.core.model import Assurance, Inputs, Interlock, LocalGrant, Presented
+from interlock.core.model import Assurance, DayUse, Inputs, Interlock, LocalGrant, Presented
 from interlock.core.sensing import KEY_BOUNCE_MS, YES_MS_MAX, Watch, hung, sense
 from interlock.core.starting import SLOW_JOURNAL
 from interlock.core.states import State
@@ -149,6 +149,12 @@ def test_the_day_s_last_second_may_be_used_and_no_start_follows_it() -> None:
         assert rig.state.day_use.used == (("m-ada", used_ms),)
         rig.arrive(ADA)
         assert rig.refusals() == refused
+
+
+def test_what_was_used_on_another_day_counts_for_nothing_today() -> None:
+    use = DayUse(7, (("m-ada", 9_999),))
+    assert [day_use.used_ms(use, "m-ada", day) for day in (6, 7, 8)] == [0, 9_999, 0]
+    assert day_use.used_ms(use, "m-ben", 7) == 0
 
 
 def test_the_yes_button_the_key_and_a_hang_have_their_limits() -> None:

@@ -10,6 +10,7 @@ from interlock.core import outputs
 from interlock.core.effects import Colour, Message, Panel, Pattern
 from interlock.core.events import (
     BadgeRemoved,
+    FaultCleared,
     InputsSampled,
     JournalFailed,
     NoticeGiven,
@@ -227,6 +228,16 @@ def test_what_turns_is_said_before_a_lock_out_and_a_fault_but_never_before_a_wel
     assert rig.panel == PANELS["locked out"]
 
 
+def test_a_start_while_the_tool_turns_does_not_wait_for_it_and_says_so() -> None:
+    rig = enabled(COASTS)
+    rig.sample(stop_pressed=True)
+    rig.sample(stop_pressed=False)
+    rig.durable = False
+    rig.arrive(ADA)
+    assert rig.state.coasting_until_ms is not None
+    assert rig.panel == replace(PANELS["starting"], since_ms=rig.ms)
+
+
 def test_a_handover_waits_for_the_tool_and_says_so_in_place_of_the_start() -> None:
     rig = enabled(COASTS)
     rig.arrive(BEN)
@@ -292,6 +303,12 @@ def test_the_next_step_takes_the_words_of_the_one_before_from_the_screen() -> No
     slow.arrive(None)
     slow.arrive(TECHNICIAN)
     assert slow.panel == PANELS["ready"]
+    faulty = SITUATIONS["fault"]()
+    faulty.sample(mirror_closed=True)
+    faulty.arrive(ADA)
+    assert faulty.panel.reason is Reason.MACHINE_FAULT
+    faulty.give(FaultCleared("u-7"))
+    assert faulty.panel == PANELS["ready"]
 
 
 def test_a_session_that_another_node_s_interlock_ends_is_told_like_any_end() -> None:

@@ -216,6 +216,29 @@ def test_a_retest_and_a_key_begin_the_opening_time_anew_and_leave_all_else() -> 
         assert (after, signals) == (expected, ())
 
 
+def test_a_contactor_that_moved_without_a_command_is_watched_as_if_it_had_been_told_to() -> None:
+    resting = Watch(OPEN, False, 100, followed=True, followed_ms=110, sampled_ms=300)
+    moved, signals = sense(resting, LIVE, LIMITS, 320)
+    expected = replace(resting, inputs=LIVE, sampled_ms=320, commanded_ms=320, followed=False)
+    assert (moved, signals) == (expected, ())
+
+
+def test_a_stop_chain_is_told_when_it_opens_and_when_it_closes_and_never_between() -> None:
+    watch, heard = Watch(Inputs(), coil_on=False, commanded_ms=0), []
+    for at_ms, closed in enumerate(
+        (True, None, False, False, None, False, True, True, False, True)
+    ):
+        watch, signals = sense(watch, Inputs(emergency_stop_closed=closed), TAP, at_ms)
+        heard += [(at_ms, type(signal).__name__) for signal in signals]
+    assert heard == [
+        (2, "EmergencyStopOpened"),
+        (5, "EmergencyStopOpened"),
+        (6, "EmergencyStopClosed"),
+        (8, "EmergencyStopOpened"),
+        (9, "EmergencyStopClosed"),
+    ]
+
+
 def test_a_key_that_was_turned_may_be_turned_back_only_after_its_chatter() -> None:
     keyed, back = Inputs(bypass_on=True), Inputs(bypass_on=False)
     watch = Watch(back, coil_on=False, commanded_ms=0)
