@@ -216,7 +216,9 @@ def _jobs(now: datetime) -> Iterator[Finding]:
     if not runs:
         if Lab.objects.exists():
             what = _("The hub's background work has not run yet")
-            soon = _("A new hub begins within five minutes. After that, switch the timer on: %(how)s")
+            soon = _(
+                "A new hub begins within five minutes. After that, switch the timer on: %(how)s"
+            )
             yield Finding("jobs", Verdict.CARE, what, soon % {"how": SWITCH_TIMER_ON})
         return
     newest = max(run.began_at for run in runs)

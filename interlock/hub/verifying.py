@@ -22,6 +22,7 @@ from interlock.errors import ProtocolError, StoreError
 from interlock.hub.billing import billable_day, reprice
 from interlock.hub.changes import verify_audit
 from interlock.hub.history import EPOCH_OF_HISTORY
+from interlock.hub.last_told import contradictions
 from interlock.hub.ledger import verify_ledger
 from interlock.hub.models import Lab, Line, Node, NodeRecord, Session
 from interlock.hub.problems import RECORDS_LOST, lost_ranges
@@ -86,6 +87,7 @@ def _labs(found: Found, at: datetime, told: Told) -> None:
     for lab in Lab.objects.order_by("pk"):
         _walked(found, "audit log", lambda lab=lab: _audit(found, lab))  # type: ignore[misc]
         _walked(found, "ledger", lambda lab=lab: _ledger(found, lab))  # type: ignore[misc]
+        _walked(found, "deeds", lambda lab=lab: _deeds(found, lab))  # type: ignore[misc]
         for node in Node.objects.filter(lab=lab).order_by("pk"):
             _walked(found, f"node {node.slug}", lambda node=node: _records(found, node, told))  # type: ignore[misc]
         _walked(found, "open prices", lambda lab=lab: _lines(found, lab, at, told))  # type: ignore[misc]
@@ -140,6 +142,10 @@ def _walked(found: Found, what: str, walk: Callable[[], None]) -> None:
 
 def _audit(found: Found, lab: Lab) -> None:
     found.audit_rows += verify_audit(lab)
+
+
+def _deeds(found: Found, lab: Lab) -> None:
+    found.faults += [f"lab {lab.slug}: {one}" for one in contradictions(lab)]
 
 
 def _ledger(found: Found, lab: Lab) -> None:

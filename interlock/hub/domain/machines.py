@@ -57,7 +57,7 @@ def create_machine(
         max_offline_s=max_offline_s,
     )
     machine.trainings.set(trainings)
-    log_deed(actor, lab, Topic.RIGHTS, "machine_created", slug, after=_described(machine))
+    log_deed(actor, lab, Topic.RIGHTS, "machine_created", slug, after=described(machine))
     return machine
 
 
@@ -68,11 +68,11 @@ def set_demands(
     """The machine asks for all, or any, of those trainings. Raises ConfigError."""
     require(actor, machine.lab, Permission.EDIT_MACHINES)
     _check_demands(trainings, needs)
-    before = _described(machine)
+    before = described(machine)
     machine.needs = needs.value
     machine.save(update_fields=["needs"])
     machine.trainings.set(trainings)
-    after = _described(machine)
+    after = described(machine)
     if before != after:
         log_deed(
             actor,
@@ -108,12 +108,12 @@ def set_rules(actor: Actor, machine: Machine, rules: HouseRules) -> None:
             where=machine.name,
             remedy=_("Write them in the settings first"),
         )
-    before = _described(machine)
+    before = described(machine)
     changed = asdict(rules)
     for name, value in changed.items():
         setattr(machine, name, value)
     machine.save(update_fields=list(changed))
-    after = _described(machine)
+    after = described(machine)
     if before != after:
         log_deed(
             actor,
@@ -188,7 +188,8 @@ def _check_demands(trainings: Sequence[Training], needs: core.Needs) -> None:
         raise ConfigError(_("choose at least one training"), where="trainings")
 
 
-def _described(machine: Machine) -> dict[str, Any]:
+def described(machine: Machine) -> dict[str, Any]:
+    """What the audit log keeps of what a machine asks for."""
     return {
         "name": machine.name,
         "needs": machine.needs,

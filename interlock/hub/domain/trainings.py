@@ -162,8 +162,8 @@ def hold(
         Topic.RIGHTS,
         "training_granted",
         f"{member.public_id} {training.slug}",
-        before=None if old is None else _described(old),
-        after=_described(granted),
+        before=None if old is None else described(old),
+        after=described(granted),
         why=evidence,
     )
     return granted
@@ -188,7 +188,7 @@ def revoke_training(actor: Actor, authorisation: Authorisation, why: str = "") -
     _require_for_trainers(actor, authorisation.lab, authorisation.level)
     if authorisation.revoked_at is not None:
         raise ConfigError(_("this authorisation was revoked before"), where=str(authorisation))
-    before = _described(authorisation)
+    before = described(authorisation)
     _revoke(actor, authorisation)
     log_deed(
         actor,
@@ -252,7 +252,8 @@ def _revoke(actor: Actor, authorisation: Authorisation) -> None:
     authorisation.save(update_fields=["revoked_at", "revoked_by"])
 
 
-def _described(authorisation: Authorisation) -> dict[str, Any]:
+def described(authorisation: Authorisation) -> dict[str, Any]:
+    """What the audit log keeps of a right."""
     until_at = authorisation.until_at
     return {
         "level": str(authorisation.level),
