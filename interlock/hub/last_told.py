@@ -1,4 +1,4 @@
-"""The audit log of a lab in; where people, rights, badges, machines and roles stand otherwise than it last told, out.
+"""The audit log of a lab in; where people, rights, badges, machines, roles and prices stand otherwise than told, out.
 
 Every change of them is told in the transaction that makes it, and the log is a chain: a table that says something
 else was written by no deed: a page of the database that came back from before, or somebody's hand.
@@ -15,9 +15,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from interlock.hub.domain import machine_editing, machines, members, trainings
+from interlock.hub.domain import machine_editing, machines, members, tariffs, trainings
 from interlock.hub.domain.badges import short_name
-from interlock.hub.models import AuditRow, Authorisation, Badge, Lab, Machine, Member, Role
+from interlock.hub.models import (
+    AuditRow,
+    Authorisation,
+    Badge,
+    Lab,
+    Machine,
+    Member,
+    Role,
+    TariffVersion,
+)
 
 INVENTED = "history_made"
 GONE = object()
@@ -48,10 +57,14 @@ _KINDS = {
         "lock_out_cleared",
     ),
     "role": ("role_given", "role_taken"),
+    "price": ("prices_changed",),
 }
 KIND_OF = {action: kind for kind, actions in _KINDS.items() for action in actions}
 
 _ENDS = frozenset({"training_revoked", "member_taken_back", "role_taken"})
+_NAMED_BY = {"role": "role", "price": "starts_at"}
+"""What, besides the log's word for it, says which one: prices stay, and newer ones stand beside them."""
+
 _UNSAID: Mapping[str, Mapping[str, Any]] = {
     "member_created": {"status": Member.Status.ACTIVE.value},
     "badge_given": {"condition": Badge.Condition.ACTIVE.value},
@@ -81,8 +94,9 @@ class Told:
         if kind is None:
             return
         subject = row.subject
-        if kind == "role":
-            subject += f" {(row.after or row.before or {}).get('role')}"
+        named = _NAMED_BY.get(kind)
+        if named is not None:
+            subject += f" {(row.after or row.before or {}).get(named)}"
         if row.action in _ENDS:
             self.values[kind, subject] = {"": (GONE, row.seq)}
             if kind == "member":
@@ -181,10 +195,17 @@ def _roles(lab: Lab) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{one.user.email} {one.name}", {"role": str(one.name)}
 
 
+def _prices(lab: Lab) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in TariffVersion.objects.filter(tariff__lab=lab).select_related("tariff", "group"):
+        said = tariffs.described(one)
+        yield f"{one.tariff.slug} {one.group.slug if one.group else '*'} {said['starts_at']}", said
+
+
 _STANDING: Mapping[str, Callable[[Lab], Iterable[tuple[str, Mapping[str, Any] | None]]]] = {
     "member": _members,
     "right": _rights,
     "badge": _badges,
     "machine": _machines,
     "role": _roles,
+    "price": _prices,
 }

@@ -97,8 +97,11 @@ def interlocks(request: HttpRequest, node: Node) -> HttpResponse:
     """The node's own levels are kept; those of others that it waits for."""
     message = _message(request)
     own, wanted = neighbours.read_levels(message), neighbours.read_wanted(message)
-    known = neighbours.exchange(node, own, wanted, settings.HUB_CLOCK)
-    return JsonResponse({"v": hubapi.VERSION, "interlocks": known})
+    said = neighbours.read_moment(message)
+    known = neighbours.exchange(node, own, wanted, said, settings.HUB_CLOCK)
+    closed = {name: word.closed for name, word in known.items()}
+    ages_ms = {name: word.age_ms for name, word in known.items()}
+    return JsonResponse({"v": hubapi.VERSION, "interlocks": closed, "ages_ms": ages_ms})
 
 
 @for_node("POST")

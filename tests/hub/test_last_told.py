@@ -10,7 +10,7 @@ import pytest
 
 from interlock.core import model as core
 from interlock.hub.changes import log_deed
-from interlock.hub.domain import accounts, machine_editing, machines, members, trainings
+from interlock.hub.domain import accounts, machine_editing, machines, members, tariffs, trainings
 from interlock.hub.domain.erasure import erase_from_tables
 from interlock.hub.domain.intake import Newcomer, take_back, take_in
 from interlock.hub.last_told import INVENTED, contradictions
@@ -22,6 +22,7 @@ from interlock.hub.models import (
     Member,
     MemberImport,
     Role,
+    TariffVersion,
     Topic,
     Training,
 )
@@ -68,6 +69,7 @@ def test_after_every_deed_the_tables_stand_as_it_told(lab: SmallLab) -> None:
         lambda: machines.set_demands(actor, lab.machine, [lab.training, laser], core.Needs.ANY),
         lambda: machines.set_rules(actor, lab.machine, machines.HouseRules(second_person=True)),
         lambda: machines.set_tariff(actor, lab.machine, None),
+        lambda: tariffs.set_prices(actor, lab.tariff, tariffs.Prices(cents_per_hour=1_500)),
         lambda: machines.lock_out(actor, lab.machine, "the guard is broken"),
         lambda: machines.clear_lock_out(actor, lab.machine),
         lambda: machine_editing.edit(actor, lab.machine, machine_editing.Card("Saw", "Hall 2")),
@@ -133,7 +135,18 @@ MEDDLING: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Machine.objects.update(locked_out_at=None),
         "machine saw: locked_out is False, and deed N told True",
     ),
-    "a price": (lambda: Machine.objects.update(tariff=None), "tariff is None, and deed N told"),
+    "a machine that costs nothing": (
+        lambda: Machine.objects.update(tariff=None),
+        "machine saw: tariff is None, and deed N told 'wood'",
+    ),
+    "a price": (
+        lambda: TariffVersion.objects.update(cents_per_hour=1),
+        "cents_per_hour is 1, and deed N told 1200",
+    ),
+    "prices that are gone": (
+        lambda: TariffVersion.objects.all().delete(),
+        "is gone, and no deed says so since N",
+    ),
     "an owner": (
         lambda: Role.objects.create(
             lab=Machine.objects.get().lab,

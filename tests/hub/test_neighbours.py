@@ -64,6 +64,37 @@ def test_a_word_counts_for_ninety_seconds_and_is_unknown_then(pair: Pair) -> Non
     assert pair.asks("saw/Lid") == {"saw/Lid": None}
 
 
+def test_a_word_comes_with_its_age_never_younger_than_it_is(pair: Pair) -> None:
+    pair.clock.set_wall_ms(WALL_MS + 900)
+    pair.say(pair.saw, {"own": {"Lid": True, "Air": None}, "wanted": []})
+    for later_ms in (0, 100, 50_000, 90_000):
+        pair.clock.set_wall_ms(WALL_MS + 900 + later_ms)
+        _, answer = pair.say(pair.router, {"own": {}, "wanted": ["saw/Lid", "nobody/Lid"]})
+        age_ms = answer["ages_ms"]["saw/Lid"]
+        assert later_ms <= age_ms <= later_ms + 1_000
+        assert answer["interlocks"]["nobody/Lid"] is None
+
+
+def test_a_request_that_a_newer_one_of_the_same_boot_overtook_changes_nothing(pair: Pair) -> None:
+    """Found by the simulator (I1): an old "closed" made a lid that was told to be open closed for half a minute."""
+
+    def looks(boot_id: str, boot_ms: int, closed: bool) -> None:
+        message = {"own": {"Lid": closed}, "boot_id": boot_id, "boot_ms": boot_ms, "wanted": []}
+        assert pair.say(pair.saw, message)[0] == 200
+
+    looks("boot-1", 60_000, True)
+    looks("boot-1", 61_000, False)
+    looks("boot-1", 60_000, True)
+    assert pair.asks("saw/Lid") == {"saw/Lid": False}
+    looks("boot-1", 62_000, True)
+    assert pair.asks("saw/Lid") == {"saw/Lid": True}
+    looks("boot-2", 5_000, False)
+    assert pair.asks("saw/Lid") == {"saw/Lid": False}
+    # A node of before does not say when it looked.
+    pair.say(pair.saw, {"own": {"Lid": True}, "wanted": []})
+    assert pair.asks("saw/Lid") == {"saw/Lid": True}
+
+
 def test_a_replaced_pi_speaks_for_its_machine_under_the_old_name(pair: Pair) -> None:
     pair.say(pair.saw, {"own": {"Lid": True}, "wanted": []})
     nodes.revoke_node(console(), pair.saw.node, "dead")
@@ -96,6 +127,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "wanted is no list": {"own": {}, "wanted": "saw/Lid"},
     "wanted too much": {"own": {}, "wanted": ["x/y"] * 65},
     "wanted a number": {"own": {}, "wanted": [7]},
+    "a boot without its time": {"own": {"Lid": False}, "wanted": [], "boot_id": "b"},
 }
 
 

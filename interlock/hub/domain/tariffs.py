@@ -108,8 +108,8 @@ def set_prices(
         Topic.OTHER,
         "prices_changed",
         f"{tariff.slug} {group.slug if group else '*'}",
-        before=None if before is None else _described(before),
-        after=_described(version),
+        before=None if before is None else described(before),
+        after=described(version),
     )
     return version
 
@@ -198,7 +198,8 @@ def _check_numbers(tariff: Tariff, prices: Prices) -> None:
             )
 
 
-def _described(version: TariffVersion) -> dict[str, Any]:
+def described(version: TariffVersion) -> dict[str, Any]:
+    """What the audit log keeps of prices."""
     names = asdict(Prices())
     values = {name: getattr(version, name) for name in names}
     values["free_purposes"] = list(version.free_purposes)

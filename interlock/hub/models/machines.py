@@ -117,7 +117,8 @@ class Node(models.Model):
     config_digest = models.CharField(max_length=64, blank=True)
     # Why it did not take the last list it was offered; empty once it decides by the newest.
     list_refused = models.CharField(max_length=300, blank=True, default="")
-    # What it last said of its interlocks, for nodes that ask: {name: [true, false or null, UTC second]}.
+    # What it last said of its interlocks, for nodes that ask: {name: [true, false or null, UTC second,
+    # boot and its millisecond when the node looked]}.
     interlocks = models.JSONField(default=dict, blank=True)
 
     class Meta:
