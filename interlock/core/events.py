@@ -122,10 +122,11 @@ class TerminationRequested:
 
 @dataclass(frozen=True, slots=True)
 class RemoteInterlockReported:
-    """Another node said whether an interlock there is closed; None: that node itself does not know."""
+    """Another node said, `age_ms` ago, whether an interlock there is closed; None: nobody knows."""
 
     name: str
     closed: bool | None
+    age_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class RemoteReport:
-    """What another node last said of its interlock, and when we heard it."""
+    """What another node last said of its interlock, and when it said so (wherever the word lay meanwhile)."""
 
     name: str
     closed: bool | None

@@ -48,7 +48,7 @@ def note_remote(state: MachineState, event: Any, now: Now) -> Outcome:
     if not any(one.remote and one.name == event.name for one in state.rules.interlocks):
         return state, ()
     others = tuple(report for report in state.remote if report.name != event.name)
-    report = RemoteReport(event.name, event.closed, now.boot_ms)
+    report = RemoteReport(event.name, event.closed, now.boot_ms - event.age_ms)
     return replace(state, remote=(*others, report)), ()
 
 

@@ -181,12 +181,14 @@ class NodeAnswers:
         name, closed = wire.text(request, "name", length_max=64), request.get("closed")
         if closed is not None:
             closed = wire.flag(request, "closed")
+        # A sync of before says nothing of the word's age.
+        age_ms = wire.integer(request, "age_ms") if "age_ms" in request else 0
         if not any(one.remote and one.name == name for one in self.loop.state.rules.interlocks):
             raise ProtocolError(
                 f"no remote interlock is called {name!r} here",
                 remedy="Compare [[interlocks]] in node.toml with what the hub sends",
             )
-        return self._told(RemoteInterlockReported(name, closed))
+        return self._told(RemoteInterlockReported(name, closed, age_ms))
 
     def command(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """A command of the hub was carried out, now or before. Raises ProtocolError: it is none for us."""

@@ -8,7 +8,8 @@
     installed                      what became of it: version in use, whether one is being installed, which was refused
     time MESSAGE                   the hub's signed answer to the last nonce
     command MESSAGE                a signed command of the hub (protocol/commands.py): what became of it
-    interlock NAME CLOSED          what another node says of a declared remote interlock: true, false, null (unknown)
+    interlock NAME CLOSED [AGE_MS] what another node said of a declared remote interlock, so long ago: true, false, null
+                                   (unknown)
     status, panel, metrics, diagnose
     clear_faults BY                a technician at the Pi's own console says the fault is mended; BY is who
     break_glass CODE               the code of the envelope clears it where no list of rights is there to ask

@@ -9,8 +9,11 @@ Every request carries `Authorization: Bearer CREDENTIAL`; the hub knows the node
                     the signed delta from `since` (protocol/deltas.py), or {v, version, commands}: version null or
                     of a list to fetch whole; `has` is what the node decides by, which confirms it
     GET  snapshot                                                       → the signed file (protocol/snapshots.py)
-    POST interlocks {v, own: {name: closed}, wanted: ["node/name"]}     → {v, interlocks: {"node/name": closed}}
-                    closed: true, false, or null: unknown, also when that node was silent for 90 s
+    POST interlocks {v, own: {name: closed}, wanted: ["node/name"], boot_id, boot_ms}
+                                                    → {v, interlocks: {"node/name": closed}, ages_ms: {"node/name": ms}}
+                    closed: true, false, or null: unknown, also when that node was silent for 90 s; `ages_ms` by the
+                    same names: how long ago it said so. `boot_id` and `boot_ms` are when the levels were so: a
+                    request that arrives behind a later one of the same boot changes nothing
     POST commands   {v, number, done, answer}                           → {v}; what became of a command
 
 `hello` says also `digest` (of the entries the node decides by, hexadecimal or null: not counted yet) and `refused`

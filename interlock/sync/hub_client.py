@@ -39,6 +39,7 @@ from interlock.sync.links import (
     NodeHello,
     OtherChain,
     Wire,
+    Word,
     said_by,
     version_from_wire,
     version_text,
@@ -215,17 +216,23 @@ class HubClient:
         return None
 
     def interlocks(
-        self, own: Mapping[str, bool | None], wanted: Sequence[str]
-    ) -> dict[str, bool | None] | No:
-        """Tell the levels of our own interlocks; those `wanted`, each named "node/name", come back."""
+        self, own: Mapping[str, bool | None], wanted: Sequence[str], boot_id: str, boot_ms: int
+    ) -> dict[str, Word] | No:
+        """Tell the levels of our own interlocks at `boot_ms`; those `wanted`, each named "node/name", come back."""
         message = {"v": hubapi.VERSION, "own": dict(own), "wanted": list(wanted)}
+        message |= {"boot_id": boot_id, "boot_ms": boot_ms}
         answer = self._post(hubapi.PATH_INTERLOCKS, message)
         if isinstance(answer, No):
             return answer
         with said_by(self._name):
             known = _object(answer, "interlocks")
+            # A hub of before says nothing of ages.
+            ages_ms = _object(answer, "ages_ms") if "ages_ms" in answer else {}
             return {
-                one: None if known.get(one) is None else fields.flag(known, one) for one in wanted
+                one: Word()
+                if known.get(one) is None
+                else Word(fields.flag(known, one), fields.optional_integer(ages_ms, one) or 0)
+                for one in wanted
             }
 
     def cut(self) -> None:

@@ -46,6 +46,14 @@ class NodeHello:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What another node said of an interlock of its, `age_ms` before it was answered; None: nobody knows."""
+
+    closed: bool | None = None
+    age_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """What the node decides by, whether it is busy with a list, and the last one it refused: file and reason."""
 

@@ -3,7 +3,8 @@
 One machine's door or air flow can keep another machine from starting (`remote = "node/name"` in node.toml). It
 only ever keeps a start back, so nothing here is in a hurry to permit: a contact is called closed when two looks
 in a row saw it so, open at the first. Whoever is not heard of becomes unknown by itself, at the hub and in the
-node, after 90 s. A thread and connections of its own: a slow hub holds no record up.
+node, 90 s after its word: each word carries its age. A thread and connections of its own: a slow hub holds no
+record up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from interlock.config.sections import InterlockConfig
 from interlock.errors import LinkError
 from interlock.sync.backoff import Backoff
 from interlock.sync.courier import NODE_RETRY_MS, REFUSED_MS
-from interlock.sync.links import No
+from interlock.sync.links import No, Word
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ TELL_MS = 30_000
 
 Levels = dict[str, bool | None]
 """Interlocks by name: closed, open, or (None) unknown."""
+Words = Mapping[str, Word]
+"""What other nodes said of theirs, by "node/name"."""
 
 
 class ContactLink(Protocol):
@@ -38,15 +41,17 @@ class ContactLink(Protocol):
     def contacts(self) -> Sequence[bool | None]:
         """The level of every declared interlock now, in the order of node.toml; None for remote ones."""
 
-    def interlock(self, name: str, closed: bool | None) -> No | None:
-        """Tell the node what another node says of the remote interlock it calls `name`."""
+    def interlock(self, name: str, closed: bool | None, age_ms: int) -> No | None:
+        """Tell the node what another node said, `age_ms` ago, of the remote interlock it calls `name`."""
 
 
 class ExchangeLink(Protocol):
     """The hub's HTTP interface. Raises LinkError when it does not answer in time."""
 
-    def interlocks(self, own: Mapping[str, bool | None], wanted: Sequence[str]) -> Levels | No:
-        """Tell the levels of our own; those `wanted`, each named "node/name", come back."""
+    def interlocks(
+        self, own: Mapping[str, bool | None], wanted: Sequence[str], boot_id: str, boot_ms: int
+    ) -> Words | No:
+        """Tell the levels of our own at `boot_ms`; those `wanted`, each named "node/name", come back."""
 
 
 class Neighbours:
@@ -85,7 +90,8 @@ class Neighbours:
         if own == self._told and now_ms < self._due_ms:
             return LOOK_MS
         try:
-            answer = self._hub.interlocks(own, sorted(set(self._remote.values())))
+            wanted = sorted(set(self._remote.values()))
+            answer = self._hub.interlocks(own, wanted, self._clock.boot_id, now_ms)
         except LinkError as error:
             return self._pause(self._backoff.failed(), f"hub not reached: {error}")
         if isinstance(answer, No):
@@ -94,7 +100,7 @@ class Neighbours:
         self._told = own
         self._due_ms = now_ms + (ASK_MS if self._remote else TELL_MS)
         self._say("interlocks of other nodes are exchanged", logging.INFO)
-        return self._hand_over(answer)
+        return self._hand_over(answer, now_ms)
 
     def wake(self) -> None:
         """The hub was reached by somebody else: do not sit out the rest of a back-off."""
@@ -112,10 +118,13 @@ class Neighbours:
                 own[one.name] = level if level is not True or was is True else False
         return own
 
-    def _hand_over(self, answer: Levels) -> int:
+    def _hand_over(self, answer: Words, asked_ms: int) -> int:
         try:
             for name, asked in self._remote.items():
-                no = self._node.interlock(name, answer.get(asked))
+                word = answer.get(asked, Word())
+                # As long as it lay at the hub, and at most as long as our question took.
+                age_ms = word.age_ms + self._clock.boot_ms() - asked_ms
+                no = self._node.interlock(name, word.closed, age_ms)
                 if no is not None:
                     self._say(f"the node does not take {name!r}: {no.message}", logging.WARNING)
         except LinkError as error:

@@ -138,9 +138,9 @@ class NodeClient:
                 raise ProtocolError("interlocks_closed must be a list")
             return [None if one is None else fields.flag({"level": one}, "level") for one in levels]
 
-    def interlock(self, name: str, closed: bool | None) -> No | None:
-        """Tell the node what another node says of the remote interlock it calls `name`."""
-        return self._tell(Op.INTERLOCK, name=name, closed=closed)
+    def interlock(self, name: str, closed: bool | None, age_ms: int) -> No | None:
+        """Tell the node what another node said, `age_ms` ago, of the remote interlock it calls `name`."""
+        return self._tell(Op.INTERLOCK, name=name, closed=closed, age_ms=age_ms)
 
     def _tell(self, op: Op, **arguments: Any) -> No | None:
         answer = self._asked(op, **arguments)

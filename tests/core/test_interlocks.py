@@ -231,6 +231,15 @@ def test_a_report_is_believed_for_its_time_and_no_longer(late_ms: int, starts: b
     assert rig.is_on is starts
 
 
+@pytest.mark.parametrize(("late_ms", "starts"), [(0, True), (1, False)])
+def test_a_report_is_as_old_as_its_word_and_not_as_its_arrival(late_ms: int, starts: bool) -> None:
+    rig = Rig(COOLED)
+    rig.give(RemoteInterlockReported("chiller", True, age_ms=REMOTE_FRESH_MS - 5_000))
+    rig.ms += 5_000 + late_ms - 1
+    rig.arrive(ADA)
+    assert rig.is_on is starts
+
+
 @pytest.mark.parametrize("closed", [None, False])
 def test_another_nodes_interlock_never_cuts_a_job_and_ends_the_session_with_it(
     closed: bool | None,

@@ -71,7 +71,7 @@ def test_a_word_comes_with_its_age_never_younger_than_it_is(pair: Pair) -> None:
         pair.clock.set_wall_ms(WALL_MS + 900 + later_ms)
         _, answer = pair.say(pair.router, {"own": {}, "wanted": ["saw/Lid", "nobody/Lid"]})
         age_ms = answer["ages_ms"]["saw/Lid"]
-        assert later_ms <= age_ms <= later_ms + 1_000
+        assert later_ms <= age_ms <= later_ms + 2_000, "the hub counts in whole seconds"
         assert answer["interlocks"]["nobody/Lid"] is None
 
 

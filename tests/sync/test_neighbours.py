@@ -12,7 +12,7 @@ from interlock.config.sections import InputConfig, InterlockConfig
 from interlock.errors import LinkError
 from interlock.sim.clocks import VirtualClock
 from interlock.sync.backoff import Backoff
-from interlock.sync.links import No
+from interlock.sync.links import No, Word
 from interlock.sync.neighbours import ASK_MS, LOOK_MS, TELL_MS, Neighbours
 
 pytestmark = pytest.mark.fast
@@ -29,6 +29,7 @@ class Machine:
 
     levels: list[bool | None]
     told: list[tuple[str, bool | None]] = field(default_factory=list)
+    ages_ms: list[int] = field(default_factory=list)
     away: bool = False
     refuses: bool = False
 
@@ -37,8 +38,9 @@ class Machine:
             raise LinkError("it does not answer", where="the node")
         return self.levels
 
-    def interlock(self, name: str, closed: bool | None) -> No | None:
+    def interlock(self, name: str, closed: bool | None, age_ms: int) -> No | None:
         self.told.append((name, closed))
+        self.ages_ms.append(age_ms)
         return No("malformed", "no such interlock") if self.refuses else None
 
 
@@ -50,16 +52,21 @@ class Office:
     heard: list[tuple[int, dict[str, bool | None]]] = field(default_factory=list)
     wanted: list[str] = field(default_factory=list)
     answers: dict[str, bool | None] = field(default_factory=dict)
+    looked: list[tuple[str, int]] = field(default_factory=list)
+    age_ms: int = 0
+    takes_ms: int = 0
     away: bool = False
 
     def interlocks(
-        self, own: Mapping[str, bool | None], wanted: Sequence[str]
-    ) -> dict[str, bool | None] | No:
+        self, own: Mapping[str, bool | None], wanted: Sequence[str], boot_id: str, boot_ms: int
+    ) -> dict[str, Word] | No:
         if self.away:
             raise LinkError("it cannot be reached", where="the hub")
         self.heard.append((self.clock.boot_ms(), dict(own)))
+        self.looked.append((boot_id, boot_ms))
         self.wanted = list(wanted)
-        return {one: self.answers.get(one) for one in wanted}
+        self.clock.advance_us(self.takes_ms * 1_000)
+        return {one: Word(self.answers.get(one), self.age_ms) for one in wanted}
 
 
 class Place:
@@ -119,6 +126,22 @@ def test_who_waits_for_another_asks_every_ten_seconds_and_hands_over_every_answe
     assert place.hub.wanted == ["extraction/Air flow"]
     assert place.machine.told == [("Air", True), ("Air", False), ("Air", None)]
     assert [own for _, own in place.told_at()] == [{}] * 3
+
+
+def test_a_word_is_as_old_as_it_lay_at_the_hub_and_on_its_way() -> None:
+    """Found by the simulator (I1): kept for 90 s at the hub and for 90 s more here, it was believed for 180 s."""
+    place = Place(declared("Air", "x/Air"), levels=[None])
+    place.hub.answers, place.hub.age_ms, place.hub.takes_ms = {"x/Air": True}, 60_000, 4_000
+    place.run_ms(LOOK_MS)
+    assert (place.machine.told, place.machine.ages_ms) == ([("Air", True)], [64_000])
+
+
+def test_every_question_says_when_the_contacts_were_looked_at() -> None:
+    place = Place(declared("Lid"), levels=[False])
+    place.run_ms(TELL_MS + LOOK_MS)
+    boot_id = place.clock.boot_id
+    assert place.hub.looked == [(boot_id, at_ms) for at_ms, _ in place.hub.heard]
+    assert len(place.hub.looked) == 2
 
 
 def test_a_hub_that_is_away_tells_nothing_and_hears_of_us_when_it_is_back() -> None:
