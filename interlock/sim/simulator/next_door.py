@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from interlock.sim.simulator.schedule import Act, Schedule
 
@@ -17,7 +18,7 @@ NEXT_DOOR = "next door"
 """What this machine calls the interlock."""
 MS, S = 1_000, 1_000_000
 KEPT_US = 90 * S
-"""For so long a word is good, at the hub and in the node: behind it nothing is known (docs/what-opens-the-relay.md)."""
+"""For so long a word is good, wherever it lies: behind it nothing is known (docs/what-opens-the-relay.md)."""
 LOOK_US = 1 * S
 """That node looks at its contact every second, and believes a closing at the second look."""
 SAY_US, ASK_US = 30 * S, 10 * S
@@ -25,8 +26,8 @@ AGAIN_US = 40 * S
 """An answer may arrive once more so much later."""
 NEWS_US = LOOK_US + ASK_US + 3 * S
 """While nothing is in the way an opening has been told by then."""
-LONG_US = 2 * KEPT_US + 20 * S
-"""Whatever is in the way: a word that is kept at the hub, then here, and was late, is gone by then."""
+LONG_US = KEPT_US + 2 * LOOK_US + 3 * S
+"""Whatever is in the way: the last word that called it closed is too old by then."""
 LOSS = 0.5
 MANNERS = ("late", "lossy", "half_open", "again")
 
@@ -39,22 +40,28 @@ class Hearsay:
     """Since when the contact is open; None: it is closed."""
     word: bool | None = None
     word_us: int = 0
+    """When that was said there."""
+    heard_us: int = 0
     was_unknown: bool = True
     """Whether it was not known to be closed when that word came."""
     unknown_us: int = 0
     """Since when no good word was told, where the last one is none."""
     well_us: int | None = 0
     """Since when nothing is in the way of a word; None: something is."""
+    settled_us: int = 0
+    """How long after a trouble everybody asks and tells as often as ever."""
+    doubt_us: int = 0
+    """By how much a word may be older than the world can tell, having been late on its way."""
     again_us: int = -(10**12)
     """When an old word may last have arrived once more."""
 
-    def told(self, word: bool | None, now_us: int) -> None:
-        """The node heard this now."""
+    def told(self, word: bool | None, age_us: int, now_us: int) -> None:
+        """The node heard now what was said there so long ago."""
         since_us = self.lost_since_us(now_us)
         self.was_unknown = since_us is not None
         if word is not True:
             self.unknown_us = now_us if since_us is None else since_us
-        self.word, self.word_us = word, now_us
+        self.word, self.word_us, self.heard_us = word, now_us - age_us, now_us
 
     def forgotten(self, now_us: int) -> None:
         """A new process knows nothing."""
@@ -69,16 +76,38 @@ class Hearsay:
 
     def is_surely_told(self, served_us: int, now_us: int) -> bool:
         """Whether it is open for so long that this node, which serves since `served_us`, cannot call it closed."""
-        if self.opened_us is None or now_us - self.again_us < AGAIN_US + KEPT_US:
+        if self.opened_us is None:
             return False
-        well_us = now_us if self.well_us is None else max(self.well_us, self.opened_us, served_us)
-        return now_us - well_us > NEWS_US or now_us - self.opened_us > LONG_US
+        if now_us - self.opened_us > LONG_US:
+            return True
+        if self.well_us is None or now_us - self.again_us < AGAIN_US + KEPT_US:
+            return False
+        begun_us = max(self.well_us + self.settled_us, self.opened_us, served_us)
+        return now_us - begun_us > NEWS_US
 
     def way_changed(self, *, is_well: bool, repeats: bool, now_us: int) -> None:
         """Something came between the contact and this node, or went; `repeats`: old words may come again."""
         self.well_us = (self.well_us if self.well_us is not None else now_us) if is_well else None
         if repeats:
             self.again_us = now_us
+
+
+class Neighbour(Protocol):
+    """A contact at another machine, and what is between it and this one."""
+
+    @property
+    def manner(self) -> str:
+        """What befalls its words: `ok`, or one of `MANNERS`."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is in the way of a word."""
+
+    def move(self, closed: bool) -> None:
+        """Somebody opens or closes it."""
+
+    def behave(self, manner: str) -> None:
+        """`away` and `back`: that machine's node; `ok` and the others: the way of its words."""
 
 
 class NextDoor:
@@ -91,14 +120,14 @@ class NextDoor:
         chance: Random,
         *,
         is_linked: Callable[[], bool],
-        tell: Callable[[bool | None], None],
+        tell: Callable[[bool | None, int], None],
     ) -> None:
-        """`is_linked`: whether this node reaches the hub; `tell` is called with each word that arrives."""
+        """`is_linked`: whether this node reaches the hub; `tell` is called with each word that arrives, and its age."""
         self._schedule, self._node, self._chance = schedule, node, chance
         self._is_linked, self._tell = is_linked, tell
         self._closed_us: int | None = -LOOK_US
         """Since when it is closed; None: it is open."""
-        self.manner = "ok"
+        self._manner = "ok"
         self._is_away = False
         self._kept: tuple[bool, int] | None = None
         """The newest word at the hub, and when it came."""
@@ -106,9 +135,14 @@ class NextDoor:
         self._later(chance.randrange(LOOK_US, 3 * LOOK_US), self._ask_again)
 
     @property
+    def manner(self) -> str:
+        """What befalls the answers."""
+        return self._manner
+
+    @property
     def is_well(self) -> bool:
         """Whether nothing is in the way of a word."""
-        return self.manner == "ok" and not self._is_away and self._is_linked()
+        return self._manner == "ok" and not self._is_away and self._is_linked()
 
     def move(self, closed: bool) -> None:
         """Somebody opens or closes it."""
@@ -122,7 +156,7 @@ class NextDoor:
             self._is_away = manner == "away"
             self._later(self._chance.randrange(LOOK_US), self._say)
         else:
-            self.manner = manner
+            self._manner = manner
 
     # ------------------------------------------------------------------------------ that node
 
@@ -143,17 +177,20 @@ class NextDoor:
         self._later(ASK_US, self._ask_again)
 
     def _ask(self) -> None:
-        chance, manner = self._chance, self.manner
+        chance, manner = self._chance, self._manner
         is_lost = manner == "half_open" or (manner == "lossy" and chance.random() < LOSS)
         if is_lost or not self._is_linked():
             return
-        word = self._said()
+        now_us = self._schedule.now_us
+        word, said_us = self._said(), now_us if self._kept is None else self._kept[1]
         travels_us = chance.randrange(20 * MS, 400 * MS)
         if manner == "late":
             travels_us += chance.randrange(1 * S, 9 * S)
-        self._later(travels_us, lambda: self._arrive(word))
+        self._later(travels_us, lambda: self._arrive(word, said_us))
         if manner == "again":
-            self._later(travels_us + chance.randrange(AGAIN_US), lambda: self._arrive(word))
+            self._later(
+                travels_us + chance.randrange(AGAIN_US), lambda: self._arrive(word, said_us)
+            )
 
     def _said(self) -> bool | None:
         if self._kept is None:
@@ -161,9 +198,9 @@ class NextDoor:
         closed, at_us = self._kept
         return closed if self._schedule.now_us - at_us <= KEPT_US else None
 
-    def _arrive(self, word: bool | None) -> None:
+    def _arrive(self, word: bool | None, said_us: int) -> None:
         if self._is_linked():
-            self._tell(word)
+            self._tell(word, self._schedule.now_us - said_us)
 
     def _later(self, us: int, act: Act) -> None:
         self._schedule.at(self._schedule.now_us + us, act, self._node)

@@ -23,7 +23,7 @@ from interlock.sim.simulator.fitting import Fitting, fitting
 from interlock.sim.simulator.happenings import Happening
 from interlock.sim.simulator.hub_model import HubModel
 from interlock.sim.simulator.life import Card, Life, PiClock
-from interlock.sim.simulator.next_door import NEXT_DOOR, NextDoor
+from interlock.sim.simulator.next_door import NEXT_DOOR, Neighbour, NextDoor
 from interlock.sim.simulator.schedule import Act, Schedule
 from interlock.sim.simulator.slot import Slot
 from interlock.sim.simulator.witness import Witness
@@ -349,7 +349,7 @@ class Pi:
 
     # ---------------------------------------------------------------------------------- inside
 
-    def _new_neighbour(self, seed: int, parts: Parts) -> NextDoor:
+    def _new_neighbour(self, seed: int, parts: Parts) -> Neighbour:
         node = self.card.node
         return parts.neighbour(
             self._schedule,
@@ -359,12 +359,13 @@ class Pi:
             tell=self._told,
         )
 
-    def _told(self, word: bool | None) -> None:
+    def _told(self, word: bool | None, age_us: int) -> None:
         """Sync hands over what it was answered; a node that stands still is not reached."""
         life = self.life
         if life is not None and not life.is_paused:
-            self.witness.heard(word)
-            life.emit(RemoteInterlockReported(NEXT_DOOR, word))
+            age_ms = age_us // 1_000
+            self.witness.heard(word, age_us)
+            life.emit(RemoteInterlockReported(NEXT_DOOR, word, age_ms))
 
     def _way_changed(self, *, repeats: bool = False) -> None:
         if self._neighbour is not None:

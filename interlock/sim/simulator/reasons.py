@@ -68,8 +68,8 @@ def _unheard_of(w: Witness) -> bool:
     if not w.fit.waits_for_another:
         return False
     hearsay = w.hearsay
-    heard_again = hearsay.was_unknown and _recent(w, hearsay.word_us, MOMENT_US)
-    lost_us = hearsay.lost_since_us(w.now_us + MOMENT_US)
+    heard_again = hearsay.was_unknown and _recent(w, hearsay.heard_us, MOMENT_US)
+    lost_us = hearsay.lost_since_us(w.now_us + MOMENT_US + hearsay.doubt_us)
     return lost_us is not None or heard_again
 
 

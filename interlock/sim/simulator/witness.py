@@ -368,9 +368,9 @@ class Witness:
         if type_ == "session_started":
             self.last_start = record
 
-    def heard(self, word: bool | None) -> None:
-        """The node was told this of the contact at the other machine."""
-        self.hearsay.told(word, self.now_us)
+    def heard(self, word: bool | None, age_us: int) -> None:
+        """The node was told what was said so long ago of the contact at the other machine."""
+        self.hearsay.told(word, age_us, self.now_us)
         self.tell(f"next door is {WORDS[word]}")
 
     def tell(self, words: str) -> None:

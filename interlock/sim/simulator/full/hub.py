@@ -7,12 +7,10 @@ noted as plain facts beside them (`HubModel`): what the hub signed is judged by 
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from interlock.protocol.snapshots import SnapshotVersion
 from interlock.sim.clocks import VirtualClock
 from interlock.sim.simulator.fitting import TRAINING, Fitting
 from interlock.sim.simulator.full.accounts import BEGIN_CENTS, Accounts
-from interlock.sim.simulator.full.entropy import seeded
+from interlock.sim.simulator.full.hub_folder import begun
 from interlock.sim.simulator.full.polls import Polls
 from interlock.sim.simulator.house import ZONE
 from interlock.sim.simulator.hub_model import HubModel, Snapshot
@@ -29,7 +27,6 @@ from interlock.sim.simulator.people import Person
 from interlock.sim.simulator.schedule import BEGUN_MS, Schedule
 
 HUB_URL = "http://localhost"
-MEMORY = Path("/dev/shm")
 LOOK_US = 250_000
 """`Watch` looks five times a second and gathers for another fifth."""
 CENTS_PER_HOUR = 1_200
@@ -72,18 +69,6 @@ class Backup:
     accounts: Accounts
 
 
-@dataclass(slots=True)
-class Folder:
-    """The folder of this process's hubs: keys once, a database for each run."""
-
-    path: Path
-    empty: bytes = b""
-    made: list[Any] = field(default_factory=list)
-
-
-_FOLDER = Folder(Path())
-
-
 class HubClock:
     """What the hub takes for the time."""
 
@@ -124,11 +109,13 @@ class RealHub(HubModel):
         self.prices: tuple[tuple[int, int], ...] = ((0, CENTS_PER_HOUR),)
         self.accounts = Accounts()
         self.backup: Backup | None = None
+        self.words: dict[int, tuple[int, int]] = {}
+        """By who shows their credential: when they last told of their interlocks, and what they called that moment."""
         self.archive: dict[int, list[bytes]] = {}
         """By node: every whole list that it ever fetched."""
         self._told: dict[tuple[int, SnapshotVersion], Snapshot] = {}
         self._look_due = False
-        self._lay_down(_begun().empty)
+        self._lay_down(begun().empty)
         from django.conf import settings
         from django.test import Client
 
@@ -206,6 +193,12 @@ class RealHub(HubModel):
             content_type="application/json",
             headers={"Authorization": request.authorization, "Host": "localhost"},
         )
+        if request.path.endswith("/interlocks"):
+            # What comes once more is no newer word.
+            _, before_ms = self.words.get(node, (0, -1))
+            looked_ms = json.loads(request.body)["boot_ms"]
+            if looked_ms > before_ms:
+                self.words[node] = self._schedule.now_us, looked_ms
         if response.status_code >= 500:
             self.troubles.append(f"{request.path} answered {response.status_code}")
         self._count_accounts()
@@ -245,7 +238,8 @@ class RealHub(HubModel):
     def _note_versions(self) -> None:
         from interlock.hub.models import Snapshot as Signed
 
-        for pk, epoch, counter in Signed.objects.values_list("node_id", "epoch", "counter"):
+        signed = Signed.objects.filter(node_id__in=self._pks)
+        for pk, epoch, counter in signed.values_list("node_id", "epoch", "counter"):
             self._told.setdefault((self._nodes[pk], (epoch, counter)), self.current)
 
     def _restore(self, backup: Backup, *, is_noticed: bool) -> None:
@@ -273,7 +267,9 @@ class RealHub(HubModel):
 
         known = {
             self._nodes[pk]: (epoch, counter)
-            for pk, epoch, counter in Signed.objects.values_list("node_id", "epoch", "counter")
+            for pk, epoch, counter in Signed.objects.filter(node_id__in=self._pks).values_list(
+                "node_id", "epoch", "counter"
+            )
         }
         return key[1] <= known.get(key[0], (0, 0))
 
@@ -331,6 +327,11 @@ class RealHub(HubModel):
         for index, fit in enumerate(fits):
             machine = self._make_machine(begun, lab, index, fit, training)
             self.enrolled.append(nodes.enrol_node(begun, machine, HUB_URL))
+        self.next_door = {
+            index: self._make_next_door(begun, lab, index)
+            for index, fit in enumerate(fits)
+            if fit.waits_for_another
+        }
         self._pks = [one.node.pk for one in self.enrolled]
         self._nodes = {pk: index for index, pk in enumerate(self._pks)}
 
@@ -360,6 +361,15 @@ class RealHub(HubModel):
             )
             reservations.reserve(begun, machine, member, from_at, until_at)
         return machine
+
+    def _make_next_door(self, begun: Any, lab: Any, index: int) -> Any:
+        """The other machine that this one waits for, and its node; nobody works there."""
+        from interlock.hub.domain import machines, nodes
+
+        machine = machines.create_machine(
+            begun, lab, f"n{index}", f"Next door {index}", trainings=[], has_current_sensor=False
+        )
+        return nodes.enrol_node(begun, machine, HUB_URL)
 
     def _make_member(self, lab: Any, training: Any, residents: Any, person: Person) -> None:
         from interlock.hub.domain import members, trainings
@@ -472,25 +482,3 @@ class RealHub(HubModel):
         from interlock.hub.domain import tariffs
 
         return tariffs.Prices(cents_per_hour=cents, forgive_s=0)
-
-
-def _begun() -> Folder:
-    """This process's hub folder, with its keys and an empty database of this version's tables."""
-    if _FOLDER.empty:
-        return _FOLDER
-    holder = tempfile.TemporaryDirectory(prefix="il-sim-", dir=MEMORY if MEMORY.is_dir() else None)
-    _FOLDER.made.append(holder)
-    _FOLDER.path = Path(holder.name) / "hub"
-    from interlock.hub import commands
-    from interlock.hub.directory import HubConfig, HubDirectory
-
-    with seeded(0):
-        # The same keys in every process: they are part of what a seed means.
-        HubDirectory(_FOLDER.path).create(HubConfig(name="Simulated lab", language="en"))
-    commands.migrate(_FOLDER.path)
-    from django.db import connection
-
-    connection.close()
-    with closing(sqlite3.connect(_FOLDER.path / "hub.db")) as database:
-        _FOLDER.empty = database.serialize()
-    return _FOLDER

@@ -45,6 +45,7 @@ class Judge:
     def look(self, pi: FullPi) -> tuple[str, str] | None:
         """The rule that is broken at `pi` now, and what is wrong."""
         hub, now_us = self._hub, pi.witness.now_us
+        pi.look_next_door()
         if hub.troubles:
             return "CRASH", hub.troubles[0]
         if hub.unaudited:

@@ -16,15 +16,16 @@ from interlock.core.model import Assurance, BadgeState, Cache, Presented, Reason
 from interlock.errors import InterlockError, ProtocolError, StoreError
 from interlock.node import snapshot_builder
 from interlock.node.answers import NodeAnswers
+from interlock.node.break_glass import BreakGlassDoor
 from interlock.node.build_orders import BuildOrders, Built
-from interlock.node.control import ControlServer, Users
+from interlock.node.control import Answer, ControlServer, Users
 from interlock.node.journal_work import NO_TICKET
 from interlock.node.reader_worker import CacheKeys, ReaderWork
 from interlock.node.snapshot_installer import SnapshotInstaller, usable_cache
 from interlock.node.time_saver import ANCHOR_EVERY_MS
 from interlock.node.timekeeping import Timekeeper, TimeMarks
 from interlock.protocol import canonical, hubtime
-from interlock.protocol.control import SYNC_OPS
+from interlock.protocol.control import SYNC_OPS, Op
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.records import Head, RecordType
 from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
@@ -33,6 +34,7 @@ from interlock.sim.simulator.disk import JournalShell
 from interlock.sim.simulator.full.card import FullShell, MirroredJournal, SdCard
 from interlock.sim.simulator.full.fibers import Fiber
 from interlock.sim.simulator.full.hub import RealHub
+from interlock.sim.simulator.full.next_door import next_door_of
 from interlock.sim.simulator.hub_model import Snapshot
 from interlock.sim.simulator.life import Card, Life
 from interlock.sim.simulator.people import Card as Badge
@@ -100,10 +102,11 @@ class FullLife(Life):
             reader=self.reader,  # type: ignore[arg-type]
             installer=self.installer,
             anchored=self._anchored,
-            door=None,  # type: ignore[arg-type]  # nobody breaks a glass here
+            door=BreakGlassDoor(box.sd.state_dir / "learned.json", card.clock),
             commissioned=None,
         )
-        self._door = _Door(Path("control"), answers.table(), Users(own=0), card.clock)
+        table = answers.table() | {Op.INTERLOCK: self._hears(answers)}
+        self._door = _Door(Path("control"), table, Users(own=0), card.clock)
 
     def asked(self, line: bytes) -> bytes:
         """The answer to one line on the control socket."""
@@ -193,6 +196,19 @@ class FullLife(Life):
             cache=self._cache,
             boot_ms=card.clock.boot_ms,
         ).over(self.reader.work)
+
+    def _hears(self, answers: NodeAnswers) -> Answer:
+        """The real answer; of another machine's contact the witness hears what the node hears."""
+
+        def heard(request: Mapping[str, Any]) -> dict[str, Any]:
+            answer = answers.interlock(request)
+            # Not by the age that came with it: the world knows when the hub last heard of that machine.
+            now_us = self._card.schedule.now_us
+            said_us, _ = self._box.hub.words.get(next_door_of(self._card.node), (0, 0))
+            self._card.witness.heard(request["closed"], now_us - said_us)
+            return answer
+
+        return heard
 
     def _age_s(self, version: SnapshotVersion | None) -> int:
         return self.time.cache_age_s(version)

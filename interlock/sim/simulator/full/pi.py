@@ -6,16 +6,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from interlock.config.sections import InterlockConfig
 from interlock.sim.simulator.full.card import FullShell, Mirror, MirroredJournal, SdCard
 from interlock.sim.simulator.full.hub import RealHub
 from interlock.sim.simulator.full.net import Wire
+from interlock.sim.simulator.full.next_door import RealNextDoor, waiting_for
 from interlock.sim.simulator.full.node import Box, FullLife
 from interlock.sim.simulator.full.sync import Sync, SyncParts
 from interlock.sim.simulator.life import Life
+from interlock.sim.simulator.next_door import Neighbour
 from interlock.sim.simulator.pi import KERNEL_BOOT_US, RESTART_US, Parts, Pi
 from interlock.sim.simulator.schedule import Schedule
 
 SYNC_LOAD_US = 900_000
+LATE_US = 20_000_000
+"""What an answer and a question at the control socket take at the most."""
+SETTLED_US = 90_000_000
+"""Two exchanges that were at their longest pauses, one after the other, have both come round."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,12 @@ class FullPi(Pi):
         parts: FullParts,
         folder: Path,
     ) -> None:
+        self.next_door: RealNextDoor | None = None
+        self._declared: tuple[InterlockConfig, ...] = ()
         super().__init__(node, seed, hub, schedule, parts.machine)
         self._sync_parts = parts.sync
+        self.witness.hearsay.settled_us = SETTLED_US
+        self.witness.hearsay.doubt_us = LATE_US
         self._chance_of_sync = Random(f"sync {seed} {node}")
         mirror = self.card.platter
         assert isinstance(mirror, Mirror)
@@ -83,6 +94,14 @@ class FullPi(Pi):
         """The run is over: no thread and no open file is left."""
         self._end_sync()
         self._buried()
+        if self.next_door is not None:
+            self.next_door.end()
+
+    def look_next_door(self) -> None:
+        """Whether anything stands between the contact at the other machine and this node now."""
+        if self.next_door is not None:
+            is_well, now_us = self.is_well and self.next_door.is_well, self._schedule.now_us
+            self.witness.hearsay.way_changed(is_well=is_well, repeats=False, now_us=now_us)
 
     def mend(self) -> None:
         self.heal()
@@ -160,6 +179,18 @@ class FullPi(Pi):
 
     # ---------------------------------------------------------------------------------- inside
 
+    def _new_neighbour(self, seed: int, parts: Parts) -> Neighbour:
+        node, hub = self.card.node, self._office
+        assert isinstance(hub, RealHub)
+        enrolled = hub.next_door[node]
+        chance = Random(f"words {seed} {node}")
+        self.next_door = RealNextDoor(self._schedule, node, chance, enrolled.access, hub)
+        self._declared = waiting_for(enrolled.node.slug)
+        return self.next_door
+
+    def _way_changed(self, *, repeats: bool = False) -> None:
+        """The judge looks after every act."""
+
     def _new_life(self) -> Life:
         return FullLife(self.box, self.card, self._owners, self._exited)
 
@@ -180,6 +211,7 @@ class FullPi(Pi):
                 chance=self._chance_of_sync,
                 node=self.card.node,
                 parts=self._sync_parts,
+                declared=self._declared,
             )
 
     def _end_sync(self) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from interlock.sim.simulator.fitting import fitting
 from interlock.sim.simulator.full.entropy import seeded
-from interlock.sim.simulator.full.hub import MEMORY, RealHub
+from interlock.sim.simulator.full.hub import RealHub
+from interlock.sim.simulator.full.hub_folder import MEMORY
 from interlock.sim.simulator.full.judge import Judge
 from interlock.sim.simulator.full.pi import FullParts, FullPi
 from interlock.sim.simulator.happenings import Happening, Kind, Plan

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from interlock.clock import Clock
+from interlock.config.sections import InterlockConfig
 from interlock.protocol.credentials import HubAccess
 from interlock.sim.simulator.full.fibers import Fiber
 from interlock.sim.simulator.full.net import VirtualHubClient, Wire
@@ -15,6 +16,7 @@ from interlock.sim.simulator.schedule import Schedule
 from interlock.sync.backoff import Backoff
 from interlock.sync.courier import Courier
 from interlock.sync.fetcher import Fetcher
+from interlock.sync.neighbours import Neighbours
 from interlock.sync.node_link import NodeClient
 from interlock.sync.orders import Answers, Orders
 from interlock.sync.service import Stepper
@@ -36,6 +38,7 @@ class SyncParts:
     versions: Callable[[], Versions] = Versions
     fetcher: type[Fetcher] = Fetcher
     courier: type[Courier] = Courier
+    neighbours: type[Neighbours] = Neighbours
 
 
 class Sync:
@@ -53,6 +56,7 @@ class Sync:
         chance: Random,
         node: int,
         parts: SyncParts,
+        declared: Sequence[InterlockConfig] = (),
     ) -> None:
         versions, answers = parts.versions(), Answers()
         courier_hub, fetcher_hub = VirtualHubClient(access, wire), VirtualHubClient(access, wire)
@@ -83,13 +87,28 @@ class Sync:
         )
         carrying = Stepping(courier, schedule, node)
         fetching = Stepping(fetcher, schedule, node)
-        for client, link, worker in (
-            (courier_hub, asked[0], carrying),
-            (fetcher_hub, asked[1], fetching),
-        ):
-            client.fiber = link.fiber = worker.fiber
-        self._workers = (carrying, fetching)
-        self._clients = (courier_hub, fetcher_hub)
+        self._workers: list[Stepping] = []
+        self._clients: list[VirtualHubClient] = []
+        self._add(carrying, asked[0], courier_hub)
+        self._add(fetching, asked[1], fetcher_hub)
+        if declared:
+            hub_of_it, node_of_it = (
+                VirtualHubClient(access, wire),
+                VirtualNodeClient(door, clock, chance),
+            )
+            exchange = parts.neighbours(
+                node=node_of_it,
+                hub=hub_of_it,
+                declared=declared,
+                clock=clock,
+                backoff=Backoff(chance),
+            )
+            self._add(Stepping(exchange, schedule, node), node_of_it, hub_of_it)
+
+    def _add(self, worker: Stepping, link: VirtualNodeClient, client: VirtualHubClient) -> None:
+        client.fiber = link.fiber = worker.fiber
+        self._workers.append(worker)
+        self._clients.append(client)
 
     def end(self) -> None:
         """kill -9."""
