@@ -165,6 +165,8 @@ def test_the_rules_of_a_decision_are_those_of_this_person_at_this_hour_and_all_o
     assert nobody == {**RULES_WIRE, "offsets": [], "schedule": None, "reservation": None}
     the_machines = rules_wire(RICH, replace(MEMBER, hours=None), NOW)
     assert the_machines["schedule"] == {"name": "mornings", "windows": []}
+    unheard_of = rules_wire(RICH, replace(MEMBER, hours="nobody described it"), NOW)
+    assert unheard_of["schedule"] == {"name": "nobody described it", "windows": []}
     assert rules_wire(RICH, replace(MEMBER, member="m-bob"), NOW)["reservation"] is None
     assert rules_wire(TAP, ADA, NOW) == {
         "badge_use": "tap",

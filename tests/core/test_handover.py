@@ -206,6 +206,17 @@ def test_nobody_takes_over_from_a_trainee_while_the_trainer_is_called_for() -> N
     ]
 
 
+def test_a_long_job_of_a_machine_that_rests_for_a_while_stays_its_member_s() -> None:
+    rig = enabled_by(ADA, replace(BRIEF, long_jobs=True))
+    rig.sample(long_job_pressed=True)
+    rig.sample(long_job_pressed=False)
+    assert rig.state.inputs.busy is False
+    rig.arrive(BEN)
+    assert (rig.at(), rig.is_on, rig.refusals()) == (State.ENABLED, True, ["MACHINE_IN_USE"])
+    assert rig.state.session is not None
+    assert (rig.state.session.granted.member, rig.state.session.long_job) == ("m-ada", True)
+
+
 def test_a_trainer_answers_for_a_training_until_it_ends_and_no_second_longer() -> None:
     both = Demands(("saw", "dust"))
     trainer = replace(TRAINER, rights=(*TRAINER.rights, Right("dust", Level.TRAINER)))

@@ -121,6 +121,17 @@ def test_a_grant_asks_for_a_list_of_at_most_its_age_and_is_told_for_the_notice_t
         assert at(told, began_ms + BRIEF.notice_s * 1_000 + over_ms).panel.message is message
 
 
+def test_a_grant_is_kept_whole_from_the_second_of_the_trainer_s_tap() -> None:
+    for assurance, clonable in ((Assurance.AES, False), (Assurance.UID, True)):
+        rig = taught(assurance)
+        (body,) = rig.written("training_granted")
+        tapped_at = rig.now.wall_at
+        assert tapped_at is not None
+        grant = LocalGrant("m-tin", "saw", tapped_at, body["until_at"], "1.3", clonable)
+        assert rig.state.grants == (grant,)
+        assert body["since_at"] == tapped_at
+
+
 def test_a_grant_that_ends_as_the_next_one_begins_is_forgotten_and_a_second_later_kept() -> None:
     new = LocalGrant("m-new", "saw", 1_000, 9_000)
     for until_at, kept in ((1_000, ()), (1_001, (LocalGrant("m-old", "saw", 0, 1_001),))):

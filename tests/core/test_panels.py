@@ -282,6 +282,10 @@ def test_the_next_step_takes_the_words_of_the_one_before_from_the_screen() -> No
     stranger.arrive(None)
     stranger.arrive(ADA)
     assert stranger.panel.message is M.WAITING_FOR_SECOND
+    broken = Rig()
+    broken.arrive(None)
+    broken.sample(broken_pressed=True)
+    assert broken.panel == PANELS["locked out"]
     starting = Rig(durable=False)
     starting.arrive(None)
     starting.arrive(ADA)

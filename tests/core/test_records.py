@@ -21,6 +21,7 @@ from interlock.core.events import (
     TerminationRequested,
 )
 from interlock.core.model import Assurance, Enforcement, Fault, Interlock
+from interlock.core.sensing import KEY_BOUNCE_MS
 from interlock.core.states import Recovered, State
 from tests.core.rig import (
     ADA,
@@ -237,6 +238,18 @@ def test_a_start_given_up_in_the_pre_run_gives_no_power_and_is_voided_once_with_
     assert (rig.relay, rig.air_on) == ([], False)
     assert rig.written("session_voided") == [{"session": "1.1", **why}]
     assert rig.written("session_ended") == []
+
+
+def test_all_that_happens_in_one_instant_is_recorded() -> None:
+    """Key and button of one sample, and a report of progress that was due in it."""
+    rig = enabled(inputs=replace(QUIET, bypass_on=False))
+    session = rig.state.session
+    assert session is not None
+    rig.ms = session.next_progress_ms - KEY_BOUNCE_MS
+    rig.sample(busy=True, bypass_on=True)
+    rig.ms = session.next_progress_ms
+    rig.sample(broken_pressed=True)
+    assert rig.types() == ["session_started", "lock_out_set", "unmetered_use", "session_progress"]
 
 
 def test_a_late_start_is_voided_once_however_often_it_is_answered() -> None:
