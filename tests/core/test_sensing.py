@@ -244,6 +244,8 @@ def test_a_key_that_was_turned_may_be_turned_back_only_after_its_chatter() -> No
     watch = Watch(back, coil_on=False, commanded_ms=0)
     heard = told(watch, (0, keyed), (100, keyed), (120, back), (219, back), (220, back))
     assert heard == [(100, "BypassTurnedOn"), (220, "BypassTurnedOff")]
+    heard = told(watch, (0, keyed), (20, back), (200, keyed), (299, keyed), (300, keyed))
+    assert heard == [(300, "BypassTurnedOn")], "a flicker long ago is no part of it"
 
 
 def test_the_watch_for_a_start_by_itself_begins_when_the_contacts_closed() -> None:
