@@ -16,8 +16,11 @@ from interlock.sim.simulator.full.card import MirroredJournal
 from interlock.sim.simulator.full.pi import FullParts
 from interlock.sim.simulator.happenings import Plan, plan_from_text
 from interlock.sim.simulator.life_of_a_lab import MS_PER_HOUR, full_plan_of
+from tests.simulator.planted_life import visit
 
 HOURS = 0.04
+WAITING = 99
+"""Its machine waits for a contact at another one."""
 Mistake = Callable[[], Any]
 """A context in which the mistake is made."""
 
@@ -168,6 +171,23 @@ def deeds_without_audit() -> Any:
     return replaced(*((f"interlock.hub.domain.{room}:log_deed", forgets) for room in rooms))
 
 
+def late_words_are_news() -> Any:
+    """The hub takes whatever another machine's node says for the newest, however late it comes."""
+    return replaced(("interlock.hub.neighbours:_is_overtaken", lambda kept, said: False))
+
+
+def words_without_age() -> Any:
+    """A word of another machine's contact counts from its arrival, however long it lay at the hub."""
+    from interlock.sync.node_link import NodeClient
+
+    tell = NodeClient.interlock
+
+    def young(client: NodeClient, name: str, closed: bool | None, age_ms: int) -> Any:
+        return tell(client, name, closed, 0)
+
+    return replaced(("interlock.sync.node_link:NodeClient.interlock", young))
+
+
 class NeverFlushed(MirroredJournal):
     """A commit is called durable before the disk has it."""
 
@@ -211,6 +231,25 @@ PLANTED: tuple[Planted, ...] = (
             f"{at_ms + lifted_ms} 0 {what} ben"
             for at_ms in (40_000, 52_000, 70_000)
             for lifted_ms, what in ((0, "lay"), (500, "lift"))
+        ),
+    ),
+    Planted(
+        frozenset({"I1"}),
+        "a word that arrives late is news at the hub",
+        WAITING,
+        late_words_are_news,
+        acts=("30000 0 hearsay again", "100000 0 next_door open", *visit(122_000)),
+    ),
+    Planted(
+        frozenset({"I1"}),
+        "a word is as young as its arrival",
+        WAITING,
+        words_without_age,
+        acts=(
+            "20000 0 hearsay away",
+            "22000 0 next_door open",
+            "100000 0 link down",
+            *visit(125_000),
         ),
     ),
     Planted(frozenset({"A12"}), "deeds leave no audit row", 0, deeds_without_audit),

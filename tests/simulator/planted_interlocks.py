@@ -128,7 +128,14 @@ INTERLOCKS: tuple[Planted, ...] = (
         1,
         has_its_own,
     ),
-    Planted("I1", "another machine's word never grows old", of(never_grows_old), 62, waits),
+    Planted(
+        "I1",
+        "another machine's word never grows old",
+        of(never_grows_old),
+        3,
+        waits,
+        ("20000 0 hearsay half_open", *visit(125_000)),
+    ),
     Planted("I1", "another machine's silence counts as closed", of(unknown_is_closed), 3, waits),
     Planted(
         "I1",

@@ -30,7 +30,7 @@ LID_EVERY_MS = 60_000
 NEXT_DOOR_EVERY_MS = 25_000
 """How often somebody opens what another machine waits for, or a word of it is held up."""
 OPEN_FOR_MS = (300, 2_000, 9_000, 40_000)
-SILENT_FOR_MS = (5_000, 30_000, 120_000, 210_000)
+SILENT_FOR_MS = (5_000, 30_000, 150_000, 210_000)
 ALONE = ("ada", "ben", "eve", "exp", "day", "tom", "tra")
 STRANGERS = ("new", "sus", "lost", "old", "copy", "stranger", "tin", "tec", "ted")
 
@@ -250,7 +250,7 @@ class _Script:
     def _next_door(self, at_ms: int) -> Iterator[Happening]:
         """What happens at the machine that this one waits for, and to its words on their way."""
         chance = self._elsewhere
-        what = chance.choice(["open", "open", "open", "away", "way"])
+        what = chance.choice(["open", "open", "open", "away", "way", "way"])
         for_ms = chance.choice(OPEN_FOR_MS if what == "open" else SILENT_FOR_MS)
         if what == "open":
             yield self._one(at_ms, Kind.NEXT_DOOR, "open")
