@@ -27,12 +27,15 @@ WAYS = ("zeros", "rubbish", "torn", "cut off", "stale", "one bit")
 """The journal's four; `stale`: the page as it was before the last deeds, which a disk leaves that lied of a write; and
 one bit flipped somewhere in the page. The last two leave pages that SQLite calls sound."""
 
-PROVED = frozenset({"hub_auditrow", "hub_noderecord", "hub_statement", "hub_line", "hub_period"})
-"""What chains and sums prove, so that even a sound page of yesterday is found out there. Of other tables nothing but
-SQLite's own order can tell, and yesterday's page is in order. A flipped bit may lie in a column that nothing proves
+PROVED = frozenset(
+    {"hub_auditrow", "hub_noderecord", "hub_statement", "hub_line", "hub_period"}
+    | {"hub_member", "hub_badge", "hub_authorisation"}
+)
+"""What chains, sums and the deeds last told prove, so that even a sound page of yesterday is found out there. Of other
+tables nothing but SQLite's own order can tell, and yesterday's page is in order. A flipped bit may lie in a column that nothing proves
 in these tables too (when a record arrived): how often it was noticed is published, and nothing is promised."""
 
-PROOFS = ("database", "audit log", "ledger")
+PROOFS = ("database", "audit log", "lab", "ledger")
 """With these words begin the faults that a back-up looks for itself; of the others only `hub verify` knows."""
 
 SESSIONS = 12
@@ -80,7 +83,7 @@ class Ended:
         if self.way == "one bit":
             return ""
         promised = PROVED.intersection(silent) if self.way == "stale" else silent
-        return f"not a word of {', '.join(promised)}" if promised else ""
+        return f"not a word of {', '.join(sorted(promised))}" if promised else ""
 
 
 @dataclass

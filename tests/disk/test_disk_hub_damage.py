@@ -95,11 +95,12 @@ PORTS = {"run": ("--port", "0", "--node-port", "0"), "doctor": ("--port", "1")}
         ({"doctor": "bad"}, "the doctor knows more"),
         ({"verify": ["ledger of lab: altered"]}, "backed up without a word"),
         ({"verify": ["database: altered"]}, "backed up without a word"),
-        ({"read": ["hub_member"]}, "not a word of hub_member"),
-        ({"way": "stale", "read": ["hub_member"]}, ""),
-        ({"way": "one bit", "read": ["hub_member"]}, ""),
+        ({"verify": ["lab fab: member 1: status is otherwise"]}, "backed up without a word"),
+        ({"read": ["hub_machine"]}, "not a word of hub_machine"),
+        ({"way": "stale", "read": ["hub_machine"]}, ""),
+        ({"way": "one bit", "read": ["hub_machine"]}, ""),
         *(
-            ({"way": "stale", "read": ["hub_member", name]}, f"not a word of {name}")
+            ({"way": "stale", "read": ["hub_machine", name]}, f"not a word of {name}")
             for name in sorted(PROVED)
         ),
     ],
