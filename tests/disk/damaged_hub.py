@@ -33,7 +33,7 @@ PROVED = frozenset(
 )
 """What chains, sums and the deeds last told prove, so that even a sound page of yesterday is found out there. Of other
 tables nothing but SQLite's own order can tell, and yesterday's page is in order. A flipped bit may lie in a column that
-nothing proves in these tables too (when a record arrived): how often it was noticed is published, nothing is promised."""
+nothing proves in these tables too (when a record arrived): how often it was noticed is published, not promised."""
 
 PROOFS = ("database", "audit log", "lab", "ledger")
 """With these words begin the faults that a back-up looks for itself; of the others only `hub verify` knows."""
