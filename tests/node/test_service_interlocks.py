@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from interlock.core.interlocks import REMOTE_FRESH_MS
 from interlock.errors import ProtocolError
 from interlock.protocol.control import Op
 from tests.node.node_rig import NodeBench, bodies
@@ -90,6 +91,13 @@ def test_a_report_names_what_this_machine_declares_and_says_yes_no_or_unknown(
     for closed in (1, "yes"):
         with pytest.raises(ProtocolError, match="closed must be"):
             node.ask(Op.INTERLOCK, name="Chiller", closed=closed)
+    for age_ms in (-1, "old", None):
+        with pytest.raises(ProtocolError, match="age_ms must be"):
+            node.ask(Op.INTERLOCK, name="Chiller", closed=True, age_ms=age_ms)
+    tell(node, True)
+    wait_until(lambda: shown(node)[0] == "ready", 20, "a word of now counts")
+    node.ask(Op.INTERLOCK, name="Chiller", closed=True, age_ms=REMOTE_FRESH_MS + 1)
+    wait_until(lambda: shown(node)[0] == "interlock_unknown", 20, "one that is too old does not")
 
 
 def test_the_configured_interlocks_stand_in_the_journal(node: NodeBench) -> None:

@@ -176,18 +176,6 @@ def late_words_are_news() -> Any:
     return replaced(("interlock.hub.neighbours:_is_overtaken", lambda kept, said: False))
 
 
-def words_without_age() -> Any:
-    """A word of another machine's contact counts from its arrival, however long it lay at the hub."""
-    from interlock.sync.node_link import NodeClient
-
-    tell = NodeClient.interlock
-
-    def young(client: NodeClient, name: str, closed: bool | None, age_ms: int) -> Any:
-        return tell(client, name, closed, 0)
-
-    return replaced(("interlock.sync.node_link:NodeClient.interlock", young))
-
-
 class NeverFlushed(MirroredJournal):
     """A commit is called durable before the disk has it."""
 
@@ -239,18 +227,6 @@ PLANTED: tuple[Planted, ...] = (
         WAITING,
         late_words_are_news,
         acts=("30000 0 hearsay again", "100000 0 next_door open", *visit(122_000)),
-    ),
-    Planted(
-        frozenset({"I1"}),
-        "a word is as young as its arrival",
-        WAITING,
-        words_without_age,
-        acts=(
-            "20000 0 hearsay away",
-            "22000 0 next_door open",
-            "100000 0 link down",
-            *visit(125_000),
-        ),
     ),
     Planted(frozenset({"A12"}), "deeds leave no audit row", 0, deeds_without_audit),
 )

@@ -52,6 +52,13 @@ def never_grows_old(state: MachineState, event: Event, now: Now) -> Outcome:
     return machine.step(state, event, now)
 
 
+def young_as_its_arrival(state: MachineState, event: Event, now: Now) -> Outcome:
+    """However long a word lay at the hub, it counts from when it was heard here."""
+    if isinstance(event, RemoteInterlockReported):
+        event = replace(event, age_ms=0)
+    return machine.step(state, event, now)
+
+
 def unknown_is_closed(state: MachineState, event: Event, now: Now) -> Outcome:
     """Only a word that says "open" keeps anybody back."""
     if not any(one.closed is False for one in state.remote):
@@ -135,6 +142,19 @@ INTERLOCKS: tuple[Planted, ...] = (
         3,
         waits,
         ("20000 0 hearsay half_open", *visit(125_000)),
+    ),
+    Planted(
+        "I1",
+        "another machine's word is as young as its arrival",
+        of(young_as_its_arrival),
+        3,
+        waits,
+        (
+            "40000 0 hearsay away",
+            "42000 0 next_door open",
+            "100000 0 link down",
+            *visit(125_000),
+        ),
     ),
     Planted("I1", "another machine's silence counts as closed", of(unknown_is_closed), 3, waits),
     Planted(
