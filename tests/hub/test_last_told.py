@@ -22,11 +22,11 @@ from interlock.hub.models import (
     Member,
     MemberImport,
     Role,
+    RoleName,
     TariffVersion,
     Topic,
     Training,
 )
-from interlock.hub.permissions import RoleName
 from interlock.hub.retention import empty_audit
 from interlock.hub.traces import needles_of
 from tests.hub.lab import SmallLab, console, small_lab
