@@ -7,8 +7,8 @@ cell gets, and the order of the cells: however far a run comes, it is a sample.
     python -m tests.mutation.cells FOLDER SEED COUNT
 
 asks COUNT cells more than the folder's `bent.txt` holds, and prints what all of them came to. Asked are the tests of
-`core.toml`, of these only those that looked at the cell before it was bent. `bent.txt` holds the verdicts of one commit:
-begin a new folder for another.
+`core.toml`, of these only those that looked at the cell before it was bent. `bent.txt` holds the verdicts of one
+commit: begin a new folder for another.
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ def bends(cell: Cell) -> dict[str, Rule]:
 
 
 CELLS = {f"{state.name} {event.__name__}": (state, event) for state, event in TABLE}
-_took_s: defaultdict[str, float] = defaultdict(float)
 
 
 class Recorded(dict[Cell, Rule]):
@@ -87,20 +86,10 @@ def pytest_configure(config: pytest.Config) -> None:
         vars(machine)["TABLE"] = table.TABLE
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """How long each test took."""
-    _took_s[report.nodeid] += report.duration
-
-
 def pytest_sessionfinish() -> None:
-    """Who looked at which cell, the quickest first."""
+    """Who looked at which cell."""
     if LOOKED in os.environ:
-        looked = {
-            name: sorted(
-                Recorded.lookers[cell] & _took_s.keys(), key=lambda one: (_took_s[one], one)
-            )
-            for name, cell in CELLS.items()
-        }
+        looked = {name: sorted(Recorded.lookers[cell] - {""}) for name, cell in CELLS.items()}
         Path(os.environ[LOOKED]).write_text(json.dumps(looked, indent=1), encoding="utf-8")
 
 
@@ -122,7 +111,7 @@ def selection() -> list[str]:
 def verdict(cell: str, bend: str, looked: dict[str, list[str]]) -> str:
     """Which test noticed, or that none did."""
     options = [one for one in selection() if one.startswith(("-p", "no:"))]
-    for tests in (OF_THE_TABLE, looked[cell]):
+    for tests in filter(None, (OF_THE_TABLE, looked[cell])):
         code, said = ask([*tests, *options], **{BENT: f"{cell}: {bend}"})
         if code not in (0, 1):
             raise SystemExit(f"pytest ended with {code} at {cell}, {bend}: {said}")
