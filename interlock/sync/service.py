@@ -97,6 +97,11 @@ def run_sync(
 def _assemble(
     settings: SyncSettings, clock: Clock, randomness: Random, notifier: Notifier
 ) -> tuple[list[HubClient], list[Worker]]:
+    def reached() -> None:
+        """The courier reached the hub: nobody sits out the rest of a back-off."""
+        for worker in workers[1:]:
+            worker.wake()
+
     access, versions = settings.access, Versions()
     trust = Trust(access, clock, settings.spool) if access.is_pinned else None
     courier_hub = HubClient(
@@ -113,7 +118,7 @@ def _assemble(
         records_backoff=Backoff(randomness, settings.retry_ms_max),
         versions=versions,
         report=notifier.status,
-        reached=lambda: fetching.wake(),
+        reached=reached,
         orders=Orders(node, courier_hub, answers),
     )
     fetcher = Fetcher(

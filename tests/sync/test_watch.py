@@ -9,12 +9,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from interlock.config.sections import InterlockConfig
+from interlock.protocol.credentials import HubAccess
 from interlock.sim.clocks import VirtualClock
+from interlock.sync.courier import Courier
 from interlock.sync.notify import Notifier
-from interlock.sync.service import Worker, _watch
+from interlock.sync.service import SyncSettings, Worker, _assemble, _watch
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fast
@@ -33,6 +37,20 @@ def listening() -> Iterator[tuple[Notifier, socket.socket]]:
         ear.bind(str(path))
         ear.setblocking(False)
         yield Notifier({"NOTIFY_SOCKET": str(path)}), ear
+
+
+def test_the_courier_that_reached_the_hub_wakes_everybody_who_waits_for_it() -> None:
+    """Else whoever asks for another node's interlock sits out a minute, and with it the member at the machine."""
+    chiller = InterlockConfig("Chiller", None, "cellar/Chiller", 500, 0, False, False)
+    access = HubAccess("lab", "node", "http://127.0.0.1:9", "credential")
+    settings = SyncSettings(Path("socket"), Path("spool"), access, interlocks=(chiller,))
+    hubs, workers = _assemble(settings, VirtualClock(), Random(1), Notifier({}))
+    courier = workers[0]._stepper
+    assert isinstance(courier, Courier)
+    courier._reached()
+    assert [one._woken.is_set() for one in workers] == [False, True, True]
+    for hub in hubs:
+        hub.close()
 
 
 class Steps:

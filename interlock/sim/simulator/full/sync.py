@@ -71,7 +71,7 @@ class Sync:
             records_backoff=Backoff(chance),
             versions=versions,
             report=self.said.append,
-            reached=lambda: fetching.wake(),
+            reached=self._reached,
             orders=Orders(asked[0], courier_hub, answers),
         )
         fetcher = parts.fetcher(
@@ -104,6 +104,11 @@ class Sync:
                 backoff=Backoff(chance),
             )
             self._add(Stepping(exchange, schedule, node), node_of_it, hub_of_it)
+
+    def _reached(self) -> None:
+        """As `sync.service`: the courier reached the hub, nobody sits out the rest of a back-off."""
+        for worker in self._workers[1:]:
+            worker.wake()
 
     def _add(self, worker: Stepping, link: VirtualNodeClient, client: VirtualHubClient) -> None:
         client.fiber = link.fiber = worker.fiber
