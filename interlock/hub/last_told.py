@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from interlock.hub.domain import machine_editing, machines, members, tariffs, trainings
 from interlock.hub.domain.badges import short_name
 from interlock.hub.models import (
@@ -24,11 +26,15 @@ from interlock.hub.models import (
     Lab,
     Machine,
     Member,
+    Node,
     Role,
     TariffVersion,
 )
 
 INVENTED = "history_made"
+NODE_TAKEN = "node_revoked"
+"""Its machine is locked out then when the node knew of a fault: this deed does not say whether."""
+ERASED = "member_erased"
 GONE = object()
 """It was taken away, or came with a list that was taken back."""
 
@@ -79,17 +85,34 @@ _UNSAID: Mapping[str, Mapping[str, Any]] = {
 class Told:
     """What the rows so far say: of each thing its newest values, each with the row that told it."""
 
+    lab: Lab
+    machine_of: Mapping[str, str]
     values: dict[Subject, dict[str, tuple[Any, int]]] = field(default_factory=dict)
     emptied_seq: int = 0
     emptied_at: datetime | None = None
     is_invented: bool = False
+    heard_seq: int = 0
+    erasures: int = 0
+
+    def listen(self) -> None:
+        """Whatever was told since the last time."""
+        rows = AuditRow.objects.filter(lab=self.lab, seq__gt=self.heard_seq)
+        for row in rows.order_by("seq").iterator():
+            self.heard_seq = row.seq
+            self.hear(row)
 
     def hear(self, row: AuditRow) -> None:
         """The next row, in the order of the log."""
         if row.salt is None:
-            self.emptied_seq, self.emptied_at = row.seq, row.done_at
+            self.emptied_seq = row.seq
+            # The hub's clock may have been set back since an earlier one.
+            self.emptied_at = max(self.emptied_at or row.done_at, row.done_at)
             return
         self.is_invented |= row.action == INVENTED
+        self.erasures += row.action == ERASED
+        if row.action == NODE_TAKEN:
+            machine = self.values.get(("machine", self.machine_of.get(row.subject, "")), {})
+            machine.pop("locked_out", None)
         kind = KIND_OF.get(row.action)
         if kind is None:
             return
@@ -118,15 +141,35 @@ class Told:
 
 def contradictions(lab: Lab) -> Iterator[str]:
     """One sentence for each thing that stands otherwise than its last deed left it."""
-    told = Told()
-    for row in AuditRow.objects.filter(lab=lab).order_by("seq").iterator():
-        told.hear(row)
+    told = _told_of(lab)
+    found = _contradictions(told)
+    if found:
+        # Somebody may have done something since their rows were heard: once more, while nobody can.
+        with transaction.atomic():
+            Lab.objects.select_for_update().get(pk=lab.pk)
+            erasures = told.erasures
+            told.listen()
+            if told.erasures != erasures:
+                # It emptied rows that were heard before.
+                told = _told_of(lab)
+            found = _contradictions(told)
+    yield from found
+
+
+def _told_of(lab: Lab) -> Told:
+    nodes = Node.objects.filter(lab=lab).values_list("slug", "machine__slug")
+    told = Told(lab, dict(nodes))
+    told.listen()
+    return told
+
+
+def _contradictions(told: Told) -> list[str]:
     if told.is_invented:
-        return
+        return []
+    found: list[str] = []
     for kind, standing in _STANDING.items():
-        now = dict(standing(lab))
-        yield from _otherwise(kind, told, now)
-    yield from _untold(lab, told)
+        found += _otherwise(kind, told, dict(standing(told.lab)))
+    return [*found, *_untold(told)]
 
 
 def _otherwise(kind: str, told: Told, now: Mapping[str, Mapping[str, Any] | None]) -> Iterator[str]:
@@ -141,15 +184,18 @@ def _otherwise(kind: str, told: Told, now: Mapping[str, Mapping[str, Any] | None
                 if stands is not None:
                     yield f"{kind} {subject} is there, and deed {seq} took it away"
             elif stands is None:
+                # What blocked a badge names nobody: that row stays when whose it was is erased.
+                if kind == "badge" and "member" not in values:
+                    break
                 yield f"{kind} {subject} is gone, and no deed says so since {seq}"
                 break
             elif key in stands and stands[key] != value:
                 yield f"{kind} {subject}: {key} is {stands[key]!r}, and deed {seq} told {value!r}"
 
 
-def _untold(lab: Lab, told: Told) -> Iterator[str]:
+def _untold(told: Told) -> Iterator[str]:
     """Power that no deed ever gave: rights in force, and, where no row was emptied, roles."""
-    held = Authorisation.objects.filter(lab=lab, revoked_at=None)
+    held = Authorisation.objects.filter(lab=told.lab, revoked_at=None)
     if told.emptied_at is not None:
         held = held.filter(granted_at__gt=told.emptied_at)
     for one in held.select_related("member", "training").order_by("pk"):
@@ -157,7 +203,7 @@ def _untold(lab: Lab, told: Told) -> Iterator[str]:
         if ("right", subject) not in told.values:
             yield f"right {subject} is there, and no deed gave it"
     if told.emptied_at is None:
-        for role, _ in _roles(lab):
+        for role, _ in _roles(told.lab):
             if ("role", role) not in told.values:
                 yield f"role {role} is there, and no deed gave it"
 
@@ -196,7 +242,9 @@ def _roles(lab: Lab) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _prices(lab: Lab) -> Iterator[tuple[str, dict[str, Any]]]:
-    for one in TariffVersion.objects.filter(tariff__lab=lab).select_related("tariff", "group"):
+    rows = TariffVersion.objects.filter(tariff__lab=lab).select_related("tariff", "group")
+    # Two of one second are one thing here: the later one stands, as it was told.
+    for one in rows.order_by("starts_at", "pk"):
         said = tariffs.described(one)
         yield f"{one.tariff.slug} {one.group.slug if one.group else '*'} {said['starts_at']}", said
 

@@ -71,7 +71,8 @@ def verify_hub(clock: Clock, told: Told = lambda what, done, total: None) -> Fou
 
 def verify_proofs() -> list[str]:
     """What of deeds and statements does not hold, and where a table says otherwise than its last deed: what a
-    back-up asks every night, in minutes where all of `verify_hub` would take hours, and without a lock."""
+    back-up asks every night, in minutes where all of `verify_hub` would take hours, and without a lock while
+    all of it holds."""
     found = Found()
     _walked(found, "labs", lambda: _proofs(found))
     return found.faults

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 
 from interlock.core import model as core
 from interlock.hub.changes import log_deed
-from interlock.hub.domain import accounts, machine_editing, machines, members, tariffs, trainings
+from interlock.hub.domain import (
+    accounts,
+    machine_editing,
+    machines,
+    members,
+    nodes,
+    tariffs,
+    trainings,
+)
 from interlock.hub.domain.erasure import erase_from_tables
 from interlock.hub.domain.intake import Newcomer, take_back, take_in
 from interlock.hub.last_told import INVENTED, contradictions
@@ -237,3 +247,39 @@ def test_an_invented_past_is_not_asked(lab: SmallLab) -> None:
     assert said(lab)
     log_deed(console(), lab.lab, Topic.RIGHTS, INVENTED, lab.lab.slug)
     assert said(lab) == []
+
+
+def test_a_node_with_a_fault_that_is_taken_away_locks_its_machine_out(lab: SmallLab) -> None:
+    """The deed is told of the node; the lock-out that comes of it is the machine's."""
+    lab.machine.live_faults = ["welded"]
+    lab.machine.save(update_fields=["live_faults"])
+    nodes.revoke_node(console(), lab.enrolled.node, "its SD card is worn out")
+    assert Machine.objects.get().locked_out_at is not None
+    assert said(lab) == []
+    machines.clear_lock_out(console(), Machine.objects.get())
+    Machine.objects.update(locked_out_at=console().now())
+    (sentence,) = said(lab)
+    assert "locked_out is True, and deed" in sentence
+
+
+def test_a_blocked_badge_of_somebody_who_was_erased_is_not_missed(lab: SmallLab) -> None:
+    """What blocked it names the badge alone, so nothing empties that row."""
+    members.block_badge(console(), lab.badge, Badge.Condition.LOST)
+    erase_from_tables(console(), lab.member, needles_of(lab.member), "asked")
+    assert said(lab) == []
+
+
+def test_a_deed_that_is_done_while_it_looks_is_no_fault(lab: SmallLab) -> None:
+    done: list[str] = []
+
+    def somebody_else(execute: Any, sql: str, *rest: Any) -> Any:
+        if not done and 'FROM "hub_member"' in sql:
+            done.append(sql)
+            members.suspend_member(console(), lab.member, "asked")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(somebody_else):
+        assert said(lab) == []
+    assert done
+    Member.objects.update(status="active")
+    assert len(said(lab)) == 1
