@@ -72,7 +72,10 @@ def exchange(
     with transaction.atomic():
         kept = Node.objects.select_for_update().get(pk=node.pk)
         if said is None or not _is_overtaken(kept, said):
-            kept.interlocks = {name: [closed, at, *looked] for name, closed in own.items()}
+            kept.interlocks = {
+                name: _report(kept.interlocks.get(name), [closed, at, *looked])
+                for name, closed in own.items()
+            }
             kept.save(update_fields=["interlocks"])
     return {one: _said(node, one, at) for one in wanted}
 
@@ -81,6 +84,14 @@ def _is_overtaken(kept: Node, said: Moment) -> bool:
     """Whether something newer is known: a request may lie on its way, or be sent again by a proxy, for a minute."""
     looked = [report[2:] for report in kept.interlocks.values()]
     return any(one and one[0] == said.boot_id and one[1] > said.boot_ms for one in looked)
+
+
+def _report(known: list[Any] | None, told: list[Any]) -> list[Any]:
+    """What is kept: a look that was told before is as old as when it first came."""
+    closed, _, *looked = told
+    if known is None or not looked or [known[0], *known[2:]] != [closed, *looked]:
+        return told
+    return known
 
 
 def _said(node: Node, wanted: str, at: int) -> Word:

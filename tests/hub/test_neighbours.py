@@ -95,6 +95,19 @@ def test_a_request_that_a_newer_one_of_the_same_boot_overtook_changes_nothing(pa
     assert pair.asks("saw/Lid") == {"saw/Lid": True}
 
 
+def test_a_request_that_comes_twice_makes_its_words_no_younger(pair: Pair) -> None:
+    """The node died, and something on the way sent its last words once more."""
+    message = {"own": {"Lid": True}, "boot_id": "boot-1", "boot_ms": 60_000, "wanted": []}
+    pair.say(pair.saw, message)
+    pair.clock.set_wall_ms(WALL_MS + 60_000)
+    pair.say(pair.saw, message)
+    assert pair.asks("saw/Lid") == {"saw/Lid": True}
+    pair.clock.set_wall_ms(WALL_MS + 91_000)
+    assert pair.asks("saw/Lid") == {"saw/Lid": None}
+    pair.say(pair.saw, {**message, "boot_ms": 151_000})
+    assert pair.asks("saw/Lid") == {"saw/Lid": True}
+
+
 def test_a_replaced_pi_speaks_for_its_machine_under_the_old_name(pair: Pair) -> None:
     pair.say(pair.saw, {"own": {"Lid": True}, "wanted": []})
     nodes.revoke_node(console(), pair.saw.node, "dead")
