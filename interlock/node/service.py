@@ -215,7 +215,9 @@ class _Node:
         self._start_launcher(stack)
         journal = Journal(config.paths.journal, self._keys, boot_id=clock.boot_id)
         recovery = self._opened(journal)
-        cache = None if recovery is None else usable_cache(self._state_dir, journal, self._keys)
+        cache = None
+        if recovery is not None:
+            cache = usable_cache(self._state_dir, journal, self._keys, self._timekeeper)
         self._journal = JournalWorker(
             journal,
             emit=self._emit,

@@ -22,6 +22,7 @@ from interlock.node.journal import Journal
 from interlock.node.journal_worker import JournalWorker
 from interlock.node.reader_worker import ReaderWorker
 from interlock.node.snapshot_builder import EXIT_REFUSED, TEMPORARY
+from interlock.node.timekeeping import Timekeeper
 from interlock.protocol import canonical, fields
 from interlock.protocol.credentials import NodeKeys
 from interlock.protocol.snapshots import SnapshotHeader, SnapshotVersion
@@ -158,10 +159,14 @@ class SnapshotInstaller:
         return _result(built.code, built.output, spool)
 
 
-def usable_cache(state_dir: Path, journal: Journal, keys: NodeKeys) -> Path | None:
+def usable_cache(
+    state_dir: Path, journal: Journal, keys: NodeKeys, timekeeper: Timekeeper
+) -> Path | None:
     """The newest verified cache that is not older than the mark; a newer one is marked first.
 
-    For the start, while the journal has no worker yet. None: nobody can be let in.
+    A newer one is of a process that died between the builder's last act and the mark: it is as old as the one
+    before it was known to be, since a cache of unknown age lets nobody in until the hub is back. For the start,
+    while the journal has no worker yet. None: nobody can be let in.
     """
     (state_dir / TEMPORARY).unlink(missing_ok=True)
     mark = journal.marks.snapshot
@@ -172,12 +177,21 @@ def usable_cache(state_dir: Path, journal: Journal, keys: NodeKeys) -> Path | No
         try:
             BadgeCache(path, keys.hub_key(), lab=keys.lab, node=keys.node).close()
             if version != mark:
-                journal.mark(snapshot=version)
+                _mark(journal, version, timekeeper)
         except (StoreError, ProtocolError) as error:
             _log.error("%s is not used: %s", path.name, error)
             continue
         return path
     return None
+
+
+def _mark(journal: Journal, version: SnapshotVersion, timekeeper: Timekeeper) -> None:
+    before, kept = journal.marks.snapshot, journal.marks.time
+    if before is None or kept is None:
+        journal.mark(snapshot=version)
+        return
+    carried = timekeeper.carry_proof(before, version)
+    journal.mark(snapshot=version, time={**kept, **carried.to_wire()})
 
 
 def whom_to_forget(cache: Path | None, keys: NodeKeys) -> tuple[bytes, ...]:

@@ -213,6 +213,15 @@ class Timekeeper:
         with self._lock:
             self._marks = self.marks_once_current(version, issued_at)
 
+    def carry_proof(self, old: SnapshotVersion, new: SnapshotVersion) -> TimeMarks:
+        """What proved `old` current proves `new`, which the hub signed later, and makes it no younger; to keep."""
+        with self._lock:
+            marks = self._wound_on(self._marks)
+            if marks.current_version == old:
+                marks = replace(marks, current_version=new)
+            self._marks = marks
+        return marks
+
     def marks_once_current(self, version: SnapshotVersion, issued_at: int | None) -> TimeMarks:
         """What `confirm_current` would make of the marks; to keep on the disk before the switch."""
         marks = self._wound_on(self._marks)

@@ -20,7 +20,9 @@ from interlock.node.cache import BadgeCache
 from interlock.node.journal import Journal
 from interlock.node.snapshot_builder import build
 from interlock.node.snapshot_installer import remove_older, usable_cache
+from interlock.node.timekeeping import Timekeeper
 from interlock.protocol.snapshots import SnapshotVersion
+from interlock.sim.clocks import VirtualClock
 from interlock.sim.disk import Disk, Image, cut_points
 from interlock.sim.disk_vfs import SimulatedVfs, serving_all
 from tests.disk.judge import Broken
@@ -96,7 +98,7 @@ def installed(folder: Path, old: Image, vfs: SimulatedVfs, spool: Path) -> tuple
 def version_in_use(folder: Path, least: SnapshotVersion) -> SnapshotVersion:
     """What a start finds and uses. Raises Broken when it is nothing, too old, or not what the hub signed."""
     with journal_in(folder, "after-") as journal:
-        path = usable_cache(folder, journal, SIGNED_KEYS)
+        path = usable_cache(folder, journal, SIGNED_KEYS, Timekeeper(VirtualClock()))
         if path is None:
             raise Broken("A6", "nobody can be let in any more")
         with closing(

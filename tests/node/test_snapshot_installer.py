@@ -18,7 +18,9 @@ from interlock.node.journal_facts import Stamp
 from interlock.node.journal_worker import JournalWorker
 from interlock.node.reader_worker import ReaderWorker
 from interlock.node.snapshot_installer import SPOOL, SnapshotInstaller, usable_cache
+from interlock.node.timekeeping import CACHE_AGE_UNKNOWN_S, Timekeeper, marks_from_wire
 from interlock.protocol.snapshots import SnapshotVersion
+from interlock.sim.clocks import VirtualClock
 from tests.node.journals import NOW, new_journal
 from tests.node.kernel import children
 from tests.node.scripted_reader import ScriptedReader
@@ -26,6 +28,8 @@ from tests.node.signed_snapshots import ISSUED_AT, SIGNED_KEYS, built, entry, sn
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.real
+
+HOUR_US = 3_600_000_000
 
 
 class Node:
@@ -37,7 +41,7 @@ class Node:
         clock = SystemClock()
         journal = new_journal(state_dir, SIGNED_KEYS)
         journal.open(NOW)
-        cache = usable_cache(state_dir, journal, SIGNED_KEYS)
+        cache = usable_cache(state_dir, journal, SIGNED_KEYS, Timekeeper(clock))
         self.told: list[Event] = []
         self.confirmed: list[tuple[SnapshotVersion, int | None]] = []
         self.journal = JournalWorker(
@@ -174,13 +178,51 @@ def opened(state_dir: Path) -> Journal:
     return journal
 
 
-def test_after_a_crash_before_the_mark_the_verified_file_is_marked_and_used(tmp_path: Path) -> None:
+def test_after_a_crash_before_the_mark_the_verified_file_is_marked_and_as_old_as_the_one_before(
+    tmp_path: Path,
+) -> None:
+    """Found by the simulator (full, seed 21): it was of unknown age, and nobody was let in until the hub was back."""
+    clock = VirtualClock(wall_ms=NOW.wall_ms or 0)
+    keeper = Timekeeper(clock)
+    keeper.confirm_current((1, 1))
     journal = opened(tmp_path)
-    journal.mark(snapshot=(1, 1))
+    journal.mark(snapshot=(1, 1), time={"beside": 7, **keeper.marks().to_wire()})
     built(tmp_path, [], (1, 1))
     newer = built(tmp_path, [entry(1)], (1, 2))
-    assert usable_cache(tmp_path, journal, SIGNED_KEYS) == newer
+    clock.advance_us(HOUR_US)
+    assert usable_cache(tmp_path, journal, SIGNED_KEYS, keeper) == newer
     assert journal.marks.snapshot == (1, 2)
+    assert journal.marks.time is not None
+    assert journal.marks.time["beside"] == 7
+    clock.advance_us(HOUR_US)
+    for one in (keeper, Timekeeper(clock, marks_from_wire(journal.marks.time))):
+        assert one.cache_age_s((1, 2)) == 2 * 3_600
+    journal.close()
+
+
+@pytest.mark.parametrize("proved", [None, (1, 0)])
+def test_what_was_never_known_to_be_current_is_not_made_so_by_a_newer_file(
+    tmp_path: Path, proved: SnapshotVersion | None
+) -> None:
+    keeper = Timekeeper(VirtualClock(wall_ms=NOW.wall_ms or 0))
+    if proved is not None:
+        keeper.confirm_current(proved)
+    journal = opened(tmp_path)
+    journal.mark(snapshot=(1, 1), time=keeper.marks().to_wire())
+    built(tmp_path, [entry(1)], (1, 2))
+    assert usable_cache(tmp_path, journal, SIGNED_KEYS, keeper) is not None
+    assert keeper.cache_age_s((1, 2)) == CACHE_AGE_UNKNOWN_S
+    journal.close()
+
+
+def test_a_list_beside_a_journal_that_knows_nothing_is_of_unknown_age(tmp_path: Path) -> None:
+    """A card on which somebody removed the journal lets nobody in by the list it has."""
+    keeper = Timekeeper(VirtualClock(wall_ms=NOW.wall_ms or 0))
+    journal = opened(tmp_path)
+    newer = built(tmp_path, [entry(1)], (1, 2))
+    assert usable_cache(tmp_path, journal, SIGNED_KEYS, keeper) == newer
+    assert journal.marks.snapshot == (1, 2)
+    assert keeper.cache_age_s((1, 2)) == CACHE_AGE_UNKNOWN_S
     journal.close()
 
 
@@ -188,7 +230,7 @@ def test_a_cache_older_than_the_mark_is_never_used(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     journal.mark(snapshot=(1, 2))
     built(tmp_path, [entry(1)], (1, 1))
-    assert usable_cache(tmp_path, journal, SIGNED_KEYS) is None
+    assert usable_cache(tmp_path, journal, SIGNED_KEYS, Timekeeper(VirtualClock())) is None
     (tmp_path / "auth-1-2.db").write_bytes(b"rubbish")
-    assert usable_cache(tmp_path, journal, SIGNED_KEYS) is None
+    assert usable_cache(tmp_path, journal, SIGNED_KEYS, Timekeeper(VirtualClock())) is None
     journal.close()

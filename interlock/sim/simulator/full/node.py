@@ -219,7 +219,9 @@ class FullLife(Life):
 
     def _use_first_snapshot(self) -> None:
         journal, box = self.shell.journal, self._box
-        path = usable_cache(box.sd.state_dir, journal, box.keys) if journal.usable else None
+        path = None
+        if journal.usable:
+            path = usable_cache(box.sd.state_dir, journal, box.keys, self.time)
         if path is None:
             self._card.witness.uses(None)
             return
