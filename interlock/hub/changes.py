@@ -159,7 +159,10 @@ def log_deed(
 def verify_audit(lab: Lab) -> int:
     """The number of audit rows, every one of them linked and unaltered. Raises StoreError."""
     prev, count = bytes(HASH_BYTES), 0
-    for row in AuditRow.objects.filter(lab=lab).order_by("seq").iterator():
+    # Somebody may do something while this reads: what comes behind this head is asked the next time.
+    head = Lab.objects.get(pk=lab.pk)
+    rows = AuditRow.objects.filter(lab=lab)
+    for row in rows.filter(seq__lte=head.audit_seq).order_by("seq").iterator():
         count += 1
         whole = row.salt is None or commitment(row) == bytes(row.commit)
         if row.seq != count or bytes(row.prev) != prev or link(row) != bytes(row.hash) or not whole:
@@ -169,8 +172,11 @@ def verify_audit(lab: Lab) -> int:
                 remedy="Compare with a back-up: somebody wrote into the database by hand",
             )
         prev = bytes(row.hash)
-    if bytes(Lab.objects.get(pk=lab.pk).audit_head) != prev:
+    if bytes(head.audit_head) != prev or count != head.audit_seq:
         raise StoreError("its last rows are missing", where=f"audit log of {lab.slug}")
+    has_more = rows.filter(seq__gt=head.audit_seq).exists()
+    if has_more and Lab.objects.get(pk=lab.pk).audit_seq == head.audit_seq:
+        raise StoreError("rows stand behind its last one", where=f"audit log of {lab.slug}")
     return count
 
 

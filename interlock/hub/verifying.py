@@ -126,7 +126,14 @@ def _damaged_tables(cursor: CursorWrapper) -> list[str]:
     return [name for (name,) in cursor.fetchall() if _damage(cursor, name)]
 
 
-UNREADABLE = (DatabaseError, ArithmeticError, LookupError, TypeError, ValueError)
+UNREADABLE = (
+    DatabaseError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 """What reading a row raises that a damaged page or somebody's hand has made of another type, or of no text at all."""
 
 

@@ -9,7 +9,10 @@ import pytest
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from interlock.hub import verifying
+from interlock.errors import StoreError
+from interlock.hub import changes, verifying
+from interlock.hub.changes import verify_audit
+from interlock.hub.domain import members
 from interlock.hub.domain.erasure import erase_from_tables
 from interlock.hub.models import Alarm, AlarmKind, AuditRow, Line, NodeRecord, Session
 from interlock.hub.traces import needles_of
@@ -215,3 +218,38 @@ def test_prices_are_worked_out_some_payers_at_a_time_and_nobody_waits_in_between
     Line.objects.filter(payer=made.firm).update(payer=made.ada.payer)
     (moved,) = of_lines(verified())
     assert "it says 1200 cents (1200 before passes) and costs 1200 cents" in moved
+
+
+def test_a_deed_whose_words_are_no_words_is_a_fault_and_no_traceback() -> None:
+    small_lab()
+    for words in (["x"], "x", 7):
+        AuditRow.objects.filter(action="member_created").update(after=words)
+        faults = verified().faults
+        assert any("was altered" in one for one in faults)
+        assert any(one.startswith("deeds: it cannot be read to its end") for one in faults)
+
+
+def test_a_deed_that_is_done_while_the_log_is_read_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = small_lab()
+    known, link = verify_audit(lab.lab), changes.link
+
+    def while_reading(row: AuditRow) -> bytes:
+        if row.seq == known:
+            monkeypatch.setattr(changes, "link", link)
+            members.suspend_member(console(), lab.member, "meanwhile")
+        return link(row)
+
+    monkeypatch.setattr(changes, "link", while_reading)
+    assert verify_audit(lab.lab) == known
+    assert verify_audit(lab.lab) == known + 1
+
+
+def test_rows_behind_the_head_of_the_log_are_a_fault() -> None:
+    lab = small_lab()
+    last = AuditRow.objects.latest("seq")
+    last.pk, last.seq = None, last.seq + 1
+    last.save(force_insert=True)
+    with pytest.raises(StoreError, match="rows stand behind its last one"):
+        verify_audit(lab.lab)
